@@ -1,0 +1,5 @@
+"""Numbers: configuration, formats, quantizer, bit-exact datapath model and workloads.
+
+The NumPy part (everything but ``golden.torch_*`` and ``golden.workloads``) never imports torch, and nothing
+here imports Amaranth or cocotb.
+"""

@@ -1,0 +1,8 @@
+"""The one error that a user's bad input raises."""
+
+
+class InputError(ValueError):
+    """Bad input: the message is one line that names the value, the rule and a mend.
+
+    The command line prints it as it is and exits with code 2; library users catch it as a ``ValueError``.
+    """

@@ -1,0 +1,1 @@
+"""Hardware: Amaranth components of the vector MAC, and Verilog emission."""

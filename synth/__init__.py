@@ -1,0 +1,1 @@
+"""Synthesis: Yosys flow, standard-cell libraries and reports."""
