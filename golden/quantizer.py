@@ -1,0 +1,301 @@
+"""Two-level per-vector quantization of tensors to integers, written once for NumPy and PyTorch arrays.
+
+    s[k,i]  = max_j |x[k,i,j]| / qmax            one per vector of V elements
+    gamma   = max_i s[k,i] / (2^M - 1)           one per channel, token or tensor; or given (calibrated)
+    sq[k,i] = round(s / gamma)                   0 .. 2^M-1, in the named scale rounding
+    q       = clip(round(x / s'))                s' = sq*gamma (requantised) or s (paper)
+
+Without scale format the single level is gamma = max s, s' = gamma. ``round`` goes half to even.
+
+The order of these float32 operations is part of the contract: every division is a true, correctly rounded division, so
+that all libraries and devices give the same integers. Gradual underflow is kept. A quotient by zero counts as zero: a
+vector of zeros has sq = 0, a scale of zero has q = 0, and so has everything whose gamma underflows to zero. A quotient
+or scale beyond float32 clips to the largest value.
+
+Source: VS-Quant (Dai et al., MLSys 2021), equations 3 to 7.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from golden.config import MAX_VECTOR_SIZE, MacConfig
+from golden.errors import InputError
+from golden.formats import IntFormat
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+Array = TypeVar("Array", bound=Any)  # numpy.ndarray or torch.Tensor
+
+
+class Order(StrEnum):
+    """Which scale the elements are divided by: the one that hardware multiplies by, or the unrounded one (Eq. 7)."""
+
+    REQUANTISED = "requantised"
+    PAPER = "paper"
+
+
+class ScaleRounding(StrEnum):
+    """How s / gamma becomes an integer.
+
+    ``nearest`` (the paper's) sends vectors far below the largest to scale 0; ``ceil`` never clips an element, and
+    ``at_least_one`` is ``nearest`` but keeps vectors that are not all zero from vanishing.
+    """
+
+    NEAREST = "nearest"
+    CEIL = "ceil"
+    AT_LEAST_ONE = "at_least_one"
+
+
+class Granularity(StrEnum):
+    """What shares one gamma: an index of the first axis, a row (all axes but the last), or the whole tensor."""
+
+    CHANNEL = "channel"
+    TOKEN = "token"
+    TENSOR = "tensor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantizer:
+    """How one tensor becomes integers.
+
+    Parameters
+    ----------
+    element
+        Format of the codes. Signed codes stay in the narrow range +-qmax; unsigned formats take no negative values.
+    scale
+        Unsigned format of the per-vector scales; None for the single level.
+    vector_size
+        Elements per vector, V.
+    granularity
+        What shares one gamma.
+    order, scale_rounding
+        See :class:`Order` and :class:`ScaleRounding`; the single level has no use for them.
+
+    Raises
+    ------
+    InputError
+        If a name is not one of its options, V is out of range, or the scale is signed.
+    """
+
+    element: IntFormat
+    scale: IntFormat | None
+    vector_size: int
+    granularity: Granularity
+    order: Order = Order.REQUANTISED
+    scale_rounding: ScaleRounding = ScaleRounding.NEAREST
+
+    def __post_init__(self) -> None:
+        for name, kind in (("granularity", Granularity), ("order", Order), ("scale_rounding", ScaleRounding)):
+            value = getattr(self, name)
+            if value not in tuple(kind):
+                raise InputError(f"{name.replace('_', ' ')} {value!r}: choose one of {', '.join(kind)}")
+            object.__setattr__(self, name, kind(value))
+        if not 1 <= self.vector_size <= MAX_VECTOR_SIZE:
+            raise InputError(
+                f"vector size {self.vector_size}: must be 1 to {MAX_VECTOR_SIZE}; choose one in that range"
+            )
+        if self.scale is not None and self.scale.signed:
+            raise InputError(f"scale {self.scale}: scales are unsigned; give an unsigned format")
+
+    @classmethod
+    def for_weights(cls, config: MacConfig, **options: Any) -> "Quantizer":
+        """Return the quantizer of ``config``'s weight side: gamma per channel, unless ``options`` say otherwise."""
+        return cls(
+            element=config.weight,
+            scale=config.weight_scale,
+            vector_size=config.vector_size,
+            **{"granularity": Granularity.CHANNEL, **options},
+        )
+
+    @classmethod
+    def for_activations(cls, config: MacConfig, **options: Any) -> "Quantizer":
+        """Return the quantizer of ``config``'s activation side: gamma per tensor, unless ``options`` say otherwise."""
+        return cls(
+            element=config.activation,
+            scale=config.activation_scale,
+            vector_size=config.vector_size,
+            **{"granularity": Granularity.TENSOR, **options},
+        )
+
+    @np.errstate(over="ignore")
+    def quantize(self, x: Any, *, gamma: Any = None, name: str = "tensor", xp: Any = np) -> "Quantized[Any]":
+        """Quantize ``x``.
+
+        Parameters
+        ----------
+        x
+            Real values, [..., K] with at least two axes; vectors run along the last one, its tail is padded with zeros.
+        gamma
+            Calibrated values, as many as the granularity asks for; None takes them from ``x``.
+        name
+            What error messages call ``x``.
+        xp
+            The array namespace: ``numpy``, or ``torch`` through :mod:`golden.torch_quantizer`.
+
+        Raises
+        ------
+        InputError
+            If ``x`` holds NaN or infinity (in float32), is empty, has one axis, or is negative in an unsigned format;
+            or if ``gamma`` has the wrong size, or is negative or not finite.
+        """
+        values = self._checked(x, name, xp)
+        vectors = self._split(values, xp)
+        s = self._vector_scales(vectors, xp)
+        gamma = self._shared_scale(s, xp) if gamma is None else self._given(gamma, s, name, xp)
+        scales = None if self.scale is None else self._scale_codes(s, gamma, self.scale, xp)
+        divisor = s if scales is not None and self.order == Order.PAPER else _step(scales, gamma, xp)
+        codes = xp.clip(xp.round(_quotient(vectors, divisor[..., None], xp)), self.element.qmin, self.element.qmax)
+        return Quantized(
+            codes=xp.asarray(codes, dtype=xp.int32),
+            scales=None if scales is None else xp.asarray(scales, dtype=xp.int32),
+            gamma=gamma,
+            length=values.shape[-1],
+            quantizer=self,
+            xp=xp,
+        )
+
+    @np.errstate(over="ignore")
+    def gamma(self, x: Any, *, name: str = "tensor", xp: Any = np) -> Any:
+        """Return the gamma that :meth:`quantize` takes from ``x``: float32, with one axis for each of ``x``.
+
+        The largest gamma of several batches is the gamma of all of them: this is max calibration.
+        """
+        vectors = self._split(self._checked(x, name, xp), xp)
+        return self._shared_scale(self._vector_scales(vectors, xp), xp)
+
+    # The steps ------------------------------------------------------------------------------------------------
+
+    def _checked(self, x: Any, name: str, xp: Any) -> Any:
+        """Return ``x`` as float32, if it can be quantized."""
+        try:
+            values = xp.asarray(x, dtype=xp.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{name}: {error}; give an array of real numbers") from None
+        shape = tuple(values.shape)
+        if len(shape) < 2 or 0 in shape:
+            raise InputError(
+                f"{name}: shape {shape}, but at least two axes, none of them empty, are needed; reshape it"
+            )
+        _refuse(~xp.isfinite(values), values, name, "must be finite in float32; remove NaN and infinity first", xp)
+        if not self.element.signed:
+            rule = f"the unsigned format {self.element} holds no negative value; choose a signed one or apply ReLU"
+            _refuse(values < 0, values, name, rule, xp)
+        return values
+
+    def _split(self, values: Any, xp: Any) -> Any:
+        """Return [..., K] as vectors [..., G, V], the tail padded with zeros."""
+        *lead, length = values.shape
+        groups = -(-length // self.vector_size)
+        padding = groups * self.vector_size - length
+        if padding:
+            zeros = xp.broadcast_to(xp.zeros_like(values[..., :1]), (*lead, padding))
+            values = xp.concatenate([values, zeros], axis=-1)
+        return values.reshape(*lead, groups, self.vector_size)
+
+    def _vector_scales(self, vectors: Any, xp: Any) -> Any:
+        """Return s, [..., G]."""
+        return _divide_by_constant(xp.amax(xp.abs(vectors), axis=-1), self.element.qmax, xp)
+
+    def _shared_scale(self, s: Any, xp: Any) -> Any:
+        """Return gamma: the largest s of what shares it, over 2^M-1 if scales are integers; [...] with axes of 1."""
+        axes = {
+            Granularity.CHANNEL: tuple(range(1, s.ndim)),
+            Granularity.TOKEN: (s.ndim - 1,),
+            Granularity.TENSOR: tuple(range(s.ndim)),
+        }[self.granularity]
+        largest = xp.amax(s, axis=axes, keepdims=True)
+        return largest if self.scale is None else _divide_by_constant(largest, self.scale.max, xp)
+
+    def _given(self, gamma: Any, s: Any, name: str, xp: Any) -> Any:
+        """Return a given gamma, checked, in the shape of a computed one."""
+        shape = tuple(self._shared_scale(s, xp).shape)
+        values = xp.asarray(gamma, dtype=xp.float32)
+        if math.prod(values.shape) != math.prod(shape):
+            raise InputError(
+                f"gamma of {name}: shape {tuple(values.shape)}, but granularity {self.granularity} has "
+                f"{math.prod(shape)} of them; give one value each"
+            )
+        values = values.reshape(shape)
+        bad = ~(values >= 0) | xp.isinf(values)
+        _refuse(bad, values, f"gamma of {name}", "must be finite and not negative; calibrate it again", xp)
+        return values
+
+    def _scale_codes(self, s: Any, gamma: Any, scale: IntFormat, xp: Any) -> Any:
+        """Return sq as float32, [..., G]."""
+        ratio = _quotient(s, gamma, xp)
+        codes = xp.ceil(ratio) if self.scale_rounding == ScaleRounding.CEIL else xp.round(ratio)
+        if self.scale_rounding == ScaleRounding.AT_LEAST_ONE:
+            codes = xp.where((codes == 0) & (s > 0), 1.0, codes)
+        return xp.clip(codes, 0, scale.max)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quantized(Generic[Array]):
+    """A tensor as integers: it stands for codes * scales * gamma.
+
+    Parameters
+    ----------
+    codes
+        int32, [..., G, V]; the tail of the last vector is zero.
+    scales
+        int32, [..., G]; None for the single level.
+    gamma
+        float32, one axis for each of the original tensor's; broadcasts against ``scales``.
+    length
+        Elements K of the original last axis.
+    quantizer
+        What it was quantized by; holds the formats.
+    xp
+        The array namespace of the arrays.
+    """
+
+    codes: Array
+    scales: Array | None
+    gamma: Array
+    length: int
+    quantizer: Quantizer
+    xp: Any = np
+
+    @np.errstate(over="ignore")
+    def dequantize(self) -> Array:
+        """Return ``codes * (scales * gamma)`` in float32, [..., K], without the padding."""
+        xp, codes = self.xp, self.codes
+        step = _step(self.scales, self.gamma, xp)
+        padded = (xp.asarray(codes, dtype=xp.float32) * step[..., None]).reshape(*codes.shape[:-2], -1)
+        values: Array = padded[..., : self.length]
+        return values
+
+    def operand(self) -> tuple[Array, Array | None]:
+        """Return codes [R, G', V] and scales [R, G'] as :func:`golden.datapath.matmul` takes them.
+
+        R is the first axis; the axes between it and V become G', so they are summed over in this order.
+        """
+        codes, scales = self.codes, self.scales
+        rows, size = codes.shape[0], codes.shape[-1]
+        return codes.reshape(rows, -1, size), None if scales is None else scales.reshape(rows, -1)
+
+
+def _step(scales: Any, gamma: Any, xp: Any) -> Any:
+    """Return the real value of one code: scales * gamma in float32, below infinity."""
+    return gamma if scales is None else xp.clip(xp.asarray(scales, dtype=xp.float32) * gamma, 0, FLOAT32_MAX)
+
+
+def _quotient(x: Any, divisor: Any, xp: Any) -> Any:
+    """Return x / divisor, and 0 where the divisor is 0."""
+    return x / xp.where(divisor > 0, divisor, math.inf)
+
+
+def _divide_by_constant(x: Any, constant: int, xp: Any) -> Any:
+    """Return x / constant, divided as arrays: CUDA divides by a Python number as a product with its reciprocal."""
+    return x / xp.full_like(x, constant)
+
+
+def _refuse(bad: Any, values: Any, name: str, rule: str, xp: Any) -> None:
+    """Raise an InputError that names the first of the bad values."""
+    if bad.any():
+        where = [int(i) for i in xp.argwhere(bad)[0]]
+        raise InputError(f"{name}{where} = {float(values[tuple(where)])}: {rule}")

@@ -1,0 +1,42 @@
+"""The quantizer on PyTorch tensors, equal code for code to the one on NumPy arrays.
+
+The arithmetic stands in :mod:`golden.quantizer`; here are the tensors' own concerns: device, gradient, conversion.
+No gradient flows through the integers; straight-through estimation wraps these functions.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from golden.quantizer import Quantized, Quantizer
+
+
+@torch.no_grad()
+def quantize(
+    quantizer: Quantizer, x: torch.Tensor, *, gamma: Any = None, name: str = "tensor"
+) -> Quantized[torch.Tensor]:
+    """Return :meth:`Quantizer.quantize <golden.quantizer.Quantizer.quantize>` of ``x``, on its device."""
+    if gamma is not None:
+        gamma = torch.as_tensor(gamma, dtype=torch.float32, device=x.device)
+    return quantizer.quantize(x.detach(), gamma=gamma, name=name, xp=torch)
+
+
+@torch.no_grad()
+def shared_scale(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> torch.Tensor:
+    """Return :meth:`Quantizer.gamma <golden.quantizer.Quantizer.gamma>` of ``x``, on its device."""
+    gamma: torch.Tensor = quantizer.gamma(x.detach(), name=name, xp=torch)
+    return gamma
+
+
+def to_numpy(quantized: Quantized[torch.Tensor]) -> Quantized[NDArray[Any]]:
+    """Return the same integers as NumPy arrays, as :mod:`golden.datapath` and :mod:`golden.tensors` take them."""
+    return Quantized(
+        codes=quantized.codes.numpy(force=True),
+        scales=None if quantized.scales is None else quantized.scales.numpy(force=True),
+        gamma=quantized.gamma.numpy(force=True),
+        length=quantized.length,
+        quantizer=quantized.quantizer,
+        xp=np,
+    )

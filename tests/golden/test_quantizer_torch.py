@@ -1,0 +1,97 @@
+"""PyTorch's integers equal NumPy's, code for code."""
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from golden.config import MacConfig
+from golden.errors import InputError
+from golden.formats import IntFormat
+from golden.quantizer import Granularity, Order, Quantizer, ScaleRounding
+
+torch = pytest.importorskip("torch")
+torch_quantizer = pytest.importorskip("golden.torch_quantizer")
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@st.composite
+def quantizers(draw):
+    bits = draw(st.sampled_from([None, 1, 4, 6, 16]))
+    return Quantizer(
+        element=draw(st.sampled_from(["2", "3", "4", "6", "8", "16"]).map(IntFormat.parse)),
+        scale=None if bits is None else IntFormat(bits=bits, signed=False),
+        vector_size=draw(st.sampled_from([1, 2, 3, 16])),
+        granularity=draw(st.sampled_from(Granularity)),
+        order=draw(st.sampled_from(Order)),
+        scale_rounding=draw(st.sampled_from(ScaleRounding)),
+    )
+
+
+def assert_equal(ours, theirs):
+    theirs = torch_quantizer.to_numpy(theirs)
+    for name in ("codes", "scales", "gamma"):
+        left, right = getattr(ours, name), getattr(theirs, name)
+        assert (left is None) == (right is None)
+        if left is not None:
+            assert left.dtype == right.dtype
+            np.testing.assert_array_equal(left, right, err_msg=name)
+    assert ours.dequantize().tobytes() == theirs.dequantize().tobytes()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@given(
+    quantizer=quantizers(),
+    x=hnp.arrays(
+        np.float32,
+        hnp.array_shapes(min_dims=2, max_dims=4, max_side=20),
+        elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
+    ),
+)
+@settings(max_examples=200, deadline=None)
+def test_arbitrary_floats(device, quantizer, x):
+    expected = quantizer.quantize(x)
+    tensor = torch.tensor(x, device=device)
+    assert_equal(expected, torch_quantizer.quantize(quantizer, tensor))
+    assert_equal(expected, torch_quantizer.quantize(quantizer, tensor, gamma=quantizer.gamma(x)))
+    np.testing.assert_array_equal(quantizer.gamma(x), torch_quantizer.shared_scale(quantizer, tensor).numpy(force=True))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("magnitude", [1e-42, 1e-38, 1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("config", ["4/4/4/4", "3/3/8/8:V=24", "8/8/-/-"])
+def test_many_gaussian_values(device, magnitude, order, config):
+    x = np.random.default_rng(7).standard_normal((60, 1000)) * magnitude
+    x[::7, :40] = 0.0  # whole vectors of zeros
+    quantizer = Quantizer.for_weights(MacConfig.parse(config), order=order)
+    result = quantizer.quantize(x)
+    assert result.codes.any()
+    assert_equal(result, torch_quantizer.quantize(quantizer, torch.tensor(x, device=device)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_other_dtypes_are_taken_as_float32(dtype):
+    x = torch.linspace(-3, 5, 96).reshape(4, 24).to(getattr(torch, dtype))
+    quantizer = Quantizer.for_weights(MacConfig.parse("4/4/4/6"))
+    assert_equal(quantizer.quantize(x.double().numpy()), torch_quantizer.quantize(quantizer, x))
+
+
+def test_layout_and_gradient_do_not_matter():
+    x = torch.randn(24, 3, 40, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    view = x.permute(1, 2, 0)[:, ::2]
+    quantizer = Quantizer.for_weights(MacConfig.parse("4/4/4/6"))
+    result = torch_quantizer.quantize(quantizer, view)
+    assert_equal(quantizer.quantize(view.detach().numpy()), result)
+    assert not result.gamma.requires_grad
+
+
+def test_errors_name_the_tensor():
+    with pytest.raises(InputError, match=r"^layer\.weight\[1, 0\] = nan"):
+        torch_quantizer.quantize(
+            Quantizer.for_weights(MacConfig.parse("4/4/4/6")),
+            torch.tensor([[1.0], [float("nan")]]),
+            name="layer.weight",
+        )
