@@ -112,6 +112,11 @@ class MacConfig:
             _check_range(
                 "scale-product bits R", self.scale_product_bits, 1, self.full_product_bits, f" (ws+as of {self})"
             )
+            if self.scale_factor_max == 0:
+                raise InputError(
+                    f"R = {self.scale_product_bits}, {self.rounding}: every scale product of {self} becomes 0; "
+                    "choose more bits or another rounding"
+                )
         if self.accumulator_bits is not None:
             if self.max_vectors is not None:
                 raise InputError(
