@@ -1,0 +1,39 @@
+"""Codes as the words of a hardware port: lane 0 in the least significant bits, each lane ``bits`` wide."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.formats import IntFormat
+
+_LANE_BITS = 16  # a lane's container while bits are moved; no format is wider
+
+
+def pack(codes: NDArray[Any], fmt: IntFormat) -> list[int]:
+    """Return one word for each row: ``sum_j pattern(codes[b, j]) << (j * bits)``.
+
+    Parameters
+    ----------
+    codes
+        Legal codes of ``fmt``, [B, V].
+    fmt
+        Format of every lane.
+    """
+    rows, lanes = codes.shape
+    lane_bytes = fmt.encode(codes).astype("<u2").view(np.uint8).reshape(rows, lanes, 2)
+    bits = np.unpackbits(lane_bytes, axis=2, bitorder="little")[:, :, : fmt.bits]
+    words = np.packbits(bits.reshape(rows, lanes * fmt.bits), axis=1, bitorder="little")
+    return [int.from_bytes(word.tobytes(), "little") for word in words]
+
+
+def unpack(words: Sequence[int], fmt: IntFormat, lanes: int) -> NDArray[np.int64]:
+    """Return the codes [B, V] of ``words``; inverse of :func:`pack`."""
+    rows, size = len(words), -(-lanes * fmt.bits // 8)
+    raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8).reshape(rows, size)
+    bits = np.unpackbits(raw, axis=1, count=lanes * fmt.bits, bitorder="little").reshape(rows, lanes, fmt.bits)
+    padded = np.zeros((rows, lanes, _LANE_BITS), np.uint8)
+    padded[:, :, : fmt.bits] = bits
+    patterns = np.packbits(padded, axis=2, bitorder="little").view("<u2").reshape(rows, lanes)
+    return fmt.decode(patterns)

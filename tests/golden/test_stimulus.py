@@ -1,0 +1,129 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from golden.config import MacConfig
+from golden.datapath import mac, matmul
+from golden.errors import InputError
+from golden.formats import IntFormat
+from golden.packing import pack, unpack
+from golden.presets import PRESETS, preset
+from golden.stimulus import Beats, beats, layer, overflow_directions
+
+TIGHT = MacConfig.parse("4/4/4/6:R=6,acc=18")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_streams_are_legal_and_end_with_a_result(name):
+    config = preset(name)
+    stream = beats(config, 500, seed=1)
+    result = mac(config, **vars(stream), trace=True)  # the model refuses illegal codes
+    assert len(stream) == 500
+    assert stream.last[-1]
+    assert len(result.acc) == stream.last.sum() > 20
+
+
+def test_a_seed_names_one_stream():
+    one, two, other = (beats(TIGHT, 300, seed) for seed in (7, 7, 8))
+    for column in vars(one):
+        assert np.array_equal(getattr(one, column), getattr(two, column))
+    assert not np.array_equal(one.weights, other.weights)
+
+
+@pytest.mark.parametrize("text", ["4/4/4/6", "4/4U/4/4", "1U/8/-/5:V=3", "2/2/1/-:V=1"])
+def test_every_corner_of_the_elements(text):
+    config = MacConfig.parse(text)
+    stream = beats(config, 2000, seed=3)
+    for codes, fmt in ((stream.weights, config.weight), (stream.activations, config.activation)):
+        for code in (fmt.min, fmt.max, 0):
+            assert (codes == code).all(axis=1).any()
+        assert set(np.unique(codes)) == set(range(fmt.min, fmt.max + 1)) or fmt.bits > 6
+
+
+def test_every_corner_of_the_scales_and_marks():
+    stream = beats(TIGHT, 2000, seed=4)
+    trace = mac(TIGHT, **vars(stream), trace=True).trace
+    assert trace is not None
+    assert trace.p.max() == 15 * 63
+    assert ((trace.r == 0) & (trace.p > 0)).any()
+    assert trace.r.max() == 59  # round(945 / 16), the largest factor that these scales reach
+    assert sum(Fraction(int(p), 16) % 1 == Fraction(1, 2) for p in trace.p) > 2000 / 8
+    after_last = stream.first[1:][stream.last[:-1]]
+    assert after_last.any()
+    assert not after_last.all()
+    before_first = stream.last[:-1][stream.first[1:]]
+    assert not before_first.all()
+    assert (stream.first & stream.last).any()
+
+
+@pytest.mark.parametrize("sides", ["4/6", "6/-", "-/9", "1/1", "16/16"])
+def test_ties_at_every_width(sides):
+    for bits in range(1, MacConfig.parse(f"4/4/{sides}").full_product_bits):
+        config = MacConfig.parse(f"4/4/{sides}:V=1", scale_product_bits=bits)
+        stream = beats(config, 200, seed=5)
+        trace = mac(config, **vars(stream), trace=True).trace
+        assert trace is not None
+        unit = 1 << config.scale_shift
+        assert (2 * (trace.p % unit) == unit).sum() > 10
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("overflow", ["saturate", "wrap"])
+@pytest.mark.parametrize("text", ["4/4/4/6:acc=18", "4/4U/4/6:acc=16", "8/8U/-/-:acc=23", "1U/1U/-/-:acc=3"])
+def test_promised_overflows_happen(text, overflow, seed):
+    config = MacConfig.parse(text, overflow=overflow)
+    promised = overflow_directions(config, 1000)
+    assert promised == ({1} if text.startswith("1U") else {1, -1})
+    trace = mac(config, **vars(beats(config, 1000, seed)), trace=True).trace
+    assert trace is not None
+    assert promised <= set(trace.direction)
+
+
+def test_an_exact_accumulator_promises_no_overflow():
+    config = MacConfig.parse("4/4/4/6")
+    assert overflow_directions(config, 2000) == set()
+    assert not mac(config, **vars(beats(config, 2000, 1))).overflow.any()
+
+
+def test_layer_gives_the_products_in_row_major_order():
+    rng = np.random.default_rng(0)
+    config = MacConfig.parse("4/4U/4/-:V=5")
+    w, a, sw = rng.integers(-8, 8, (3, 4, 5)), rng.integers(0, 16, (2, 4, 5)), rng.integers(0, 16, (3, 4))
+    stream = layer(config, w, sw, a, None)
+    assert mac(config, **vars(stream)).acc.tolist() == matmul(config, w, sw, a, None).acc.ravel().tolist()
+
+
+@pytest.mark.parametrize("text", ["4/4/4/6:V=3", "4/4/-/6:V=3"])
+def test_beats_survive_a_file(tmp_path, text):
+    stream = beats(MacConfig.parse(text), 20, 1)
+    stream.save(tmp_path / "beats.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["beats.npz"]
+    loaded = Beats.load(tmp_path / "beats.npz")
+    for name, column in vars(stream).items():
+        assert np.array_equal(getattr(loaded, name), column)
+
+
+def test_files_that_are_no_beats(tmp_path):
+    (tmp_path / "text.npz").write_text("no archive")
+    np.savez(tmp_path / "other.npz", something=np.zeros(3))
+    for name in ("missing.npz", "text.npz", "other.npz"):
+        with pytest.raises(InputError, match=rf"{name}: not a file of beats"):
+            Beats.load(tmp_path / name)
+
+
+def test_no_beats():
+    with pytest.raises(InputError, match="0 beats"):
+        beats(TIGHT, 0, 1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 16), st.booleans(), st.integers(1, 256), st.integers(0, 2**32 - 1))
+def test_words_have_lane_0_lowest(bits, signed, lanes, seed):
+    fmt = IntFormat(bits=bits, signed=signed and bits > 1)
+    codes = np.random.default_rng(seed).integers(fmt.min, fmt.max + 1, (3, lanes))
+    words = pack(codes, fmt)
+    assert words == [sum((int(c) % 2**bits) << (j * bits) for j, c in enumerate(row)) for row in codes]
+    assert np.array_equal(unpack(words, fmt, lanes), codes)
