@@ -40,6 +40,9 @@ TWO_LEVELS = {
     "a3u_s4": ("3U", 4, 16, "tensor", (16, 64)),
     "a8_s10": ("8", 10, 16, "tensor", (16, 64)),
     "a8_s10_token": ("8", 10, 16, "token", (2, 6, 48)),
+    "ties_w4_s4": ("4", 4, 16, "channel", (8, 64)),
+    "ties_w6_s3": ("6", 3, 16, "channel", (8, 64)),
+    "ties_a4u_s4": ("4U", 4, 16, "tensor", (16, 64)),
 }
 # name: element, granularity, shape of x
 ONE_LEVEL = {
@@ -51,18 +54,35 @@ ONE_LEVEL = {
     "a8u": ("8U", "tensor", (16, 64)),
     "a4u": ("4U", "tensor", (16, 64)),
     "a8_token": ("8", "token", (2, 6, 48)),
+    "ties_w4": ("4", "channel", (8, 64)),
+    "ties_a8u": ("8U", "tensor", (16, 64)),
+    "ties_by_98_w5": ("5", "channel", (8, 64)),
 }
 
 
 def element(text):
-    """Return bits and signedness of a format's name."""
-    return int(text.rstrip("U")), not text.endswith("U")
+    """Return bits, signedness and largest code of a format's name."""
+    bits, signed = int(text.rstrip("U")), not text.endswith("U")
+    return bits, signed, 2 ** (bits - signed) - 1
 
 
-def inputs(name, shape, signed):
-    """Return Gaussian integers of about 10 bits, each row at its own magnitude."""
+def inputs(name, shape, most, scale_max, signed):
+    """Return integers: Gaussian ones of about 10 bits, or, where the name says so, multiples of half a step.
+
+    For ties every row's largest is ``unit * most * scale_max``, so that gamma is exactly ``unit``, and each vector of
+    16 has its largest at a multiple of ``unit / 2``.
+    """
     rng = np.random.default_rng(list(name.encode()))
-    x = np.rint(rng.standard_normal(shape) * 400 * rng.uniform(0.5, 4, (*shape[:-1], 1)))
+    if name.startswith("ties"):
+        unit = 98 if "98" in name else 2
+        peaks = rng.integers(unit // 2 + 1, unit * scale_max + 1, (*shape[:-1], shape[-1] // 16, 1)) * most
+        peaks[..., 0, :] = unit * scale_max * most
+        x = rng.integers(-peaks, peaks + 1, (*peaks.shape[:-1], 16))
+        x -= x % (unit // 2)
+        x[..., :1] = peaks
+        x = x.reshape(shape)
+    else:
+        x = np.rint(rng.standard_normal(shape) * 400 * rng.uniform(0.5, 4, (*shape[:-1], 1)))
     return (x if signed else np.abs(x)).astype(np.int16)
 
 
@@ -89,7 +109,7 @@ def brevitas_quantizer(bits, signed, reduce_dim, restrict=None):
 
 def two_levels(x, element_name, scale_bits, size, granularity):
     """Return brevitas' codes [..., G, V] and scale codes [..., G]."""
-    bits, signed = element(element_name)
+    bits, signed, _ = element(element_name)
     groups = -(-x.shape[-1] // size)
     padded = np.zeros((*x.shape[:-1], groups * size), np.float32)
     padded[..., : x.shape[-1]] = x
@@ -110,13 +130,12 @@ def two_levels(x, element_name, scale_bits, size, granularity):
 
 def one_level(x, element_name, granularity):
     """Return torchao's codes, in the shape of x."""
-    bits, signed = element(element_name)
+    _, signed, most = element(element_name)
     block = {
         "channel": (1, *x.shape[1:]),
         "token": (*[1] * (x.ndim - 1), x.shape[-1]),
         "tensor": x.shape,
     }[granularity]
-    most = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     bounds = {"quant_min": -most if signed else 0, "quant_max": most}
     mapping = MappingType.SYMMETRIC if signed else MappingType.ASYMMETRIC  # zero-point 0 for data from 0 upwards
     tensor = torch.tensor(x)
@@ -136,7 +155,8 @@ def main():
     """Write both files."""
     arrays, cases = {}, {}
     for name, (fmt, scale_bits, size, granularity, shape) in TWO_LEVELS.items():
-        x = inputs(name, shape, element(fmt)[1])
+        _, signed, most = element(fmt)
+        x = inputs(name, shape, most, 2**scale_bits - 1, signed)
         codes, scales = two_levels(x / np.float32(1024), fmt, scale_bits, size, granularity)
         arrays |= {f"{name}.x": x, f"{name}.codes": codes.astype(np.int32), f"{name}.scales": scales.astype(np.int32)}
         cases[name] = {"element": fmt, "scale_bits": scale_bits, "vector_size": size, "granularity": granularity}
@@ -144,7 +164,8 @@ def main():
 
     arrays, cases = {}, {}
     for name, (fmt, granularity, shape) in ONE_LEVEL.items():
-        x = inputs(name, shape, element(fmt)[1])
+        _, signed, most = element(fmt)
+        x = inputs(name, shape, most, 1, signed)
         arrays |= {f"{name}.x": x, f"{name}.codes": one_level(x / np.float32(1024), fmt, granularity)}
         cases[name] = {"element": fmt, "granularity": granularity}
     write(HERE / "torchao.npz", ["torchao"], cases, arrays)
