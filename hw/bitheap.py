@@ -1,0 +1,150 @@
+"""Bit heap: a sum of weighted bits, products and constants as one compressor tree."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+
+from hw.compressor import Adder, Bit, Plan, Wire, compress
+from hw.stages import register
+
+
+class BitHeap:
+    """Collects terms; :meth:`compress` describes the hardware of their sum modulo 2^width.
+
+    Nothing is sign-extended: a bit b of negative weight is ``-b = (1 - b) - 1``, its complement and a constant, and all
+    constants become one at generation (Baugh-Wooley). Positive product bits enter as complements as well, since
+    NAND is the smallest gate and a full adder of complements is a full adder.
+
+    Parameters
+    ----------
+    width
+        Bits of the result.
+    name
+        Prefix of the internal signals.
+
+    Attributes (after :meth:`compress`)
+    ----------
+    bits_in
+        Variable bits that were added, those of weight 2^width and up left out.
+    constant
+        The folded constant, modulo 2^width.
+    full_adders, half_adders
+        Adders with three and with two variable inputs, the most significant column's exclusive-ors included.
+    lower_bound
+        ``bits_in - width``: no tree of 3:2 counters has fewer full adders, since each removes one bit (0 at least).
+    depth
+        Delay in units of one exclusive-or.
+
+    Source: C. R. Baugh and B. A. Wooley, IEEE Trans. Computers C-22(12), 1973; F. de Dinechin et al., FPL 2013 (heaps).
+    """
+
+    def __init__(self, width: int, name: str = "heap"):
+        self.width = width
+        self.name = name
+        self.constant = 0
+        self.bits_in = self.full_adders = self.half_adders = self.depth = 0
+        self._columns: list[list[Bit]] = [[] for _ in range(width)]
+        self._products: list[tuple[Signal, Value]] = []
+
+    @property
+    def lower_bound(self) -> int:
+        """Least number of full adders, ``bits_in - width``."""
+        return max(0, self.bits_in - self.width)
+
+    def add_constant(self, value: int) -> None:
+        """Add an integer of either sign."""
+        self.constant = (self.constant + value) % (1 << self.width)
+
+    def add(self, value: Value, shift: int = 0, negative: bool = False) -> None:
+        """Add ``value * 2^shift``, or its negative; ``value`` counts as signed if its shape is."""
+        for index, bit in enumerate(value):
+            is_sign = value.shape().signed and index == len(value) - 1
+            self._add_bit(Wire(0, bit), shift + index, is_sign != negative)
+
+    def multiply(self, a: Value, b: Value, shift: int = 0, negative: bool = False) -> None:
+        """Add ``a * b * 2^shift``, or its negative, by one NAND for each pair of bits; each shape tells the signedness."""
+        nands = Signal(len(a) * len(b), name=f"{self.name}_nands{len(self._products)}")
+        self._products.append((nands, Cat(~(a[i].replicate(len(b)) & Cat(b)) for i in range(len(a)))))
+        for i in range(len(a)):
+            for j in range(len(b)):
+                is_sign = (a.shape().signed and i == len(a) - 1) != (b.shape().signed and j == len(b) - 1)
+                self._add_bit(Wire(1, nands[i * len(b) + j]), shift + i + j, is_sign != negative, inverted=True)
+
+    def _add_bit(self, wire: Wire, column: int, negative: bool, inverted: bool = False) -> None:
+        """Add ``+-bit * 2^column``, the bit being the wire's value or its complement: -b = ~b - 1."""
+        if column < self.width:
+            self._columns[column].append(Bit(wire, inverted != negative))
+            self.bits_in += 1
+            if negative:
+                self.add_constant(-1 << column)
+
+    def compress(self, m: Module, loads: Sequence[Value] = ()) -> Value:
+        """Describe the adders and return the sum, ``width`` bits, unsigned.
+
+        Parameters
+        ----------
+        m
+            Module that receives the statements.
+        loads
+            One register stage per entry, with that enable: the tree is cut into ``len(loads) + 1`` parts of equal depth.
+        """
+        plan = compress(self._columns, self.constant)
+        self.depth = plan.depth
+        self.half_adders = sum(adder.is_half for adder in plan.adders)
+        self.full_adders = len(plan.adders) - self.half_adders
+        m.d.comb += [signal.eq(value) for signal, value in self._products]
+        first = max((bit.wire.arrival for column in self._columns for bit in column), default=0)
+        cuts = [first + (plan.depth - first) * i // (len(loads) + 1) for i in range(1, len(loads) + 1)]
+        crossing = _crossing(plan, cuts)
+        groups: defaultdict[int, list[Adder]] = defaultdict(list)
+        for adder in plan.adders:
+            groups[adder.sum.arrival].append(adder)
+        for arrival in sorted({*groups, *cuts}):
+            if groups[arrival]:
+                self._emit(m, groups[arrival], f"{self.name}_{{}}{arrival}")
+            for stage, cut in enumerate(cuts):
+                if cut == arrival:
+                    held = register(m, Cat(w.value for w in crossing[stage]), loads[stage], f"{self.name}_stage{stage}")
+                    for wire, value in zip(crossing[stage], held, strict=True):
+                        wire.value = value
+        result = Signal(self.width, name=f"{self.name}_sum")
+        m.d.comb += result.eq(Cat(Const(bit, 1) if isinstance(bit, int) else _value(bit) for bit in plan.result))
+        return result
+
+    def _emit(self, m: Module, adders: Sequence[Adder], name: str) -> None:
+        """Describe adders that settle together as one vector of full adders, those without a carry last."""
+        adders = sorted(adders, key=lambda adder: adder.carry is None)
+        carries = sum(adder.carry is not None for adder in adders)
+        x, y, z, total = (Signal(len(adders), name=name.format(part)) for part in ("x", "y", "z", "s"))
+        m.d.comb += [
+            x.eq(Cat(_value(adder.x, adder.inverted) for adder in adders)),
+            y.eq(Cat(_value(adder.y, adder.inverted) for adder in adders)),
+            z.eq(Cat(Const(a.z, 1) if isinstance(a.z, int) else _value(a.z, a.inverted) for a in adders)),
+            total.eq(x ^ y ^ z),
+        ]
+        if carries:
+            carry = Signal(carries, name=name.format("c"))
+            m.d.comb += carry.eq(((x & y) | (z & (x ^ y)))[:carries])
+        for index, adder in enumerate(adders):
+            adder.sum.value = total[index]
+            if adder.carry is not None:
+                adder.carry.value = ~carry[index] if adder.is_half else carry[index]
+
+
+def _value(bit: Bit, inverted: bool = False) -> Value:
+    """Return the bit, or its complement if ``inverted``."""
+    value: Value = bit.wire.value
+    return ~value if bit.inverted != inverted else value
+
+
+def _crossing(plan: Plan, cuts: Sequence[int]) -> list[list[Wire]]:
+    """Return, for each cut, the wires that settle before it (or at it) and are used after it."""
+    last: dict[Wire, int] = {}
+    for adder in plan.adders:
+        for bit in adder.operands:
+            last[bit.wire] = max(last.get(bit.wire, 0), adder.sum.arrival)
+    for bit in plan.result:
+        if isinstance(bit, Bit):
+            last[bit.wire] = plan.depth + 1
+    return [[wire for wire, use in last.items() if wire.arrival <= cut < use] for cut in cuts]

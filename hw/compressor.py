@@ -1,0 +1,181 @@
+"""Choice of the adders that reduce columns of weighted bits to one bit a column; no hardware is described here."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+# Delays in units of one exclusive-or: a full adder's x and y pass two of them, its z passes one.
+XY_DELAY, Z_DELAY, HALF_DELAY = 2, 1, 1
+
+
+@dataclass(eq=False, slots=True)
+class Wire:
+    """One wire: when it settles, in exclusive-or delays, and (once emitted) the Amaranth value that it carries."""
+
+    arrival: int
+    value: Any = None
+
+
+class Bit(NamedTuple):
+    """A weighted bit: the wire's value or, if ``inverted``, its complement."""
+
+    wire: Wire
+    inverted: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Adder:
+    """A full adder on wires, or a half adder if ``z`` is a constant: ``x + y + z = sum + 2*carry``.
+
+    A full adder is self-dual, so one polarity serves all five wires: three complements give the complements of sum
+    and carry. ``inverted`` tells this polarity; an operand of the other one is inverted on the way in. A half adder's
+    carry leaves as its complement, because NAND and NOR are smaller than AND and OR.
+
+    Members: ``x``, ``y`` and ``z`` (a bit, or the value 0 or 1 on the wire); ``sum``; ``carry``, which is None where
+    its weight is 2^width.
+    """
+
+    x: Bit
+    y: Bit
+    z: Bit | int
+    inverted: bool
+    sum: Wire
+    carry: Wire | None
+
+    @property
+    def is_half(self) -> bool:
+        """Whether only two bits are added."""
+        return isinstance(self.z, int)
+
+    @property
+    def operands(self) -> Iterable[Bit]:
+        """The bits among x, y and z."""
+        return (bit for bit in (self.x, self.y, self.z) if isinstance(bit, Bit))
+
+
+@dataclass(slots=True)
+class Plan:
+    """Adders in the order of columns, and the result: one bit (or constant) a column, least significant first."""
+
+    adders: list[Adder] = field(default_factory=list)
+    result: list[Bit | int] = field(default_factory=list)
+
+    @property
+    def depth(self) -> int:
+        """Arrival of the latest result bit, in exclusive-or delays."""
+        return max((bit.wire.arrival for bit in self.result if isinstance(bit, Bit)), default=0)
+
+
+def compress(columns: Sequence[Iterable[Bit]], constant: int) -> Plan:
+    """Return the adders for ``sum(bit * 2^column) + constant`` modulo ``2^len(columns)``.
+
+    Columns are reduced from the least significant one up, so that all carries into a column are known when its turn
+    comes, and each is reduced to one bit by always adding the earliest bits (Oklobdzija's three-greedy method, carried
+    on through the final adder, which thereby starts where bits are early). Each full adder removes one bit, so
+    bits - columns of them are needed. An even column needs one half adder as well, which takes its bit of the constant
+    for nothing. In an odd column ``x + 1 = ~x + 2*x`` costs no gate, but one more bit in the next.
+
+    Source: V. G. Oklobdzija, D. Villeger, S. S. Liu, IEEE Trans. Computers 45(3), 1996.
+    """
+    plan = Plan()
+    carries: list[Bit] = []
+    for index, column in enumerate(columns):
+        bits, carries = [*column, *carries], []
+        one = constant >> index & 1
+        if index == len(columns) - 1:
+            plan.result.append(_parity(plan, bits, one))
+            break
+        if one and len(bits) % 2:
+            bits.sort(key=_arrival)
+            carries.append(bits[0])
+            bits[0] = Bit(bits[0].wire, not bits[0].inverted)
+            one = 0
+        queue = _Queue(bits)
+        while len(queue) > 2:
+            total, carry = _add(plan, *queue.take_three())
+            queue.put(total)
+            carries.append(carry)
+        if len(queue) == 2:
+            total, carry = _add(plan, *queue.take_two(), one)
+            queue.put(total)
+            carries.append(carry)
+        plan.result.append(queue.take_one() if len(queue) else one)
+    return plan
+
+
+class _Queue:
+    """The bits of one column, earliest first, apart by polarity."""
+
+    def __init__(self, bits: Iterable[Bit]):
+        self._heaps: dict[bool, list[tuple[int, int, Bit]]] = {False: [], True: []}
+        self._serial = 0
+        for bit in bits:
+            self.put(bit)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._heaps.values()))
+
+    def put(self, bit: Bit) -> None:
+        """Add one bit; equal arrivals keep their order."""
+        heapq.heappush(self._heaps[bit.inverted], (bit.wire.arrival, self._serial, bit))
+        self._serial += 1
+
+    def take_three(self) -> list[Bit]:
+        """Take the earliest three bits of one polarity; if neither has three, two of one and one of the other."""
+        # The third-smallest entry of a binary heap is among its first seven.
+        ready = {p: sorted(heap[:7])[2][:2] for p, heap in self._heaps.items() if len(heap) > 2}
+        if ready:
+            polarity = min(ready, key=ready.__getitem__)
+            return [self._pop(polarity) for _ in range(3)]
+        polarity = max(self._heaps, key=lambda p: len(self._heaps[p]))
+        return [self._pop(polarity), self._pop(polarity), self._pop(not polarity)]
+
+    def take_two(self) -> list[Bit]:
+        """Take the last two bits."""
+        return [self.take_one(), self.take_one()]
+
+    def take_one(self) -> Bit:
+        """Take any bit."""
+        return self._pop(not self._heaps[False])
+
+    def _pop(self, polarity: bool) -> Bit:
+        return heapq.heappop(self._heaps[polarity])[2]
+
+
+def _arrival(bit: Bit) -> int:
+    return bit.wire.arrival
+
+
+def _add(plan: Plan, a: Bit, b: Bit, c: Bit | int) -> tuple[Bit, Bit]:
+    """Append a full or half adder to the plan; return its sum and carry."""
+    if isinstance(c, int):
+        inverted = a.inverted
+        arrival = max(_arrival(a), _arrival(b)) + HALF_DELAY
+        adder = Adder(a, b, c ^ inverted, inverted, Wire(arrival), Wire(arrival))
+        carry_inverted = not inverted
+    else:
+        x, y, z = sorted((a, b, c), key=_arrival)
+        inverted = carry_inverted = a.inverted + b.inverted + c.inverted > 1
+        arrival = max(_arrival(y) + XY_DELAY, _arrival(z) + Z_DELAY)
+        adder = Adder(x, y, z, inverted, Wire(arrival), Wire(arrival))
+    plan.adders.append(adder)
+    assert adder.carry is not None
+    return Bit(adder.sum, inverted), Bit(adder.carry, carry_inverted)
+
+
+def _parity(plan: Plan, bits: list[Bit], one: int) -> Bit | int:
+    """Reduce the most significant column, whose carries drop out: polarity and constant only invert the result."""
+    inverted = bool(one ^ sum(bit.inverted for bit in bits) & 1)
+    heap = [(bit.wire.arrival, serial, bit.wire) for serial, bit in enumerate(bits)]
+    heapq.heapify(heap)
+    serial = len(heap)
+    while len(heap) > 1:
+        wires = [heapq.heappop(heap)[2] for _ in range(min(3, len(heap)))]
+        x, y = Bit(wires[0]), Bit(wires[1])
+        z: Bit | int = Bit(wires[2]) if len(wires) == 3 else 0
+        late = max(wires[1].arrival + (XY_DELAY if len(wires) == 3 else HALF_DELAY), wires[-1].arrival + Z_DELAY)
+        plan.adders.append(Adder(x, y, z, False, total := Wire(late), None))
+        heapq.heappush(heap, (late, serial, total))
+        serial += 1
+    return Bit(heap[0][2], inverted) if heap else int(inverted)
