@@ -1,0 +1,52 @@
+# Every target makes its own virtual environment; nothing else needs to be installed first.
+# Settings: CONFIG (verilog), CONFIGS (area), OUT, JOBS, PYTHON.
+
+VENV    ?= .venv
+PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+CONFIG  ?= 4/4U/4/6
+CONFIGS ?= 4/4/4/6 4/8/6/10 6/6/4/4 8/8/-/-
+OUT     ?= build
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test verilog regress area lint bench system-deps clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## generate 4/4U/4/6, co-simulate a real layer, print accuracy and area
+	$(BIN)/vsq demo --out $(OUT)/demo
+
+test: $(READY) ## run the tests (absent simulators are skipped visibly)
+	$(BIN)/python -m pytest -n $(JOBS)
+
+verilog: $(READY) ## emit Verilog, manifest and test vectors of CONFIG into OUT
+	$(BIN)/vsq generate $(CONFIG) --out $(OUT) --vectors 1000
+
+regress: $(READY) ## run the full co-simulation regression under every simulator found
+	$(BIN)/vsq regress --full --jobs $(JOBS) --out $(OUT)/regress
+
+area: $(READY) ## report the area of CONFIGS
+	$(BIN)/vsq area $(CONFIGS)
+
+lint: $(READY) ## ruff (lint and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY) ## measure throughput as ratios against named alternatives
+	$(BIN)/python -m golden.bench
+
+system-deps: ## install the Debian packages: Icarus, OpenSTA, a real cell library
+	apt-get update
+	apt-get install --yes iverilog opensta qflow-tech-osu018
+
+clean: ## remove the virtual environment and everything built
+	rm -rf $(VENV) $(OUT) dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

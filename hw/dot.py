@@ -1,0 +1,56 @@
+"""Dot product of one weight vector and one activation vector."""
+
+from amaranth.hdl import Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import MacConfig
+from hw.arithmetic import style_of
+from hw.ranges import dot_range, least_shape
+from hw.stages import dot_stages, register
+from hw.streams import shape
+
+
+class DotProduct(wiring.Component):
+    """``d = sum_j weights[j] * activations[j]``, exact.
+
+    Latency: one cycle per register stage (``hw.stages.dot_stages``), the last on d itself and the others inside the
+    sum. Throughput: one vector per cycle.
+
+    Parameters
+    ----------
+    config
+        The MAC's configuration: element formats, V, pipeline depth, arithmetic style.
+
+    Members
+    -------
+    weights, activations : In(V codes)
+    load0, ... : In(1), one register enable per stage
+    d : Out(hw.ranges.dot_range)
+
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5, the vector MAC's product array and adder tree.
+    """
+
+    def __init__(self, config: MacConfig):
+        self.config = config
+        self.stages = dot_stages(config)
+        members = {
+            "weights": In(data.ArrayLayout(shape(config.weight), config.vector_size)),
+            "activations": In(data.ArrayLayout(shape(config.activation), config.vector_size)),
+            "d": Out(least_shape(*dot_range(config))),
+        }
+        members |= {f"load{i}": In(1) for i in range(self.stages)}
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        """Describe the hardware."""
+        m = Module()
+        lanes = range(self.config.vector_size)
+        loads = [getattr(self, f"load{i}") for i in range(self.stages)]
+        d = style_of(self.config).dot(
+            m, [self.weights[i] for i in lanes], [self.activations[i] for i in lanes], loads[:-1]
+        )
+        if self.stages:
+            d = register(m, d[: len(self.d)], loads[-1], "d_reg")
+        m.d.comb += self.d.eq(d)
+        return m

@@ -1,0 +1,55 @@
+"""The hardware's ranges against enumeration and against the golden side's bounds."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golden.config import MacConfig, Rounding
+from golden.rounding import round_shift
+from hw.ranges import dot_range, factor_max, least_shape, term_shape
+
+SMALL = ["2/2/2/2", "3/2U/1/3", "2U/3/3/1", "1U/1U/2/2", "2/1U/-/3", "3/3/2/-", "2/2/-/-"]
+
+
+@pytest.mark.parametrize("text", SMALL)
+def test_dot_range_is_exact(text):
+    config = MacConfig.parse(text, vector_size=1)
+    codes = [range(fmt.min, fmt.max + 1) for fmt in (config.weight, config.activation)]
+    products = [w * a for w, a in product(*codes)]
+    assert dot_range(config) == (min(0, *products), max(products))
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("text", [text for text in SMALL if text != "2/2/-/-"])
+def test_factor_max_is_reached(text, rounding):
+    full = MacConfig.parse(text).full_product_bits
+    for bits in range(2, full + 1):
+        config = MacConfig.parse(text, scale_product_bits=bits, rounding=rounding)
+        scales = [
+            range(fmt.max + 1) if fmt else range(1, 2) for fmt in (config.weight_scale, config.activation_scale)
+        ]
+        factors = [
+            min((1 << bits) - 1, round_shift(sw * sa, config.scale_shift, rounding)) for sw, sa in product(*scales)
+        ]
+        assert factor_max(config) == max(factors) == config.scale_factor_max
+
+
+@given(st.integers(-(1 << 70), 1 << 70), st.integers(-(1 << 70), 1 << 70))
+def test_least_shape_is_least(x, y):
+    low, high = sorted((x, y))
+    shape = least_shape(low, high)
+    assert shape.signed == (low < 0)
+
+    def holds(bits):
+        return -(1 << (bits - 1)) <= low and high < 1 << (bits - 1) if shape.signed else high < 1 << bits
+
+    assert holds(shape.width)
+    assert shape.width == shape.signed or not holds(shape.width - 1)
+
+
+@pytest.mark.parametrize("text", [*SMALL, "16/16/16/16:V=256", "4/4U/4/6:R=5", "5/7/3/9:V=24,R=6,round=half_even"])
+def test_both_sides_derive_the_same_term_range(text):
+    config = MacConfig.parse(text)
+    assert term_shape(config) == least_shape(*config.term_range)
