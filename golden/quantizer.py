@@ -16,6 +16,7 @@ Source: VS-Quant (Dai et al., MLSys 2021), equations 3 to 7.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -167,7 +168,16 @@ class Quantizer:
         vectors = self._split(self._checked(x, name, xp), xp)
         return self._shared_scale(self._vector_scales(vectors, xp), xp)
 
+    def gamma_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of gamma for a tensor of ``shape``: its leading axes that do not share, then axes of 1."""
+        axes = self._gamma_axes(len(shape))
+        return (*shape[:axes], *[1] * (len(shape) - axes))
+
     # The steps ------------------------------------------------------------------------------------------------
+
+    def _gamma_axes(self, ndim: int) -> int:
+        """Return how many leading axes have a gamma for each of their indices."""
+        return {Granularity.CHANNEL: 1, Granularity.TOKEN: ndim - 1, Granularity.TENSOR: 0}[self.granularity]
 
     def _checked(self, x: Any, name: str, xp: Any) -> Any:
         """Return ``x`` as float32, if it can be quantized."""
@@ -201,18 +211,13 @@ class Quantizer:
         return _divide_by_constant(xp.amax(xp.abs(vectors), axis=-1), self.element.qmax, xp)
 
     def _shared_scale(self, s: Any, xp: Any) -> Any:
-        """Return gamma: the largest s of what shares it, over 2^M-1 if scales are integers; [...] with axes of 1."""
-        axes = {
-            Granularity.CHANNEL: tuple(range(1, s.ndim)),
-            Granularity.TOKEN: (s.ndim - 1,),
-            Granularity.TENSOR: tuple(range(s.ndim)),
-        }[self.granularity]
-        largest = xp.amax(s, axis=axes, keepdims=True)
+        """Return gamma: the largest s of what shares it, over 2^M-1 if scales are integers."""
+        largest = xp.amax(s, axis=tuple(range(self._gamma_axes(s.ndim), s.ndim)), keepdims=True)
         return largest if self.scale is None else _divide_by_constant(largest, self.scale.max, xp)
 
     def _given(self, gamma: Any, s: Any, name: str, xp: Any) -> Any:
         """Return a given gamma, checked, in the shape of a computed one."""
-        shape = tuple(self._shared_scale(s, xp).shape)
+        shape = self.gamma_shape(s.shape)
         values = xp.asarray(gamma, dtype=xp.float32)
         if math.prod(values.shape) != math.prod(shape):
             raise InputError(

@@ -1,0 +1,188 @@
+"""Export and import of integers: exact round trips, and one clear line for every broken file."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden import tensors
+from golden.config import MacConfig
+from golden.errors import InputError
+from golden.quantizer import Quantizer
+
+CONFIGS = ["4/4U/4/6", "8/8/-/-", "6/8/-/10", "8/8/6/-", "5/7/3/9:V=24,R=6,round=half_even", "16/16U/16/16:V=3"]
+SUFFIXES = [".npz", ".safetensors"]
+
+
+def layer(config, **options):
+    rng = np.random.default_rng(5)
+    weights = rng.standard_normal((6, 3, 40)) * 0.1
+    activations = np.abs(rng.standard_normal((9, 3, 40)))
+    return {
+        "weights": Quantizer.for_weights(config, **options).quantize(weights),
+        "activations": Quantizer.for_activations(config, **options).quantize(activations),
+    }
+
+
+@pytest.fixture(params=SUFFIXES)
+def path(request, tmp_path):
+    if request.param == ".safetensors":
+        pytest.importorskip("safetensors")
+    return tmp_path / f"layer{request.param}"
+
+
+@pytest.mark.parametrize("text", CONFIGS)
+def test_round_trip_is_exact(path, text):
+    config = MacConfig.parse(text)
+    before = layer(config, order="paper", scale_rounding="ceil")
+    tensors.save(path, config, before)
+    after = tensors.load(path)
+    assert after.config == config
+    assert list(after.tensors) == list(before)
+    for name, tensor in before.items():
+        read = after.tensors[name]
+        assert read.quantizer == tensor.quantizer
+        assert read.length == tensor.length
+        for part in ("codes", "scales", "gamma"):
+            ours, theirs = getattr(tensor, part), getattr(read, part)
+            assert (ours is None) == (theirs is None)
+            if ours is not None:
+                assert ours.dtype == theirs.dtype
+                np.testing.assert_array_equal(ours, theirs)
+        assert read.dequantize().tobytes() == tensor.dequantize().tobytes()
+    again = path.with_stem("again")
+    tensors.save(again, after.config, after.tensors)
+    assert again.read_bytes() == path.read_bytes()
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted([path.name, again.name])
+
+
+def test_every_damage_is_noticed(path):
+    """Whatever bytes are damaged or cut off, the file is refused in one line, or reads exactly as before."""
+    config = MacConfig.parse("4/4U/4/6")
+    before = Quantizer.for_weights(config).quantize(np.ones((1, 3)))
+    tensors.save(path, config, {"weights": before})
+    good = path.read_bytes()
+    refused = 0
+    for position in range(0, len(good), 3):
+        damaged = bytearray(good)
+        damaged[position] ^= 1 << (position % 8)
+        path.write_bytes(damaged)
+        if message(path) is not None:
+            refused += 1
+        else:
+            after = tensors.load(path)
+            assert after.config == config
+            assert after.tensors["weights"].dequantize().tobytes() == before.dequantize().tobytes()
+    assert refused > len(good) / 3 / 2
+    for length in range(0, len(good), 29):
+        path.write_bytes(good[:length])
+        assert message(path) is not None
+
+
+def message(path):
+    """Return the error line of reading ``path``, or None if it can be read."""
+    try:
+        tensors.load(path)
+    except InputError as error:
+        line = str(error)
+    else:
+        return None
+    assert line.startswith(f"{path}: ")
+    assert "\n" not in line
+    return line
+
+
+def edit(path, change):
+    """Rewrite an npz file with ``change(arrays, metadata)`` applied."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    metadata = json.loads(str(arrays.pop("metadata")))
+    change(arrays, metadata)
+    np.savez(path, metadata=np.array(json.dumps(metadata)), **arrays)
+
+
+def set_code(arrays, metadata):
+    arrays["weights.codes"][0, 0, 0, 0] = 9
+
+
+def flip_code(arrays, metadata):
+    arrays["activations.codes"][0, 0, 0, 0] ^= 1
+
+
+def set_padding(arrays, metadata):
+    arrays["weights.codes"][0, 0, -1, -1] = 1
+
+
+def cut_scales(arrays, metadata):
+    arrays["weights.scales"] = arrays["weights.scales"][:, :, :-1]
+
+
+def cut_codes(arrays, metadata):
+    arrays["weights.codes"] = arrays["weights.codes"][:-1]
+
+
+def spoil_gamma(arrays, metadata):
+    arrays["activations.gamma"][:] = np.nan
+
+
+CHANGES = [
+    (set_code, "weights.codes[0, 0, 0, 0] = 9"),
+    (set_padding, "padding after element 40"),
+    (cut_scales, "weights.scales: shape (6, 3, 2)"),
+    (cut_codes, "weights.codes: shape (5, 3, 3, 16)"),
+    (spoil_gamma, "activations.gamma: must be float32, finite"),
+    (lambda arrays, metadata: arrays.pop("weights.gamma"), "weights.gamma"),
+    (lambda arrays, metadata: arrays.update(extra=np.zeros(3)), "extra is not in the metadata"),
+    (lambda arrays, metadata: metadata.update(version=2), "version 2"),
+    (lambda arrays, metadata: metadata.pop("config"), "'config'"),
+    (lambda arrays, metadata: metadata.update(config="4/4U/9"), "4/4U/9"),
+    (lambda arrays, metadata: metadata.update(config="4/4U/4/6:V=8"), "V=16 are of neither side of 4/4U/4/6:V=8"),
+    (lambda arrays, metadata: metadata.update(tensors=[]), "metadata"),
+    (lambda arrays, metadata: metadata["tensors"]["weights"].update(order="other"), "order 'other'"),
+    (lambda arrays, metadata: metadata["tensors"]["weights"].update(vector_size="a"), "metadata"),
+    (lambda arrays, metadata: metadata["tensors"]["weights"].update(shape=[6, 3, -1]), "shape"),
+    (lambda arrays, metadata: metadata["tensors"]["weights"].update(order="paper"), "sha256"),
+    (flip_code, "sha256"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), CHANGES)
+def test_files_that_contradict_themselves_are_refused(tmp_path, change, words):
+    path = tmp_path / "layer.npz"
+    config = MacConfig.parse("4/4U/4/6")
+    tensors.save(path, config, layer(config))
+    edit(path, change)
+    text = message(path)
+    assert text is not None
+    assert words in text
+
+
+def test_missing_and_foreign_files(tmp_path, path):
+    assert "No such file" in message(path)
+    path.write_bytes(b"PK\x03\x04 this is nothing")
+    assert "no file of exported tensors" in message(path)
+    assert ".npz, .safetensors" in message(tmp_path / "layer.pt")
+
+
+def test_nothing_half_written(tmp_path, path):
+    config = MacConfig.parse("4/4U/4/6")
+    good = layer(config)
+    bad = replace(good["weights"], codes=good["weights"].codes + 15)
+    with pytest.raises(InputError, match=r"weights\.codes"):
+        tensors.save(path, config, {"weights": bad})
+    with pytest.raises(InputError, match=r"neither side of 8/8/-/-"):
+        tensors.save(path, MacConfig.parse("8/8/-/-"), good)
+    with pytest.raises(InputError, match=r"\.npz, \.safetensors"):
+        tensors.save(tmp_path / "layer.pt", config, good)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        tensors.save(tmp_path / "file" / path.name, config, good)
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_npz_needs_numpy_only():
+    code = "import sys, golden.tensors; sys.exit(bool({'torch', 'safetensors'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
