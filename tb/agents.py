@@ -1,0 +1,141 @@
+"""What touches the pins: drivers of both streams, and monitors that sample accepted transfers.
+
+Drivers write after the rising edge; monitors sample at the falling edge, where every signal has settled and is what the
+next rising edge sees. Words are packed before the simulation, so that a cycle costs a few reads and writes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
+
+from golden.config import MacConfig, Overflow
+from golden.packing import pack
+from golden.stimulus import Beats
+
+Words = tuple[int, ...]
+
+
+def beat_fields(config: MacConfig) -> list[str]:
+    """Return the names of a beat's ports after ``in_``, in the order of :func:`beat_words`."""
+    scales = {"weight_scale": config.weight_scale, "activation_scale": config.activation_scale}
+    return ["weights", "activations", *(name for name, fmt in scales.items() if fmt), "first", "last"]
+
+
+def beat_words(config: MacConfig, beats: Beats) -> list[Words]:
+    """Return each beat as the words of its ports."""
+    scales = [scale.tolist() for scale in (beats.weight_scales, beats.activation_scales) if scale is not None]
+    elements = pack(beats.weights, config.weight), pack(beats.activations, config.activation)
+    marks = beats.first.astype(int).tolist(), beats.last.astype(int).tolist()
+    return list(zip(*elements, *scales, *marks, strict=True))
+
+
+def flowing() -> Iterator[tuple[int, int]]:
+    """Yield bursts without any pause."""
+    while True:
+        yield 0, 64
+
+
+def random_bursts(rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """Yield (cycles of pause, transfers or cycles of activity): flowing, sparse and bursty stretches in turn."""
+    while True:
+        longest_pause, longest_run, bursts = ((0, 64, 1), (4, 1, 24), (20, 20, 4))[rng.integers(3)]
+        for _ in range(bursts):
+            pause = int(rng.integers(1, longest_pause + 1)) if longest_pause else 0
+            yield pause, int(rng.integers(1, longest_run + 1))
+
+
+class BeatDriver:
+    """Offers beats on the input stream; a pause already shows the next beat's payload, with ``valid`` low."""
+
+    def __init__(self, dut: Any, config: MacConfig) -> None:
+        self._clk, self._valid, self._ready = dut.clk, dut.in_valid, dut.in_ready
+        self._fields = [getattr(dut, f"in_{name}") for name in beat_fields(config)]
+        self._valid.value = 0
+        for field in self._fields:
+            field.value = 0
+
+    async def send(self, words: Sequence[Words], bursts: Iterator[tuple[int, int]]) -> None:
+        """Offer every beat until it is accepted."""
+        run = 0
+        for beat in words:
+            for field, word in zip(self._fields, beat, strict=True):
+                field.value = word
+            if run == 0:
+                pause, run = next(bursts)
+                if pause:
+                    self._valid.value = 0
+                    await ClockCycles(self._clk, pause)
+            run -= 1
+            self._valid.value = 1
+            accepted = False
+            while not accepted:
+                await FallingEdge(self._clk)
+                accepted = bool(self._ready.value)
+                await RisingEdge(self._clk)
+        self._valid.value = 0
+
+
+class ResultSink:
+    """Takes results from the output stream, with back-pressure."""
+
+    def __init__(self, dut: Any) -> None:
+        self._clk, self._ready = dut.clk, dut.out_ready
+        self._ready.value = 0
+
+    async def run(self, bursts: Iterator[tuple[int, int]]) -> None:
+        """Hold ``ready`` low in pauses and high in runs, for ever."""
+        for pause, run in bursts:
+            if pause:
+                self._ready.value = 0
+                await ClockCycles(self._clk, pause)
+            self._ready.value = 1
+            await ClockCycles(self._clk, run)
+
+
+class InputMonitor:
+    """Hands every accepted beat to ``on_beat``, and notes the cycle of each."""
+
+    def __init__(self, dut: Any, config: MacConfig, on_beat: Callable[[Words], None]) -> None:
+        self._clk, self._valid, self._ready = dut.clk, dut.in_valid, dut.in_ready
+        self._fields = [getattr(dut, f"in_{name}") for name in beat_fields(config)]
+        self._on_beat = on_beat
+        self.cycles: list[int] = []
+
+    async def run(self) -> NoReturn:
+        """Watch for ever. Undefined control signals raise ``ValueError``."""
+        cycle = 0
+        while True:
+            await FallingEdge(self._clk)
+            ready = int(self._ready.value)
+            if int(self._valid.value) and ready:
+                self.cycles.append(cycle)
+                self._on_beat(tuple(int(field.value) for field in self._fields))
+            cycle += 1
+
+
+class OutputMonitor:
+    """Hands every accepted result to ``on_result``, notes its cycle, and holds a stalled payload to its value."""
+
+    def __init__(self, dut: Any, config: MacConfig, on_result: Callable[[Words], None]) -> None:
+        self._clk, self._valid, self._ready = dut.clk, dut.out_valid, dut.out_ready
+        names = ["acc", "overflow"] if config.overflow == Overflow.SATURATE else ["acc"]
+        self._fields = [getattr(dut, f"out_{name}") for name in names]
+        self._on_result = on_result
+        self.cycles: list[int] = []
+
+    async def run(self) -> NoReturn:
+        """Watch for ever. Undefined signals raise ``ValueError``, a broken handshake ``AssertionError``."""
+        cycle, stalled = 0, None
+        while True:
+            await FallingEdge(self._clk)
+            payload = tuple(int(field.value) for field in self._fields) if int(self._valid.value) else None
+            if stalled is not None and payload != stalled:
+                raise AssertionError(f"cycle {cycle}: result {stalled} was offered, not taken, and became {payload}")
+            stalled = payload
+            if payload is not None and int(self._ready.value):
+                self.cycles.append(cycle)
+                self._on_result(payload)
+                stalled = None
+            cycle += 1

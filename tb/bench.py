@@ -1,0 +1,182 @@
+"""The cocotb tests of one vector MAC; they run inside the simulator and read the run's settings from a file.
+
+``VSQ_RUN`` names a JSON file with ``config``, ``seed``, ``beats``, ``latency`` and ``playback``. Each test adds its
+counts to ``counts.json`` in the working folder.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.task import Task
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
+from cocotb.utils import get_sim_time
+
+from golden import stimulus
+from golden.config import MacConfig
+from golden.stimulus import Beats
+from tb.agents import BeatDriver, InputMonitor, OutputMonitor, ResultSink, beat_words, flowing, random_bursts
+from tb.scoreboard import Scoreboard
+
+Bursts = Iterator[tuple[int, int]]
+
+_PERIOD_NS = 2
+_STEP = 64  # cycles between looks at the progress of a run
+_HANG = 8  # steps without any transfer that end a run
+_FULL_SPEED_BEATS = 256
+_RESETS = 12
+
+
+class Run:
+    """The settings of this simulation, and the counts that it hands back."""
+
+    def __init__(self) -> None:
+        settings: dict[str, Any] = json.loads(Path(os.environ["VSQ_RUN"]).read_text())
+        self.config = MacConfig.parse(settings["config"])
+        self.seed: int = settings["seed"]
+        self.beats: int = settings["beats"]
+        self.latency: int = settings["latency"]
+        self.playback: str | None = settings["playback"]
+
+    def rng(self, test: int) -> np.random.Generator:
+        """Return a test's own generator."""
+        return np.random.default_rng([self.seed, test])
+
+    @staticmethod
+    def add_counts(**counts: int) -> None:
+        """Add to the counts of this simulation."""
+        path = Path("counts.json")
+        totals = json.loads(path.read_text()) if path.exists() else {}
+        totals.update((name, totals.get(name, 0) + count) for name, count in counts.items())
+        path.write_text(json.dumps(totals))
+
+
+class Bench:
+    """Agents and scoreboard around the design, from one reset to the next."""
+
+    def __init__(self, dut: Any, run: Run) -> None:
+        self._dut, self._config = dut, run.config
+        self.scoreboard = Scoreboard(run.config, f"{run.config.full_name}, seed {run.seed}")
+        self.driver, self._sink = BeatDriver(dut, run.config), ResultSink(dut)
+        self.inputs = InputMonitor(dut, run.config, self.scoreboard.on_beat)
+        self.outputs = OutputMonitor(dut, run.config, self.scoreboard.on_result)
+        self._tasks: list[Task[Any]] = []
+
+    async def reset(self) -> None:
+        """Reset the design for a cycle and start the monitors; no result may survive."""
+        self._dut.rst.value = 1
+        await RisingEdge(self._dut.clk)
+        self._dut.rst.value = 0
+        await FallingEdge(self._dut.clk)
+        assert not self._dut.out_valid.value, "a result is offered after reset"
+        await RisingEdge(self._dut.clk)
+        self._tasks += [cocotb.start_soon(self.inputs.run()), cocotb.start_soon(self.outputs.run())]
+
+    def start(self, beats: Beats, sending: Bursts, taking: Bursts) -> None:
+        """Offer beats and take results in the background."""
+        words = beat_words(self._config, beats)
+        self._tasks += [
+            cocotb.start_soon(self.driver.send(words, sending)),
+            cocotb.start_soon(self._sink.run(taking)),
+        ]
+
+    async def finish(self, beats: Beats) -> None:
+        """Wait until every beat is accepted and every result is taken, then make sure that none follows."""
+        board, goal = self.scoreboard, (len(beats), int(beats.last.sum()))
+        progress, idle = (0, 0), 0
+        while progress != goal:
+            await ClockCycles(self._dut.clk, _STEP)
+            before, progress = progress, (board.beats, board.results)
+            idle = idle + 1 if before == progress else 0
+            assert idle < _HANG, f"no transfer for {_HANG * _STEP} cycles: {progress} of {goal} (beats, results)"
+        await ClockCycles(self._dut.clk, _STEP)
+        self.stop()
+        board.check()
+        assert (board.beats, board.results) == goal, f"{(board.beats, board.results)} beats and results, not {goal}"
+
+    def stop(self) -> None:
+        """End the agents."""
+        for task in self._tasks:
+            task.cancel()
+
+    def count(self) -> None:
+        """Hand back this bench's counts."""
+        board = self.scoreboard
+        above, below = (board.directions[direction] for direction in (1, -1))
+        Run.add_counts(beats=board.beats, results=board.results, above=above, below=below)
+
+
+async def _clock(dut: Any) -> None:
+    """Start the clock and return just after a rising edge."""
+    cocotb.start_soon(Clock(dut.clk, _PERIOD_NS, unit="ns").start())
+    await RisingEdge(dut.clk)
+
+
+async def _stream(dut: Any, run: Run, beats: Beats, sending: Bursts, taking: Bursts) -> Bench:
+    """Send beats through a freshly reset design, compare every result, and return the bench."""
+    cocotb.log.info("%s, seed %d, %d beats", run.config.full_name, run.seed, len(beats))
+    await _clock(dut)
+    bench = Bench(dut, run)
+    await bench.reset()
+    start = get_sim_time("ns")
+    bench.start(beats, sending, taking)
+    await bench.finish(beats)
+    bench.count()
+    Run.add_counts(cycles=round((get_sim_time("ns") - start) / _PERIOD_NS))
+    return bench
+
+
+@cocotb.test
+async def random_traffic(dut: Any) -> None:
+    """Random beats with random pauses and back-pressure; the overflows that the stimulus promises must happen."""
+    run = Run()
+    beats = stimulus.beats(run.config, run.beats, run.seed)
+    bench = await _stream(dut, run, beats, random_bursts(run.rng(0)), random_bursts(run.rng(1)))
+    for direction in stimulus.overflow_directions(run.config, run.beats):
+        assert bench.scoreboard.directions[direction], f"no accumulator overflow in direction {direction:+d}"
+
+
+@cocotb.test
+async def full_speed(dut: Any) -> None:
+    """Without pauses a beat is accepted each cycle, and each result comes ``latency`` cycles after its last beat."""
+    run = Run()
+    beats = stimulus.beats(run.config, _FULL_SPEED_BEATS, run.seed + 1)
+    bench = await _stream(dut, run, beats, flowing(), flowing())
+    accepted = bench.inputs.cycles
+    assert accepted == list(range(accepted[0], accepted[0] + len(beats))), "the input stream stalled"
+    due = [cycle + run.latency for cycle, last in zip(accepted, beats.last, strict=True) if last]
+    assert bench.outputs.cycles == due, f"latency is not {run.latency}: {bench.outputs.cycles[:4]}, due {due[:4]}"
+
+
+@cocotb.test
+async def reset_in_flight(dut: Any) -> None:
+    """A reset at any moment drops what is in flight, and the accumulator starts from 0 without ``first``."""
+    run = Run()
+    rng = run.rng(2)
+    await _clock(dut)
+    for number in range(_RESETS):
+        beats = stimulus.beats(run.config, 64, run.seed + number)
+        beats.first[0] = False
+        bench = Bench(dut, run)
+        await bench.reset()
+        bench.start(beats, random_bursts(rng), random_bursts(rng))
+        if number == _RESETS - 1:
+            await bench.finish(beats)
+        else:
+            await ClockCycles(dut.clk, int(rng.integers(1, 40)))
+            bench.stop()
+            bench.scoreboard.check()
+        bench.count()
+
+
+@cocotb.test
+async def playback(dut: Any) -> None:
+    """A stream of beats from a file, such as a whole layer, at full speed."""
+    run = Run()
+    assert run.playback
+    await _stream(dut, run, Beats.load(Path(run.playback)), flowing(), flowing())

@@ -1,0 +1,185 @@
+"""The regression: every configuration in every simulator, with a table, a JUnit report and evidence of failures."""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from golden.config import MacConfig
+from golden.errors import InputError
+from golden.stimulus import Beats
+from tb import simulators
+from tb.job import Job, Result
+from tb.junit import write_junit
+from tb.pool import run_jobs
+
+JUNIT = "junit.xml"
+FAILURES = "failures"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Every job with its result, in the order of the request."""
+
+    results: list[tuple[Job, Result]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether jobs ran and all of them passed."""
+        return bool(self.results) and all(result.passed for _, result in self.results)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all passed, else 1."""
+        return 0 if self.passed else 1
+
+
+def regress(
+    configs: Sequence[MacConfig],
+    *,
+    sims: Sequence[str] = tuple(simulators.SIMULATORS),
+    workers: int = 1,
+    out: Path,
+    beats: int = 2000,
+    seed: int = 1,
+    console: Console | None = None,
+) -> Summary:
+    """Simulate every configuration in every simulator on random beats, and compare every result.
+
+    ``out`` receives ``junit.xml`` and, of each failed job, a folder in ``failures`` with its Verilog, logs and waves.
+    When interrupted, all simulators end and no partial file stays.
+
+    Parameters
+    ----------
+    configs
+        Configurations; doubles run once.
+    sims
+        Names of simulators.
+    workers
+        Jobs at a time.
+    out
+        A folder, made if absent.
+    beats, seed
+        Length and seed of each job's random stream; the same seed gives the same simulation.
+    console
+        Where the progress and the table are shown; None shows nothing.
+
+    Raises
+    ------
+    InputError
+        If a simulator is missing or too old, a number is out of range, or ``out`` cannot be written.
+    """
+    for name, value in (("beats", beats), ("jobs", workers)):
+        if value < 1:
+            raise InputError(f"{name} {value}: at least 1 is needed; ask for more")
+    if seed < 0:
+        raise InputError(f"seed {seed}: seeds are not negative; choose another")
+    jobs = [
+        Job(config=config.full_name, simulator=sim, seed=seed, beats=beats)
+        for config in dict.fromkeys(configs)
+        for sim in dict.fromkeys(sims)
+    ]
+    return run(jobs, workers=workers, out=out, console=console)
+
+
+def play(config: MacConfig, beats: Beats, *, sims: Sequence[str], out: Path, console: Console | None = None) -> Summary:
+    """Stream given beats, such as a whole layer's, through the design at full speed, and compare every result.
+
+    :func:`golden.stimulus.layer` makes beats of a layer. Writes and raises what :func:`regress` does.
+    """
+    with _work_folder(out) as work:
+        path = work / "beats.npz"
+        beats.save(path)
+        jobs = [
+            Job(config=config.full_name, simulator=sim, seed=0, beats=len(beats), playback=str(path))
+            for sim in dict.fromkeys(sims)
+        ]
+        return run(jobs, workers=1, out=out, console=console)
+
+
+def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None = None) -> Summary:
+    """Run jobs and report on them as :func:`regress` says."""
+    for sim in dict.fromkeys(job.simulator for job in jobs):
+        simulators.find(sim)
+    console = console or Console(quiet=True)
+    done: dict[Job, Result] = {}
+    with _work_folder(out) as work, _terminable(), _progress(console) as progress:
+        (out / JUNIT).unlink(missing_ok=True)
+        task = progress.add_task("regression", total=len(jobs))
+        with closing(run_jobs(jobs, work, workers)) as ended:
+            for job, result in ended:
+                done[job] = result
+                kept = out / FAILURES / job.name
+                shutil.rmtree(kept, ignore_errors=True)
+                if not result.passed:
+                    kept.parent.mkdir(exist_ok=True)
+                    os.replace(work / job.name, kept)
+                progress.advance(task)
+        summary = Summary([(job, done[job]) for job in jobs])
+        write_junit(summary.results, out / JUNIT)
+    _show(summary, out, console)
+    return summary
+
+
+@contextmanager
+def _work_folder(out: Path) -> Iterator[Path]:
+    """Provide a folder for the duration; it is inside ``out``, so that moving its content there is renaming."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=".work-", dir=out, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror}); choose another folder") from None
+    with folder as name:
+        yield Path(name).resolve()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat termination as an interrupt, so that both clean up; signals belong to the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _show(summary: Summary, out: Path, console: Console) -> None:
+    """Print the table, and for each failed job its report and how to repeat it."""
+    table = Table(Column("configuration", overflow="fold"), "simulator", "beats", "cycles", "seconds", "seed", "result")
+    for column in table.columns[2:6]:
+        column.justify = "right"
+    for job, result in summary.results:
+        verdict = "[green]pass[/]" if result.passed else "[red]FAIL[/]"
+        counts = [str(result.counts.get(name, 0)) for name in ("beats", "cycles")]
+        table.add_row(job.config, job.simulator, *counts, f"{result.seconds:.1f}", str(job.seed), verdict)
+    console.print(table)
+    for job, result in summary.results:
+        for outcome in result.outcomes:
+            if outcome.failure:
+                console.print(f"\n[red]FAIL[/] {job.config} {job.simulator} {outcome.name}\n{escape(outcome.failure)}")
+        if not result.passed:
+            kept = out / FAILURES / job.name
+            console.print(f"  files: {kept}" + (f", waves: {kept / result.waves}" if result.waves else ""))
+            if not job.playback:
+                again = f"'{job.config}' --sim {job.simulator} --beats {job.beats} --seed {job.seed}"
+                console.print(f"  again: vsq regress {again}", soft_wrap=True)
+    passed = sum(result.passed for _, result in summary.results)
+    console.print(f"{passed} of {len(summary.results)} passed; report: {out / JUNIT}")
