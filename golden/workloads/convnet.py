@@ -172,7 +172,16 @@ class QuantizedNetwork:
         return next(tensors for tensors in self.trace(images) if tensors.layer.name == name)
 
 
-def quantize(layers: Sequence[ConvLayer], config: MacConfig, calibration: Floats) -> QuantizedNetwork:
+def input_peaks(layers: Sequence[ConvLayer], images: Floats) -> list[float]:
+    """Return the largest input that ``images`` cause in each layer in float32: what max calibration needs."""
+    peaks, features = [], images
+    for layer in layers:
+        peaks.append(float(np.abs(features).max()))
+        features = layer.forward(features)
+    return peaks
+
+
+def quantize(layers: Sequence[ConvLayer], config: MacConfig, peaks: Sequence[float]) -> QuantizedNetwork:
     """Quantize a network for ``config``, which serves every layer.
 
     Parameters
@@ -182,16 +191,14 @@ def quantize(layers: Sequence[ConvLayer], config: MacConfig, calibration: Floats
     config
         Without weight scales the weights have one scale per output channel, without activation scales the activations
         one per tensor.
-    calibration
-        Input images; the largest activations that they cause in float32 set each layer's activation gamma. Activation
-        scales round up (``ceil``), because vectors far below that maximum would vanish otherwise.
+    peaks
+        Each layer's largest input on calibration images (:func:`input_peaks`); sets its activation gamma. Activation
+        scales round up (``ceil``), because vectors far below that peak would vanish otherwise.
     """
     quantizer = Quantizer.for_activations(config, scale_rounding=ScaleRounding.CEIL)
-    features = calibration
     quantized = []
-    for layer in layers:
+    for layer, peak in zip(layers, peaks, strict=True):
         weights = Quantizer.for_weights(config).quantize(vectors(layer.weights), name=f"weights of {layer.name}")
-        gamma = quantizer.gamma(vectors(layer.unfold(features)), name=f"activations of {layer.name}")
+        gamma = quantizer.gamma([[peak]], name=f"activations of {layer.name}")  # a tensor's gamma needs its peak only
         quantized.append(QuantizedLayer(layer, config, weights, quantizer, gamma))
-        features = layer.forward(features)
     return QuantizedNetwork(config, quantized)

@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional
 
 from golden.config import MacConfig
-from golden.workloads.convnet import ConvLayer, Floats, LayerTensors, QuantizedNetwork, quantize
+from golden.workloads.convnet import ConvLayer, Floats, LayerTensors, QuantizedNetwork, input_peaks, quantize
 
 # name, output channels, input channels, kernel, padding, ReLU, pooling
 ARCHITECTURE = [
@@ -30,7 +30,7 @@ ARCHITECTURE = [
 ]
 TEST_IMAGES = 360
 SEED = 0
-EPOCHS = 12
+EPOCHS = 10
 BATCH = 64
 LEARNING_RATE = 1e-2
 
@@ -77,9 +77,14 @@ class Digits:
             features = layer.forward(features)
         return self.accuracy(features)
 
+    @cached_property
+    def peaks(self) -> list[float]:
+        """Each layer's largest input on the training images."""
+        return input_peaks(self.layers, self.train_images)
+
     def quantize(self, config: MacConfig) -> "QuantizedDigits":
         """Return the network in golden integers, calibrated on the training images."""
-        return QuantizedDigits(self, quantize(self.layers, config, self.train_images))
+        return QuantizedDigits(self, quantize(self.layers, config, self.peaks))
 
     def report(self, config: MacConfig) -> Report:
         """Return the accuracies at ``config`` beside those in float32 and without per-vector scales."""
