@@ -19,17 +19,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
 from golden.config import MAX_VECTOR_SIZE, MacConfig
 from golden.errors import InputError
 from golden.formats import IntFormat
-
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-Array = TypeVar("Array", bound=Any)  # numpy.ndarray or torch.Tensor
+from golden.quantized import Quantized, step_size
 
 
 class Order(StrEnum):
@@ -123,7 +120,7 @@ class Quantizer:
         )
 
     @np.errstate(over="ignore")
-    def quantize(self, x: Any, *, gamma: Any = None, name: str = "tensor", xp: Any = np) -> "Quantized[Any]":
+    def quantize(self, x: Any, *, gamma: Any = None, name: str = "tensor", xp: Any = np) -> Quantized[Any]:
         """Quantize ``x``.
 
         Parameters
@@ -148,7 +145,7 @@ class Quantizer:
         s = self._vector_scales(vectors, xp)
         gamma = self._shared_scale(s, xp) if gamma is None else self._given(gamma, s, name, xp)
         scales = None if self.scale is None else self._scale_codes(s, gamma, self.scale, xp)
-        divisor = s if scales is not None and self.order == Order.PAPER else _step(scales, gamma, xp)
+        divisor = s if scales is not None and self.order == Order.PAPER else step_size(scales, gamma, xp)
         codes = xp.clip(xp.round(_quotient(vectors, divisor[..., None], xp)), self.element.qmin, self.element.qmax)
         return Quantized(
             codes=xp.asarray(codes, dtype=xp.int32),
@@ -236,57 +233,6 @@ class Quantizer:
         if self.scale_rounding == ScaleRounding.AT_LEAST_ONE:
             codes = xp.where((codes == 0) & (s > 0), 1.0, codes)
         return xp.clip(codes, 0, scale.max)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Quantized(Generic[Array]):
-    """A tensor as integers: it stands for codes * scales * gamma.
-
-    Parameters
-    ----------
-    codes
-        int32, [..., G, V]; the tail of the last vector is zero.
-    scales
-        int32, [..., G]; None for the single level.
-    gamma
-        float32, one axis for each of the original tensor's; broadcasts against ``scales``.
-    length
-        Elements K of the original last axis.
-    quantizer
-        What it was quantized by; holds the formats.
-    xp
-        The array namespace of the arrays.
-    """
-
-    codes: Array
-    scales: Array | None
-    gamma: Array
-    length: int
-    quantizer: Quantizer
-    xp: Any = np
-
-    @np.errstate(over="ignore")
-    def dequantize(self) -> Array:
-        """Return ``codes * (scales * gamma)`` in float32, [..., K], without the padding."""
-        xp, codes = self.xp, self.codes
-        step = _step(self.scales, self.gamma, xp)
-        padded = (xp.asarray(codes, dtype=xp.float32) * step[..., None]).reshape(*codes.shape[:-2], -1)
-        values: Array = padded[..., : self.length]
-        return values
-
-    def operand(self) -> tuple[Array, Array | None]:
-        """Return codes [R, G', V] and scales [R, G'] as :func:`golden.datapath.matmul` takes them.
-
-        R is the first axis; the axes between it and V become G', so they are summed over in this order.
-        """
-        codes, scales = self.codes, self.scales
-        rows, size = codes.shape[0], codes.shape[-1]
-        return codes.reshape(rows, -1, size), None if scales is None else scales.reshape(rows, -1)
-
-
-def _step(scales: Any, gamma: Any, xp: Any) -> Any:
-    """Return the real value of one code: scales * gamma in float32, below infinity."""
-    return gamma if scales is None else xp.clip(xp.asarray(scales, dtype=xp.float32) * gamma, 0, FLOAT32_MAX)
 
 
 def _quotient(x: Any, divisor: Any, xp: Any) -> Any:

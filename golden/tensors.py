@@ -22,7 +22,8 @@ from golden.config import MacConfig
 from golden.errors import InputError
 from golden.files import replacing
 from golden.formats import IntFormat
-from golden.quantizer import Quantized, Quantizer
+from golden.quantized import Quantized
+from golden.quantizer import Quantizer
 
 VERSION = 1
 

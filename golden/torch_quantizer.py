@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from golden.quantizer import Quantized, Quantizer
+from golden.quantized import Quantized
+from golden.quantizer import Quantizer
 
 
 @torch.no_grad()
@@ -24,10 +25,10 @@ def quantize(
 
 
 @torch.no_grad()
-def shared_scale(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> torch.Tensor:
+def gamma(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> torch.Tensor:
     """Return :meth:`Quantizer.gamma <golden.quantizer.Quantizer.gamma>` of ``x``, on its device."""
-    gamma: torch.Tensor = quantizer.gamma(x.detach(), name=name, xp=torch)
-    return gamma
+    shared: torch.Tensor = quantizer.gamma(x.detach(), name=name, xp=torch)
+    return shared
 
 
 def to_numpy(quantized: Quantized[torch.Tensor]) -> Quantized[NDArray[Any]]:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from golden.config import MacConfig
 from golden.datapath import LayerResult, matmul
 from golden.errors import InputError
-from golden.quantizer import Quantized, Quantizer, ScaleRounding
+from golden.quantized import Quantized
+from golden.quantizer import Quantizer, ScaleRounding
 
 Floats = NDArray[np.float32]
 

@@ -56,7 +56,7 @@ def test_arbitrary_floats(device, quantizer, x):
     tensor = torch.tensor(x, device=device)
     assert_equal(expected, torch_quantizer.quantize(quantizer, tensor))
     assert_equal(expected, torch_quantizer.quantize(quantizer, tensor, gamma=quantizer.gamma(x)))
-    np.testing.assert_array_equal(quantizer.gamma(x), torch_quantizer.shared_scale(quantizer, tensor).numpy(force=True))
+    np.testing.assert_array_equal(quantizer.gamma(x), torch_quantizer.gamma(quantizer, tensor).numpy(force=True))
 
 
 @pytest.mark.parametrize("device", DEVICES)

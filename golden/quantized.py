@@ -1,0 +1,64 @@
+"""What a quantizer makes of a tensor: integer codes, integer scales, and the real gammas that they stand on."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from golden.quantizer import Quantizer
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+Array = TypeVar("Array", bound=Any)  # numpy.ndarray or torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quantized(Generic[Array]):
+    """A tensor as integers: it stands for codes * scales * gamma.
+
+    Parameters
+    ----------
+    codes
+        int32, [..., G, V]; the tail of the last vector is zero.
+    scales
+        int32, [..., G]; None for the single level.
+    gamma
+        float32, one axis for each of the original tensor's; broadcasts against ``scales``.
+    length
+        Elements K of the original last axis.
+    quantizer
+        What it was quantized by; holds the formats.
+    xp
+        The array namespace of the arrays.
+    """
+
+    codes: Array
+    scales: Array | None
+    gamma: Array
+    length: int
+    quantizer: "Quantizer"
+    xp: Any = np
+
+    @np.errstate(over="ignore")
+    def dequantize(self) -> Array:
+        """Return ``codes * (scales * gamma)`` in float32, [..., K], without the padding."""
+        xp, codes = self.xp, self.codes
+        step = step_size(self.scales, self.gamma, xp)
+        padded = (xp.asarray(codes, dtype=xp.float32) * step[..., None]).reshape(*codes.shape[:-2], -1)
+        values: Array = padded[..., : self.length]
+        return values
+
+    def operand(self) -> tuple[Array, Array | None]:
+        """Return codes [R, G', V] and scales [R, G'] as :func:`golden.datapath.matmul` takes them.
+
+        R is the first axis; the axes between it and V become G', so they are summed over in this order.
+        """
+        codes, scales = self.codes, self.scales
+        rows, size = codes.shape[0], codes.shape[-1]
+        return codes.reshape(rows, -1, size), None if scales is None else scales.reshape(rows, -1)
+
+
+def step_size(scales: Any, gamma: Any, xp: Any) -> Any:
+    """Return the real value of one code: scales * gamma in float32, below infinity."""
+    return gamma if scales is None else xp.clip(xp.asarray(scales, dtype=xp.float32) * gamma, 0, FLOAT32_MAX)
