@@ -30,9 +30,9 @@ class BitHeap:
     constant
         The folded constant, modulo 2^width.
     full_adders, half_adders
-        Adders with three and with two variable inputs, the most significant column's exclusive-ors included.
+        Adders with three and with two variable inputs. The most significant column needs exclusive-ors only.
     lower_bound
-        ``bits_in - width``: no tree of 3:2 counters has fewer full adders, since each removes one bit (0 at least).
+        ``bits_in - width``, or 0: each full adder removes one bit. Only carries that drop out at 2^width save some.
     depth
         Delay in units of one exclusive-or.
 
@@ -63,9 +63,9 @@ class BitHeap:
             self._add_bit(Wire(0, bit), shift + index, is_sign != negative)
 
     def multiply(self, a: Value, b: Value, shift: int = 0, negative: bool = False) -> None:
-        """Add ``a * b * 2^shift``, or its negative, by one NAND for each pair of bits; each shape tells the signedness."""
+        """Add ``a * b * 2^shift``, or its negative, by one NAND for each pair of bits; the shapes tell signedness."""
         nands = Signal(len(a) * len(b), name=f"{self.name}_nands{len(self._products)}")
-        self._products.append((nands, Cat(~(a[i].replicate(len(b)) & Cat(b)) for i in range(len(a)))))
+        self._products.append((nands, Cat(~a[i].replicate(len(b)) | ~Cat(b) for i in range(len(a)))))
         for i in range(len(a)):
             for j in range(len(b)):
                 is_sign = (a.shape().signed and i == len(a) - 1) != (b.shape().signed and j == len(b) - 1)
@@ -87,7 +87,7 @@ class BitHeap:
         m
             Module that receives the statements.
         loads
-            One register stage per entry, with that enable: the tree is cut into ``len(loads) + 1`` parts of equal depth.
+            One register stage per entry, with that enable: they cut the tree into parts of equal depth.
         """
         plan = compress(self._columns, self.constant)
         self.depth = plan.depth
@@ -101,8 +101,7 @@ class BitHeap:
         for adder in plan.adders:
             groups[adder.sum.arrival].append(adder)
         for arrival in sorted({*groups, *cuts}):
-            if groups[arrival]:
-                self._emit(m, groups[arrival], f"{self.name}_{{}}{arrival}")
+            self._emit(m, groups[arrival], arrival)
             for stage, cut in enumerate(cuts):
                 if cut == arrival:
                     held = register(m, Cat(w.value for w in crossing[stage]), loads[stage], f"{self.name}_stage{stage}")
@@ -112,30 +111,55 @@ class BitHeap:
         m.d.comb += result.eq(Cat(Const(bit, 1) if isinstance(bit, int) else _value(bit) for bit in plan.result))
         return result
 
-    def _emit(self, m: Module, adders: Sequence[Adder], name: str) -> None:
-        """Describe adders that settle together as one vector of full adders, those without a carry last."""
-        adders = sorted(adders, key=lambda adder: adder.carry is None)
-        carries = sum(adder.carry is not None for adder in adders)
-        x, y, z, total = (Signal(len(adders), name=name.format(part)) for part in ("x", "y", "z", "s"))
-        m.d.comb += [
-            x.eq(Cat(_value(adder.x, adder.inverted) for adder in adders)),
-            y.eq(Cat(_value(adder.y, adder.inverted) for adder in adders)),
-            z.eq(Cat(Const(a.z, 1) if isinstance(a.z, int) else _value(a.z, a.inverted) for a in adders)),
-            total.eq(x ^ y ^ z),
-        ]
-        if carries:
-            carry = Signal(carries, name=name.format("c"))
-            m.d.comb += carry.eq(((x & y) | (z & (x ^ y)))[:carries])
-        for index, adder in enumerate(adders):
-            adder.sum.value = total[index]
-            if adder.carry is not None:
-                adder.carry.value = ~carry[index] if adder.is_half else carry[index]
+    def _emit(self, m: Module, adders: Sequence[Adder], arrival: int) -> None:
+        """Describe the adders that settle at one time: those of one kind as vectors x, y, z, sum and carry.
+
+        Adder extraction meets each full adder in one form only, since no exclusive-or in a sum has an inverter before
+        it, and NAND and NOR are written with complemented operands.
+        """
+        kinds: defaultdict[str, list[Adder]] = defaultdict(list)
+        for adder in adders:
+            kinds["parity" if adder.carry is None else f"half{adder.z}" if adder.is_half else "full"].append(adder)
+        for kind, group in sorted(kinds.items()):
+            prefix = f"{self.name}_{kind}_{arrival}"
+            x = _vector(m, f"{prefix}_x", [adder.x.wire.value for adder in group])
+            y = _vector(m, f"{prefix}_y", [adder.y.wire.value for adder in group])
+            flips = [adder.y.inverted != adder.inverted for adder in group]
+            total, y = x ^ y, _flip(y, flips)
+            carries = ~x | ~y
+            if kind == "half1":
+                total, carries = ~total, ~x & ~y
+            elif kind == "full":
+                operands = [(adder.z, adder.inverted) for adder in group if isinstance(adder.z, Bit)]
+                z = _vector(m, f"{prefix}_z", [bit.wire.value for bit, _ in operands])
+                z_flips = [bit.inverted != inverted for bit, inverted in operands]
+                carries = (x & y) | (_flip(z, z_flips) & _flip(total, flips))
+                flips = [a or b for a, b in zip(flips, z_flips, strict=True)]
+                total = total ^ z
+            total = _flip(total, flips)
+            for adder, value in zip(group, _vector(m, f"{prefix}_sum", [total]), strict=True):
+                adder.sum.value = value
+            if kind != "parity":
+                for adder, value in zip(group, _vector(m, f"{prefix}_carry", [carries]), strict=True):
+                    assert adder.carry is not None
+                    adder.carry.value = value
 
 
-def _value(bit: Bit, inverted: bool = False) -> Value:
-    """Return the bit, or its complement if ``inverted``."""
-    value: Value = bit.wire.value
-    return ~value if bit.inverted != inverted else value
+def _flip(vector: Value, flips: Sequence[bool]) -> Value:
+    """Complement the bits that ``flips`` selects."""
+    return vector ^ Const(sum(flip << i for i, flip in enumerate(flips)), len(flips)) if any(flips) else vector
+
+
+def _vector(m: Module, name: str, bits: Sequence[Value]) -> Signal:
+    """Return the bits as one named signal."""
+    value = Cat(bits)
+    vector = Signal(len(value), name=name)
+    m.d.comb += vector.eq(value)
+    return vector
+
+
+def _value(bit: Bit) -> Value:
+    return ~bit.wire.value if bit.inverted else bit.wire.value
 
 
 def _crossing(plan: Plan, cuts: Sequence[int]) -> list[list[Wire]]:
@@ -144,7 +168,5 @@ def _crossing(plan: Plan, cuts: Sequence[int]) -> list[list[Wire]]:
     for adder in plan.adders:
         for bit in adder.operands:
             last[bit.wire] = max(last.get(bit.wire, 0), adder.sum.arrival)
-    for bit in plan.result:
-        if isinstance(bit, Bit):
-            last[bit.wire] = plan.depth + 1
+    last.update((bit.wire, plan.depth + 1) for bit in plan.result if isinstance(bit, Bit))
     return [[wire for wire, use in last.items() if wire.arrival <= cut < use] for cut in cuts]

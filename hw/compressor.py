@@ -26,14 +26,14 @@ class Bit(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Adder:
-    """A full adder on wires, or a half adder if ``z`` is a constant: ``x + y + z = sum + 2*carry``.
+    """A full adder, ``x + y + z = sum + 2*carry`` on wires, or a half adder if ``z`` is a constant.
 
     A full adder is self-dual, so one polarity serves all five wires: three complements give the complements of sum
-    and carry. ``inverted`` tells this polarity; an operand of the other one is inverted on the way in. A half adder's
-    carry leaves as its complement, because NAND and NOR are smaller than AND and OR.
+    and carry. ``inverted`` tells this polarity, which x has too; y or z may have the other one. A half adder's carry
+    leaves as its complement, because NAND and NOR are smaller than AND and OR.
 
-    Members: ``x``, ``y`` and ``z`` (a bit, or the value 0 or 1 on the wire); ``sum``; ``carry``, which is None where
-    its weight is 2^width.
+    Members: ``x``, ``y`` and ``z`` (a bit, or the value 0 or 1 on the wire), z the latest; ``sum``; ``carry``, None
+    where its weight is 2^width: then only ``sum = x ^ y`` is left.
     """
 
     x: Bit
@@ -97,7 +97,7 @@ def compress(columns: Sequence[Iterable[Bit]], constant: int) -> Plan:
             queue.put(total)
             carries.append(carry)
         if len(queue) == 2:
-            total, carry = _add(plan, *queue.take_two(), one)
+            total, carry = _add(plan, queue.take_one(), queue.take_one(), one)
             queue.put(total)
             carries.append(carry)
         plan.result.append(queue.take_one() if len(queue) else one)
@@ -121,19 +121,15 @@ class _Queue:
         heapq.heappush(self._heaps[bit.inverted], (bit.wire.arrival, self._serial, bit))
         self._serial += 1
 
-    def take_three(self) -> list[Bit]:
+    def take_three(self) -> tuple[Bit, Bit, Bit]:
         """Take the earliest three bits of one polarity; if neither has three, two of one and one of the other."""
         # The third-smallest entry of a binary heap is among its first seven.
         ready = {p: sorted(heap[:7])[2][:2] for p, heap in self._heaps.items() if len(heap) > 2}
         if ready:
             polarity = min(ready, key=ready.__getitem__)
-            return [self._pop(polarity) for _ in range(3)]
-        polarity = max(self._heaps, key=lambda p: len(self._heaps[p]))
-        return [self._pop(polarity), self._pop(polarity), self._pop(not polarity)]
-
-    def take_two(self) -> list[Bit]:
-        """Take the last two bits."""
-        return [self.take_one(), self.take_one()]
+            return self._pop(polarity), self._pop(polarity), self._pop(polarity)
+        polarity = len(self._heaps[True]) > len(self._heaps[False])
+        return self._pop(polarity), self._pop(polarity), self._pop(not polarity)
 
     def take_one(self) -> Bit:
         """Take any bit."""
@@ -150,32 +146,28 @@ def _arrival(bit: Bit) -> int:
 def _add(plan: Plan, a: Bit, b: Bit, c: Bit | int) -> tuple[Bit, Bit]:
     """Append a full or half adder to the plan; return its sum and carry."""
     if isinstance(c, int):
-        inverted = a.inverted
-        arrival = max(_arrival(a), _arrival(b)) + HALF_DELAY
-        adder = Adder(a, b, c ^ inverted, inverted, Wire(arrival), Wire(arrival))
-        carry_inverted = not inverted
+        x, y, inverted = a, b, a.inverted
+        z: Bit | int = c ^ inverted
+        arrival = max(_arrival(x), _arrival(y)) + HALF_DELAY
     else:
+        inverted = a.inverted + b.inverted + c.inverted > 1
         x, y, z = sorted((a, b, c), key=_arrival)
-        inverted = carry_inverted = a.inverted + b.inverted + c.inverted > 1
         arrival = max(_arrival(y) + XY_DELAY, _arrival(z) + Z_DELAY)
-        adder = Adder(x, y, z, inverted, Wire(arrival), Wire(arrival))
-    plan.adders.append(adder)
-    assert adder.carry is not None
-    return Bit(adder.sum, inverted), Bit(adder.carry, carry_inverted)
+        if x.inverted != inverted:
+            x, y = y, x
+    total, carry = Wire(arrival), Wire(arrival)
+    plan.adders.append(Adder(x, y, z, inverted, total, carry))
+    return Bit(total, inverted), Bit(carry, inverted != isinstance(z, int))
 
 
-def _parity(plan: Plan, bits: list[Bit], one: int) -> Bit | int:
+def _parity(plan: Plan, bits: Sequence[Bit], one: int) -> Bit | int:
     """Reduce the most significant column, whose carries drop out: polarity and constant only invert the result."""
     inverted = bool(one ^ sum(bit.inverted for bit in bits) & 1)
     heap = [(bit.wire.arrival, serial, bit.wire) for serial, bit in enumerate(bits)]
     heapq.heapify(heap)
-    serial = len(heap)
-    while len(heap) > 1:
-        wires = [heapq.heappop(heap)[2] for _ in range(min(3, len(heap)))]
-        x, y = Bit(wires[0]), Bit(wires[1])
-        z: Bit | int = Bit(wires[2]) if len(wires) == 3 else 0
-        late = max(wires[1].arrival + (XY_DELAY if len(wires) == 3 else HALF_DELAY), wires[-1].arrival + Z_DELAY)
-        plan.adders.append(Adder(x, y, z, False, total := Wire(late), None))
-        heapq.heappush(heap, (late, serial, total))
-        serial += 1
+    for serial in range(len(bits), 2 * len(bits) - 1):
+        x, y = heapq.heappop(heap)[2], heapq.heappop(heap)[2]
+        total = Wire(y.arrival + HALF_DELAY)
+        plan.adders.append(Adder(Bit(x), Bit(y), 0, False, total, None))
+        heapq.heappush(heap, (total.arrival, serial, total))
     return Bit(heap[0][2], inverted) if heap else int(inverted)
