@@ -48,14 +48,14 @@ class Accumulator(wiring.Component):
         base = Signal(signed(p))
         m.d.comb += [self.acc.eq(acc), base.eq(Mux(self.first, 0, acc))]
         if self.config.overflow == Overflow.WRAP:
-            total = style_of(self.config).add(m, base, self.t)
+            total = style_of(self.config).add(m, base, self.t, signed(p), "total")
             with m.If(load):
                 m.d.sync += acc.eq(total)
             return m
 
         # One bit more than the wider operand holds every sum.
-        total = Signal(signed(max(p, len(self.t) + (not self.t.shape().signed)) + 1))
-        m.d.comb += total.eq(style_of(self.config).add(m, base, self.t))
+        shape = signed(max(p, len(self.t) + (not self.t.shape().signed)) + 1)
+        total = style_of(self.config).add(m, base, self.t, shape, "total")
         # The sum fits iff the bits from P-1 up all equal the sign.
         high, sign = total[p - 1 :], total[-1]
         exceeds = Signal()

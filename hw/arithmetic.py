@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 
 from golden.config import Arithmetic, MacConfig
 from hw.ranges import least_shape
@@ -11,29 +11,50 @@ from hw.stages import register
 
 
 class Style(Protocol):
-    """The seam that an arithmetic style fills. All results are exact; callers cut them to proven widths."""
+    """The seam that an arithmetic style fills.
 
-    def dot(self, m: Module, weights: Sequence[Value], activations: Sequence[Value], loads: Sequence[Value]) -> Value:
+    Every method describes its hardware in ``m`` and returns a signal of the shape and name asked for. It holds the
+    exact result if the shape does, and else the low bits of it.
+    """
+
+    def dot(
+        self,
+        m: Module,
+        weights: Sequence[Value],
+        activations: Sequence[Value],
+        loads: Sequence[Value],
+        shape: Shape,
+        name: str,
+    ) -> Signal:
         """Return sum_j weights[j] * activations[j], with one register stage inside for each enable in ``loads``."""
 
-    def multiply(self, m: Module, a: Value, b: Value, addend: int = 0) -> Value:
+    def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:
         """Return a * b + addend, addend >= 0 a constant."""
 
-    def add(self, m: Module, a: Value, b: Value) -> Value:
+    def add(self, m: Module, a: Value, b: Value, shape: Shape, name: str) -> Signal:
         """Return a + b."""
 
 
 class Behavioural:
     """``*`` and a balanced tree of ``+``: what synthesis tools and FPGAs expect, and fast to simulate."""
 
-    def dot(self, m: Module, weights: Sequence[Value], activations: Sequence[Value], loads: Sequence[Value]) -> Value:
+    def dot(
+        self,
+        m: Module,
+        weights: Sequence[Value],
+        activations: Sequence[Value],
+        loads: Sequence[Value],
+        shape: Shape,
+        name: str,
+    ) -> Signal:
         """Return the dot product as a balanced adder tree.
 
         Tree level 0 holds the products, level ceil(log2 V) the sum; the n register stages stand after the levels
         ceil(i*levels/(n+1)), i = 1..n, so late that few bits are held, and so early that the halves balance.
         """
-        level = [
-            product(m, w, a, f"product{lane}") for lane, (w, a) in enumerate(zip(weights, activations, strict=True))
+        level: list[Value] = [
+            self.multiply(m, w, a, 0, _product_shape(w, a), f"product{lane}")
+            for lane, (w, a) in enumerate(zip(weights, activations, strict=True))
         ]
         depth = (len(level) - 1).bit_length()
         cuts = [-(-i * depth // (len(loads) + 1)) for i in range(1, len(loads) + 1)]
@@ -41,40 +62,42 @@ class Behavioural:
             for stage, load in enumerate(loads):
                 if cuts[stage] == index:
                     level = [register(m, v, load, f"tree{stage}_{lane}") for lane, v in enumerate(level)]
-            level = [
-                self.add(m, level[i], level[i + 1]) if i + 1 < len(level) else level[i] for i in range(0, len(level), 2)
-            ]
-        return level[0]
+            level = [_sum(level[i], level[i + 1]) if i + 1 < len(level) else level[i] for i in range(0, len(level), 2)]
+        return _named(m, level[0], shape, name)
 
-    def multiply(self, m: Module, a: Value, b: Value, addend: int = 0) -> Value:
-        """Return ``a * b + addend`` with the operators."""
-        exact = product(m, a, b, "exact_product")
-        return self.add(m, exact, Const(addend)) if addend else exact
+    def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:
+        """Return the product with the operators."""
+        if addend:
+            product = _named(m, a * b, _product_shape(a, b), f"{name}_exact")
+            return _named(m, _sum(product, Const(addend)), shape, name)
+        return _named(m, a * b, shape, name)
 
-    def add(self, m: Module, a: Value, b: Value) -> Value:
-        """Return ``a + b`` with the operator, on operands of one shape (linters ask for it)."""
-        is_signed = a.shape().signed or b.shape().signed
-        bits = max(len(v) + (is_signed and not v.shape().signed) for v in (a, b))
-        return extend(a, bits, is_signed) + extend(b, bits, is_signed)
+    def add(self, m: Module, a: Value, b: Value, shape: Shape, name: str) -> Signal:
+        """Return the sum with the operator."""
+        return _named(m, _sum(a, b), shape, name)
 
 
-def product(m: Module, a: Value, b: Value, name: str) -> Signal:
-    """Return ``a * b`` as a signal of the least shape; an operand of one unsigned bit adds none."""
+def _named(m: Module, value: Value, shape: Shape, name: str) -> Signal:
+    signal = Signal(shape, name=name)
+    m.d.comb += signal.eq(value)
+    return signal
+
+
+def _product_shape(a: Value, b: Value) -> Shape:
+    """Return the least shape of ``a * b``; an operand of one unsigned bit adds none."""
     ranges = [
-        (0, (1 << len(v)) - 1) if not v.shape().signed else (-1 << (len(v) - 1), (1 << (len(v) - 1)) - 1)
-        for v in (a, b)
+        (-1 << (len(v) - 1), (1 << (len(v) - 1)) - 1) if v.shape().signed else (0, (1 << len(v)) - 1) for v in (a, b)
     ]
     extremes = [x * y for x in ranges[0] for y in ranges[1]]
-    result = Signal(least_shape(min(0, *extremes), max(0, *extremes)), name=name)
-    m.d.comb += result.eq(a * b)
-    return result
+    return least_shape(min(0, *extremes), max(0, *extremes))
 
 
-def extend(value: Value, bits: int, is_signed: bool) -> Value:
-    """Return ``value`` extended to ``bits`` bits; an unsigned one may become signed if it gains a bit."""
-    fill = value[-1].replicate(bits - len(value)) if value.shape().signed else Const(0, bits - len(value))
-    wide = Cat(value, fill)
-    return wide.as_signed() if is_signed else wide
+def _sum(a: Value, b: Value) -> Value:
+    """Return ``a + b`` on operands of one shape, as linters ask for it."""
+    signed = a.shape().signed or b.shape().signed
+    bits = max(len(v) + (signed and not v.shape().signed) for v in (a, b))
+    a, b = (Cat(v, v[-1].replicate(bits - len(v)) if v.shape().signed else Const(0, bits - len(v))) for v in (a, b))
+    return a.as_signed() + b.as_signed() if signed else a + b
 
 
 _STYLES: dict[Arithmetic, Style] = {Arithmetic.BEHAVIOURAL: Behavioural()}

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import MacConfig
 from hw.arithmetic import style_of
-from hw.ranges import dot_range, least_shape
+from hw.ranges import dot_shape
 from hw.stages import dot_stages, register
 from hw.streams import shape
 
@@ -26,7 +26,7 @@ class DotProduct(wiring.Component):
     -------
     weights, activations : In(V codes)
     load0, ... : In(1), one register enable per stage
-    d : Out(hw.ranges.dot_range)
+    d : Out(dot_shape(config)); modulo 2^P if the accumulator wraps at P bits
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5, the vector MAC's product array and adder tree.
     """
@@ -37,7 +37,7 @@ class DotProduct(wiring.Component):
         members = {
             "weights": In(data.ArrayLayout(shape(config.weight), config.vector_size)),
             "activations": In(data.ArrayLayout(shape(config.activation), config.vector_size)),
-            "d": Out(least_shape(*dot_range(config))),
+            "d": Out(dot_shape(config)),
         }
         members |= {f"load{i}": In(1) for i in range(self.stages)}
         super().__init__(members)
@@ -48,9 +48,14 @@ class DotProduct(wiring.Component):
         lanes = range(self.config.vector_size)
         loads = [getattr(self, f"load{i}") for i in range(self.stages)]
         d = style_of(self.config).dot(
-            m, [self.weights[i] for i in lanes], [self.activations[i] for i in lanes], loads[:-1]
+            m,
+            [self.weights[i] for i in lanes],
+            [self.activations[i] for i in lanes],
+            loads[:-1],
+            self.d.shape(),
+            "dot",
         )
         if self.stages:
-            d = register(m, d[: len(self.d)], loads[-1], "d_reg")
+            d = register(m, d, loads[-1], "d_reg")
         m.d.comb += self.d.eq(d)
         return m

@@ -7,7 +7,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
 from golden.config import MacConfig
-from hw.ranges import dot_range, factor_max, least_shape, term_shape
+from hw.ranges import dot_shape, factor_max, term_shape
 from hw.stages import THROUGHPUT, latency, scaled
 from hw.verilog import default_name, plain_ports
 
@@ -42,7 +42,7 @@ def manifest(config: MacConfig, name: str | None = None) -> dict[str, Any]:
         "handshake": "a transfer happens at a clock edge with valid and ready; payload is stable while valid waits",
         "ports": [_clocking("clk"), _clocking("rst"), *_ports(config)],
         "widths": {
-            "d": least_shape(*dot_range(config)).width,
+            "d": dot_shape(config).width,
             "p": config.full_product_bits,
             "r": factor_max(config).bit_length() if scaled(config) else 0,
             "t": term_shape(config).width,

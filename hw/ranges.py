@@ -6,7 +6,7 @@ does not hide in the other.
 
 from amaranth.hdl import Shape, signed, unsigned
 
-from golden.config import MacConfig, Rounding
+from golden.config import MacConfig, Overflow, Rounding
 
 
 def least_shape(low: int, high: int) -> Shape:
@@ -68,7 +68,17 @@ def factor_max(config: MacConfig) -> int:
     return rounded_max(config) if bits is None else min(rounded_max(config), (1 << bits) - 1)
 
 
+def dot_shape(config: MacConfig) -> Shape:
+    """Return the shape of d: the least that holds its range, or P bits if the accumulator wraps at fewer."""
+    return _wrapped(config, least_shape(*dot_range(config)))
+
+
 def term_shape(config: MacConfig) -> Shape:
-    """Return the shape of t = d*r: r >= 0, so the extremes of d times the largest r bound it."""
+    """Return the shape of t = d*r: r >= 0, so the extremes of d times the largest r bound it; P bits as for d."""
     low, high = dot_range(config)
-    return least_shape(low * factor_max(config), high * factor_max(config))
+    return _wrapped(config, least_shape(low * factor_max(config), high * factor_max(config)))
+
+
+def _wrapped(config: MacConfig, shape: Shape) -> Shape:
+    """Cut a shape to the accumulator's bits if it wraps: sums and products modulo 2^P need no higher bits."""
+    return Shape(min(shape.width, config.acc_bits), shape.signed) if config.overflow == Overflow.WRAP else shape

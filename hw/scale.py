@@ -1,12 +1,12 @@
 """Scale path: the rounded product of the two vector scales, and the dot product scaled by it."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import MacConfig, Rounding
 from hw.arithmetic import style_of
-from hw.ranges import dot_range, factor_max, least_shape, product_max, rounded_max, rounding_addend, term_shape
+from hw.ranges import dot_shape, factor_max, product_max, rounded_max, rounding_addend, term_shape
 from hw.stages import dot_stages, register, term_stages
 
 
@@ -49,15 +49,14 @@ class ScaleProduct(wiring.Component):
         """Round by adding one half and dropping the low bits; a tie (all of them 0 then) clears the LSB if to even."""
         config, s = self.config, self.config.scale_shift
         style, addend = style_of(config), rounding_addend(config)
-        if config.weight_scale and config.activation_scale:
-            p = style.multiply(m, self.weight_scale, self.activation_scale, addend)
-        else:
-            p = self.weight_scale if config.weight_scale else self.activation_scale
-            p = style.add(m, p, Const(addend)) if addend else p
         # Linters accept that low bits are dropped if the name says so.
-        low_bits_used = s == 0 or config.rounding == Rounding.HALF_EVEN
-        total = Signal(product_max(config).bit_length(), name="product" if low_bits_used else "product_low_bits_unused")
-        m.d.comb += total.eq(p)
+        name = "product" if s == 0 or config.rounding == Rounding.HALF_EVEN else "product_low_bits_unused"
+        shape = unsigned(product_max(config).bit_length())
+        if config.weight_scale and config.activation_scale:
+            total = style.multiply(m, self.weight_scale, self.activation_scale, addend, shape, name)
+        else:
+            scale = self.weight_scale if config.weight_scale else self.activation_scale
+            total = style.add(m, scale, Const(addend), shape, name)
         rounded = total[s:]
         if addend and config.rounding == Rounding.HALF_EVEN:
             rounded = Cat(rounded[0] & total[:s].any(), rounded[1:])
@@ -86,7 +85,7 @@ class ScaledSum(wiring.Component):
     def __init__(self, config: MacConfig):
         self.config = config
         members = {
-            "d": In(least_shape(*dot_range(config))),
+            "d": In(dot_shape(config)),
             "r": In(factor_max(config).bit_length()),
             "t": Out(term_shape(config)),
         }
@@ -98,8 +97,7 @@ class ScaledSum(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
-        t = Signal(self.t.shape(), name="term")
-        m.d.comb += t.eq(style_of(self.config).multiply(m, self.d, self.r))
+        t = style_of(self.config).multiply(m, self.d, self.r, 0, self.t.shape(), "term")
         if self.stage is not None:
             t = register(m, t, getattr(self, f"load{self.stage}"), "t_reg")
         m.d.comb += self.t.eq(t)

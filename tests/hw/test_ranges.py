@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from golden.config import MacConfig, Rounding
 from golden.rounding import round_shift
-from hw.ranges import dot_range, factor_max, least_shape, term_shape
+from hw.ranges import dot_range, dot_shape, factor_max, least_shape, term_shape
 
 SMALL = ["2/2/2/2", "3/2U/1/3", "2U/3/3/1", "1U/1U/2/2", "2/1U/-/3", "3/3/2/-", "2/2/-/-"]
 
@@ -27,9 +27,7 @@ def test_factor_max_is_reached(text, rounding):
     full = MacConfig.parse(text).full_product_bits
     for bits in range(2, full + 1):
         config = MacConfig.parse(text, scale_product_bits=bits, rounding=rounding)
-        scales = [
-            range(fmt.max + 1) if fmt else range(1, 2) for fmt in (config.weight_scale, config.activation_scale)
-        ]
+        scales = [range(fmt.max + 1) if fmt else range(1, 2) for fmt in (config.weight_scale, config.activation_scale)]
         factors = [
             min((1 << bits) - 1, round_shift(sw * sa, config.scale_shift, rounding)) for sw, sa in product(*scales)
         ]
@@ -53,3 +51,8 @@ def test_least_shape_is_least(x, y):
 def test_both_sides_derive_the_same_term_range(text):
     config = MacConfig.parse(text)
     assert term_shape(config) == least_shape(*config.term_range)
+
+
+def test_a_wrapping_accumulator_needs_no_higher_bits():
+    config = MacConfig.parse("4/4/4/6:acc=9,overflow=wrap")
+    assert (dot_shape(config).width, term_shape(config).width) == (9, 9)

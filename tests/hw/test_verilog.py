@@ -1,0 +1,104 @@
+"""Emitted Verilog: clean for two linters, reproducible, and as its manifest says."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from golden.config import MacConfig
+from golden.presets import PRESETS, preset
+from hw.manifest import manifest
+from hw.verilog import COMPONENTS, default_name, emit
+from hw.yosys import YosysError, run_yosys
+from tb.simulators import find
+
+EDGES = [
+    "1U/1U/1/1:V=1,R=1,pipeline=3,acc=2",
+    "4/1U/1/1:V=1,R=1,pipeline=3",
+    "1U/4/3/1:V=3,R=2,pipeline=2",
+    "16/16/16/16:V=2,R=1",
+    "2/2/1/-:V=5,pipeline=0",
+    "4/4U/4/4:V=3,R=4,round=half_even,overflow=wrap,acc=10,pipeline=3",
+    "4/4/4/6:acc=96",
+    "4/4/4/6:acc=3,R=3,round=truncate",
+    "8/8/-/-:V=5,pipeline=3,overflow=wrap",
+]
+CONFIGS = [*(preset(name) for name in PRESETS), *map(MacConfig.parse, EDGES)]
+
+
+@pytest.fixture(scope="module")
+def emitted(tmp_path_factory):
+    """Verilog files of all configurations, by full name."""
+    folder = tmp_path_factory.mktemp("verilog")
+    files = {}
+    for config in CONFIGS:
+        files[config] = folder / f"{default_name(config)}.v"
+        files[config].write_text(emit(config))
+    return files
+
+
+def lint(command, simulator):
+    environment = {**os.environ, **simulator.environment()}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return done.returncode, [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("- ")]
+
+
+def test_verilator_has_nothing_to_say(emitted, require_tool):
+    require_tool("verilator")
+    verilator = find("verilator")
+    for config, file in emitted.items():
+        assert lint([verilator.executable, "--lint-only", "-Wall", file], verilator) == (0, []), config
+
+
+def test_icarus_has_nothing_to_say(emitted, require_tool):
+    require_tool("icarus")
+    icarus = find("icarus")
+    for config, file in emitted.items():
+        assert lint([icarus.executable, "-Wall", "-o", "/dev/null", file], icarus) == (0, []), config
+
+
+def test_same_configuration_gives_the_same_bytes():
+    config = preset("headline")
+    assert emit(config) == emit(MacConfig.parse("4/4/4/6"))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_manifest_lists_the_ports_of_the_verilog(config, emitted):
+    name = default_name(config)
+    out = run_yosys(
+        ["read_verilog in.v", "proc", "write_json out.json"], {"in.v": emitted[config].read_text()}, ["out.json"]
+    )
+    modules = json.loads(out["out.json"])["modules"]
+    ports = {
+        (port, about["direction"], len(about["bits"]), bool(about.get("signed", 0)))
+        for port, about in modules[name]["ports"].items()
+    }
+    listed = {(p["name"], p["direction"], p["width"], p["signed"]) for p in manifest(config)["ports"]}
+    assert listed == ports
+    parts = {module.removeprefix(f"{name}_") for module in modules} - {name}
+    expected = set(COMPONENTS) - (set() if config.full_product_bits else {"scale"})
+    assert parts == expected
+
+
+def test_manifest_says_what_the_interface_needs():
+    config = MacConfig.parse("4/4U/4/6:R=6,pipeline=2")
+    about = manifest(config, "my_mac")
+    assert about["name"] == "my_mac"
+    assert about["configuration"] == "4/4U/4/6:R=6,pipeline=2"
+    assert about["latency_cycles"] == 3
+    assert about["throughput_vectors_per_cycle"] == 1
+    assert about["scale_shift"] == 4
+    assert about["widths"]["acc"] == config.acc_bits
+    weights = next(port for port in about["ports"] if port["name"] == "in_weights")
+    assert weights["layout"] == {
+        "lanes": 16,
+        "lane_bits": 4,
+        "lane_signed": True,
+        "order": "lane 0 in the least significant bits",
+    }
+
+
+def test_yosys_errors_are_reported_not_fatal():
+    with pytest.raises(YosysError, match="No such command"):
+        run_yosys(["no_such_command"])

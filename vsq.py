@@ -1,0 +1,275 @@
+"""``vsq``, the command line: a thin front over the packages. Bad input is one line on stderr and exit code 2."""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from golden.config import Arithmetic, MacConfig, Overflow, Rounding
+from golden.errors import InputError
+from golden.presets import PRESETS, resolve
+
+_EPILOG = """\
+examples:
+  vsq generate 4/4U/4/6 --out build --vectors 1000
+  vsq regress 4/4/4/6 8/8/-/- --sim verilator,icarus --jobs 2
+  vsq area 4/4/4/6 8/8/-/-
+  vsq demo
+
+A configuration is W/A/ws/as: weight bits, activation bits (U: unsigned), bits of the per-vector scales (-: none).
+Options may follow: 4/4U/4/6:V=32,R=6,round=half_even,acc=24,overflow=wrap,pipeline=2. 'vsq presets' lists named ones."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; see '{self.prog} --help'\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (0 success, 1 a check failed, 2 bad input, 130 interrupted)."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except InputError as error:
+        print(f"vsq: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("vsq: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="vsq", description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(metavar="command", required=True)
+
+    def command(run: Any, example: str) -> argparse.ArgumentParser:
+        name = run.__name__.lstrip("_")
+        about = run.__doc__.strip()
+        sub = commands.add_parser(
+            name,
+            help=about.splitlines()[0],
+            description=about,
+            epilog=f"example: {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(_generate, "vsq generate 4/4U/4/6 --scale-product-bits 6 --vectors 1000 --out build")
+    sub.add_argument("config", help="configuration or preset")
+    sub.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder of the files (default: here)")
+    sub.add_argument("--name", help="module and file name (default: vsq_mac_ and the configuration)")
+    sub.add_argument("--vectors", type=_count, metavar="N", help="also write N test vectors and a plain-Verilog bench")
+    sub.add_argument("--seed", type=int, default=1, help="seed of the test vectors (default: 1)")
+    _add_overrides(sub)
+
+    sub = command(_regress, "vsq regress 4/4/4/6 8/8U/-/- --sim verilator,icarus --jobs 2 --beats 5000")
+    sub.add_argument("configs", nargs="*", metavar="config", help="configurations or presets (default: all presets)")
+    sub.add_argument("--preset", help="one preset by name, or 'all'")
+    sub.add_argument("--full", action="store_true", help="the pairwise covering regression")
+    sub.add_argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: those that are found)")
+    sub.add_argument("--jobs", type=_count, help="jobs at a time (default: one a core)")
+    sub.add_argument("--beats", type=_count, default=2000, help="vectors for each job (default: 2000)")
+    sub.add_argument("--seed", type=int, help="seed of all jobs (default: drawn, and printed)")
+    sub.add_argument("--out", type=Path, default=Path("build/regress"), metavar="DIR", help="folder of the results")
+
+    sub = command(_area, "vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json")
+    sub.add_argument("configs", nargs="+", metavar="config", help="configurations or presets")
+    sub.add_argument("--liberty", type=Path, metavar="FILE", help="standard-cell library (default: the built-in one)")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+
+    sub = command(_demo, "vsq demo --out build/demo")
+    sub.add_argument("--out", type=Path, default=Path("build/demo"), metavar="DIR", help="folder of the files")
+
+    command(_presets, "vsq presets")
+    command(_doctor, "vsq doctor")
+    return parser
+
+
+def _add_overrides(sub: argparse.ArgumentParser) -> None:
+    """Add the options that override the configuration's, under the names of its fields."""
+    group = sub.add_argument_group("configuration")
+    group.add_argument("--vector-size", type=int, metavar="V", help="elements per vector, 1 to 256")
+    group.add_argument("--scale-product-bits", type=int, metavar="R", help="bits of the rounded scale product")
+    group.add_argument("--rounding", choices=list(Rounding), help="rounding of the scale product")
+    group.add_argument("--accumulator-bits", type=int, metavar="P", help="accumulator width, 2 to 96")
+    group.add_argument("--max-vectors", type=int, metavar="N", help="vectors that the default width must hold")
+    group.add_argument("--overflow", choices=list(Overflow), help="what the accumulator does beyond its bits")
+    group.add_argument("--pipeline", type=int, metavar="D", help="register stages before the accumulator, 0 to 3")
+    group.add_argument("--arithmetic", choices=list(Arithmetic), help="style of the arithmetic")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _generate(args: argparse.Namespace) -> int:
+    """Write Verilog and its manifest, and test vectors if asked."""
+    from golden.files import write_text
+    from hw.manifest import manifest
+    from hw.verilog import default_name, emit
+    from tb.vectors import write_vectors
+
+    overrides = ("vector_size", "scale_product_bits", "rounding", "accumulator_bits", "max_vectors", "overflow")
+    options = {name: getattr(args, name) for name in (*overrides, "pipeline", "arithmetic")}
+    config = resolve(args.config, **options)
+    name = args.name or default_name(config)
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise InputError(f"name {name!r}: a Verilog module's name is letters, digits and _, no digit first; rename it")
+    texts = {f"{name}.v": emit(config, name), f"{name}.json": json.dumps(manifest(config, name), indent=2) + "\n"}
+    files = [args.out / file for file in texts]
+    for file, text in texts.items():
+        write_text(args.out / file, text)
+    if args.vectors:
+        files += write_vectors(config, args.out, args.vectors, args.seed, name)
+    print(f"{config.full_name}: accumulator {config.acc_bits} bits, scale shift {config.scale_shift}")
+    for path in files:
+        print(f"  {path}")
+    return 0
+
+
+def _presets(args: argparse.Namespace) -> int:
+    """List the named configurations."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("preset", "configuration", "accumulator bits", "scale shift", "stands for")
+    for name, (text, about) in PRESETS.items():
+        config = MacConfig.parse(text)
+        table.add_row(name, config.full_name, str(config.acc_bits), str(config.scale_shift), about)
+    Console().print(table)
+    return 0
+
+
+def _regress(args: argparse.Namespace) -> int:
+    """Co-simulate configurations against the golden model; exit code 1 tells of a failure."""
+    from secrets import randbelow
+
+    from rich.console import Console
+
+    from tb.covering import full_regression
+    from tb.regress import regress
+    from tb.simulators import probe
+
+    names = list(PRESETS) if args.preset == "all" or not (args.configs or args.preset or args.full) else []
+    names += args.configs + ([args.preset] if args.preset and args.preset != "all" else [])
+    configs = [resolve(name) for name in names] + (full_regression() if args.full else [])
+    if args.sim:
+        sims = args.sim.split(",")
+    else:
+        found = probe()
+        sims = [name for name, tool in found.items() if not isinstance(tool, InputError)]
+        for error in (tool for tool in found.values() if isinstance(tool, InputError)):
+            print(f"skipped: {error}", file=sys.stderr)
+        if not sims:
+            raise InputError("no simulator found; install one of those above, or name one with --sim")
+    seed = randbelow(1 << 31) if args.seed is None else args.seed
+    jobs = args.jobs or os.cpu_count() or 1
+    summary = regress(configs, sims=sims, workers=jobs, out=args.out, beats=args.beats, seed=seed, console=Console())
+    return summary.exit_code
+
+
+def _area(args: argparse.Namespace) -> int:
+    """Synthesise configurations and report their area against the 8-bit baseline."""
+    from rich.console import Console
+
+    from synth.area import measure
+    from synth.flow import Flow
+    from synth.liberty import Library
+    from synth.records import document, write_document
+    from synth.report import area_table
+
+    flow = Flow(library=Library.load(args.liberty) if args.liberty else Library.load())
+    areas = measure([resolve(name) for name in args.configs], flow)
+    Console().print(area_table(areas, flow))
+    if args.json:
+        records = [record for area in areas for record in area.records(flow.library.unit)]
+        write_document(args.json, document("area", flow, records))
+        print(args.json)
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    """Generate 4/4U/4/6, co-simulate a layer of a real network, print accuracy and area."""
+    from rich.console import Console
+
+    from golden.stimulus import layer as layer_beats
+    from golden.workloads import digits
+    from tb.regress import play
+
+    console = Console()
+    name = "4/4U/4/6"
+    console.rule(f"1. Verilog, manifest and test vectors of {name}")
+    code = main(["generate", name, "--out", str(args.out), "--vectors", "1000"])
+    console.rule("2. A real layer on the generated hardware")
+    config = resolve(name)
+    network = digits.load()
+    tensors = network.quantize(config).layer("conv2")
+    beats = layer_beats(config, tensors.weights, tensors.weight_scales, tensors.activations, tensors.activation_scales)
+    console.print(f"digits network, layer conv2: {len(beats)} vectors, {int(beats.last.sum())} results")
+    summary = play(config, beats, sims=["verilator"], out=args.out, console=console)
+    console.rule("3. Accuracy of the network in golden integers (360 test images)")
+    report = network.report(config)
+    console.print(
+        f"FP32 {report.fp32:.1%}   {name} {report.quantized:.1%}   per-channel {config.weight}/{config.activation}/-/- "
+        f"{report.per_channel:.1%}"
+    )
+    console.rule("4. Area against the 8-bit baseline")
+    code |= main(["area", name, "8/8U/-/-"])
+    return code | summary.exit_code
+
+
+# package -> the extra that installs it; empty: the core
+_PACKAGES = {
+    "numpy": "",
+    "amaranth": "",
+    "pyosys": "",
+    "rich": "",
+    "cocotb": "sim",
+    "torch": "torch",
+    "safetensors": "torch",
+    "scikit-learn": "workloads",
+}
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    """Show which tools are present, in which versions, and how to install the others."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from tb.simulators import probe
+
+    table = Table("tool", "version", "what to do")
+    for package, extra in _PACKAGES.items():
+        try:
+            table.add_row(package, version(package), "")
+        except PackageNotFoundError:
+            table.add_row(package, "-", escape(f"pip install 'vsq[{extra}]'" if extra else "pip install vsq"))
+    for name, found in probe().items():
+        if isinstance(found, InputError):
+            table.add_row(name, "-", str(found))
+        else:
+            table.add_row(name, found.version, "")
+    for program, about in (("g++", "for Verilator"), ("make", "for Verilator"), ("sta", "OpenSTA, for timing")):
+        path = shutil.which(program)
+        table.add_row(program, path or "-", "" if path else f"{about}: install it from the system's packages")
+    Console().print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
