@@ -80,10 +80,8 @@ class Bench:
     def start(self, beats: Beats, sending: Bursts, taking: Bursts) -> None:
         """Offer beats and take results in the background."""
         words = beat_words(self._config, beats)
-        self._tasks += [
-            cocotb.start_soon(self.driver.send(words, sending)),
-            cocotb.start_soon(self._sink.run(taking)),
-        ]
+        self._tasks.append(cocotb.start_soon(self.driver.send(words, sending)))
+        self._tasks.append(cocotb.start_soon(self._sink.run(taking)))
 
     async def finish(self, beats: Beats) -> None:
         """Wait until every beat is accepted and every result is taken, then make sure that none follows."""
@@ -113,7 +111,7 @@ class Bench:
 
 async def _clock(dut: Any) -> None:
     """Start the clock and return just after a rising edge."""
-    cocotb.start_soon(Clock(dut.clk, _PERIOD_NS, unit="ns").start())
+    Clock(dut.clk, _PERIOD_NS, unit="ns").start()
     await RisingEdge(dut.clk)
 
 

@@ -46,6 +46,8 @@ class Job:
         A file of beats to stream instead of random ones.
     verilog
         A file to simulate instead of the generated Verilog; its top module is called ``dut``.
+    waves
+        Whether a failure is simulated once more to record its waves.
     """
 
     config: str
@@ -54,6 +56,7 @@ class Job:
     beats: int = 2000
     playback: str | None = None
     verilog: str | None = None
+    waves: bool = True
 
     @property
     def name(self) -> str:
@@ -114,7 +117,7 @@ def run(job: Job, folder: Path) -> Result:
         counts=json.loads(counts.read_text()) if counts.exists() else {},
         seconds=time.perf_counter() - start,
     )
-    if result.passed:
+    if result.passed or not job.waves:
         return result
     _simulate(job, folder, source, waves=True)
     waves = next((path for path in folder.rglob("*") if path.suffix in (".vcd", ".fst")), None)
@@ -181,7 +184,9 @@ def _outcomes(job: Job, results: Path) -> list[Outcome]:
 
 
 def _end_with_parent() -> None:
-    """Kill this process group when the parent, which holds the other end of standard input, is gone."""
+    """Kill the process group that this process leads when the other end of standard input, the parent, is gone."""
+    if os.getpgrp() != os.getpid():
+        return
 
     def wait() -> None:
         os.read(0, 1)
