@@ -120,7 +120,9 @@ class Quantizer:
         )
 
     @np.errstate(over="ignore")
-    def quantize(self, x: Any, *, gamma: Any = None, name: str = "tensor", xp: Any = np) -> Quantized[Any]:
+    def quantize(
+        self, x: Any, *, gamma: Any = None, vector_scales: Any = None, name: str = "tensor", xp: Any = np
+    ) -> Quantized[Any]:
         """Quantize ``x``.
 
         Parameters
@@ -128,7 +130,9 @@ class Quantizer:
         x
             Real values, [..., K] with at least two axes; vectors run along the last one, its tail is padded with zeros.
         gamma
-            Calibrated values, as many as the granularity asks for; None takes them from ``x``.
+            Calibrated values, as many as the granularity asks for; None takes them from the vector scales.
+        vector_scales
+            s, [..., G], where another rule than the maximum chose them; None takes them from ``x``.
         name
             What error messages call ``x``.
         xp
@@ -138,12 +142,18 @@ class Quantizer:
         ------
         InputError
             If ``x`` holds NaN or infinity (in float32), is empty, has one axis, or is negative in an unsigned format;
-            or if ``gamma`` has the wrong size, or is negative or not finite.
+            or if ``gamma`` or ``vector_scales`` have the wrong size, or are negative or not finite.
         """
         values = self._checked(x, name, xp)
-        vectors = self._split(values, xp)
+        vectors = self.split(values, xp)
         s = self._vector_scales(vectors, xp)
-        gamma = self._shared_scale(s, xp) if gamma is None else self._given(gamma, s, name, xp)
+        if vector_scales is not None:
+            s = _given(vector_scales, tuple(s.shape), f"vector scales of {name}", "there is one for each vector", xp)
+        if gamma is None:
+            gamma = self._shared_scale(s, xp)
+        else:
+            sharing = f"granularity {self.granularity} has {math.prod(self.gamma_shape(s.shape))} of them"
+            gamma = _given(gamma, self.gamma_shape(s.shape), f"gamma of {name}", sharing, xp)
         scales = None if self.scale is None else self._scale_codes(s, gamma, self.scale, xp)
         divisor = s if scales is not None and self.order == Order.PAPER else step_size(scales, gamma, xp)
         codes = xp.clip(xp.round(_quotient(vectors, divisor[..., None], xp)), self.element.qmin, self.element.qmax)
@@ -162,13 +172,23 @@ class Quantizer:
 
         The largest gamma of several batches is the gamma of all of them: this is max calibration.
         """
-        vectors = self._split(self._checked(x, name, xp), xp)
+        vectors = self.split(self._checked(x, name, xp), xp)
         return self._shared_scale(self._vector_scales(vectors, xp), xp)
 
     def gamma_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of gamma for a tensor of ``shape``: its leading axes that do not share, then axes of 1."""
         axes = self._gamma_axes(len(shape))
         return (*shape[:axes], *[1] * (len(shape) - axes))
+
+    def split(self, values: Any, xp: Any = np) -> Any:
+        """Return [..., K] as vectors [..., G, V], the tail padded with zeros."""
+        *lead, length = values.shape
+        groups = -(-length // self.vector_size)
+        padding = groups * self.vector_size - length
+        if padding:
+            zeros = xp.broadcast_to(xp.zeros_like(values[..., :1]), (*lead, padding))
+            values = xp.concatenate([values, zeros], axis=-1)
+        return values.reshape(*lead, groups, self.vector_size)
 
     # The steps ------------------------------------------------------------------------------------------------
 
@@ -193,16 +213,6 @@ class Quantizer:
             _refuse(values < 0, values, name, rule, xp)
         return values
 
-    def _split(self, values: Any, xp: Any) -> Any:
-        """Return [..., K] as vectors [..., G, V], the tail padded with zeros."""
-        *lead, length = values.shape
-        groups = -(-length // self.vector_size)
-        padding = groups * self.vector_size - length
-        if padding:
-            zeros = xp.broadcast_to(xp.zeros_like(values[..., :1]), (*lead, padding))
-            values = xp.concatenate([values, zeros], axis=-1)
-        return values.reshape(*lead, groups, self.vector_size)
-
     def _vector_scales(self, vectors: Any, xp: Any) -> Any:
         """Return s, [..., G]."""
         return _divide_by_constant(xp.amax(xp.abs(vectors), axis=-1), self.element.qmax, xp)
@@ -212,20 +222,6 @@ class Quantizer:
         largest = xp.amax(s, axis=tuple(range(self._gamma_axes(s.ndim), s.ndim)), keepdims=True)
         return largest if self.scale is None else _divide_by_constant(largest, self.scale.max, xp)
 
-    def _given(self, gamma: Any, s: Any, name: str, xp: Any) -> Any:
-        """Return a given gamma, checked, in the shape of a computed one."""
-        shape = self.gamma_shape(s.shape)
-        values = xp.asarray(gamma, dtype=xp.float32)
-        if math.prod(values.shape) != math.prod(shape):
-            raise InputError(
-                f"gamma of {name}: shape {tuple(values.shape)}, but granularity {self.granularity} has "
-                f"{math.prod(shape)} of them; give one value each"
-            )
-        values = values.reshape(shape)
-        bad = ~(values >= 0) | xp.isinf(values)
-        _refuse(bad, values, f"gamma of {name}", "must be finite and not negative; calibrate it again", xp)
-        return values
-
     def _scale_codes(self, s: Any, gamma: Any, scale: IntFormat, xp: Any) -> Any:
         """Return sq as float32, [..., G]."""
         ratio = _quotient(s, gamma, xp)
@@ -233,6 +229,17 @@ class Quantizer:
         if self.scale_rounding == ScaleRounding.AT_LEAST_ONE:
             codes = xp.where((codes == 0) & (s > 0), 1.0, codes)
         return xp.clip(codes, 0, scale.max)
+
+
+def _given(scales: Any, shape: tuple[int, ...], name: str, sharing: str, xp: Any) -> Any:
+    """Return scales that the caller chose, checked, as float32 of ``shape``."""
+    values = xp.asarray(scales, dtype=xp.float32)
+    if math.prod(values.shape) != math.prod(shape):
+        raise InputError(f"{name}: shape {tuple(values.shape)}, but {sharing}; give {math.prod(shape)} values")
+    values = values.reshape(shape)
+    bad = ~(values >= 0) | xp.isinf(values)
+    _refuse(bad, values, name, "must be finite and not negative; calibrate it again", xp)
+    return values
 
 
 def _quotient(x: Any, divisor: Any, xp: Any) -> Any:

@@ -16,12 +16,12 @@ from golden.quantizer import Quantizer
 
 @torch.no_grad()
 def quantize(
-    quantizer: Quantizer, x: torch.Tensor, *, gamma: Any = None, name: str = "tensor"
+    quantizer: Quantizer, x: torch.Tensor, *, gamma: Any = None, vector_scales: Any = None, name: str = "tensor"
 ) -> Quantized[torch.Tensor]:
     """Return :meth:`Quantizer.quantize <golden.quantizer.Quantizer.quantize>` of ``x``, on its device."""
     if gamma is not None:
         gamma = torch.as_tensor(gamma, dtype=torch.float32, device=x.device)
-    return quantizer.quantize(x.detach(), gamma=gamma, name=name, xp=torch)
+    return quantizer.quantize(x.detach(), gamma=gamma, vector_scales=vector_scales, name=name, xp=torch)
 
 
 @torch.no_grad()
