@@ -3,7 +3,6 @@
 Every random choice comes from a generator of its own, so that a configuration, a count and a seed name one stream.
 """
 
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from golden.config import MacConfig
 from golden.errors import InputError
+from golden.files import replacing
 from golden.formats import IntFormat
 
 Integers = NDArray[Any]
@@ -40,15 +40,16 @@ class Beats:
         return len(self.weights)
 
     def save(self, path: Path) -> None:
-        """Write the beats as one ``.npz`` with an array for each field; a side without scales has none."""
+        """Write the beats as one ``.npz`` with an array for each field; a side without scales has none.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
         columns = {name: column for name, column in vars(self).items() if column is not None}
-        part = path.with_name(path.name + ".part")
-        try:
-            with part.open("wb") as file:
-                np.savez_compressed(file, **columns)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, **columns)
 
     @classmethod
     def load(cls, path: Path) -> "Beats":

@@ -1,12 +1,12 @@
 """The regression's report for continuous integration, in the JUnit format."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from golden.files import replacing
 from tb.job import Job, Result
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
@@ -40,9 +40,5 @@ def write_junit(results: Sequence[tuple[Job, Result]], path: Path) -> None:
                 text = _NOT_XML.sub("?", outcome.failure)
                 SubElement(case, "failure", message=text.splitlines()[0]).text = text
     ElementTree.indent(root)
-    part = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as part:
         ElementTree.ElementTree(root).write(part, encoding="utf-8", xml_declaration=True)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

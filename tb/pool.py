@@ -47,7 +47,7 @@ def _start(job: Job, folder: Path) -> "subprocess.Popen[bytes]":
     (folder / "job.json").write_text(json.dumps(asdict(job)))
     with (folder / "job.log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "tb.job", folder],
+            [sys.executable, "-m", "tb.worker", folder],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

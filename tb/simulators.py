@@ -94,6 +94,8 @@ def find(name: str) -> Simulator:
     """
     if name not in SIMULATORS:
         raise InputError(f"simulator {name!r}: choose among {', '.join(SIMULATORS)}")
+    if importlib.util.find_spec("cocotb") is None:
+        raise InputError(f"simulator {name}: cocotb, which drives it, is not installed; pip install 'vsq[sim]'")
     needed = SIMULATORS[name]
     minimum = ".".join(map(str, needed.minimum))
     rule = f"{minimum} or newer is needed; {needed.install}"

@@ -1,0 +1,136 @@
+"""The process of one job: ``python -m tb.worker FOLDER``.
+
+The folder holds ``job.json`` on entry; ``result.json`` comes last, whole or not at all.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+from cocotb_tools.runner import get_runner
+
+from golden.config import MacConfig
+from golden.files import write_text
+from hw.stages import latency
+from hw.verilog import emit
+from tb import objcache, simulators
+from tb.job import TOP, Job, Outcome, Result
+
+_LOG_LINES = 30
+# Most of a short simulation is Python and the C++ compiler, so that a lower optimisation is faster.
+_BUILD_ARGS = {"verilator": ["-CFLAGS", "-O1"], "icarus": []}
+
+
+def run(job: Job, folder: Path) -> Result:
+    """Build and simulate; after a failure once more with waves and the same seed.
+
+    Raises
+    ------
+    InputError
+        If the simulator is missing or too old.
+    """
+    os.environ |= {**simulators.find(job.simulator).environment(), "OBJCACHE": objcache.COMMAND}
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner would name and check its results by it
+    start = time.perf_counter()
+    source = _prepare(job, folder)
+    outcomes = _simulate(job, folder, source, waves=False)
+    counts = folder / "counts.json"
+    result = Result(
+        outcomes=outcomes,
+        counts=json.loads(counts.read_text()) if counts.exists() else {},
+        seconds=time.perf_counter() - start,
+    )
+    if result.passed or not job.waves:
+        return result
+    _simulate(job, folder, source, waves=True)
+    waves = next((path for path in folder.rglob("*") if path.suffix in (".vcd", ".fst")), None)
+    return replace(result, waves=str(waves.relative_to(folder)) if waves else None)
+
+
+def _prepare(job: Job, folder: Path) -> Path:
+    """Write the design and the run's settings; return the Verilog file."""
+    config = MacConfig.parse(job.config)
+    source = folder / f"{TOP}.v"
+    source.write_text(Path(job.verilog).read_text() if job.verilog else emit(config, TOP))
+    settings = {**asdict(job), "latency": latency(config)}
+    (folder / "run.json").write_text(json.dumps(settings))
+    return source
+
+
+def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outcome]:
+    """Build and run the job's tests; a build or a simulation that breaks counts as a failed test."""
+    build, results = folder / ("waves" if waves else "build"), folder / "results.xml"
+    runner = get_runner(job.simulator)
+    timescale = ("1ns", "1ps")
+    log = folder / "build.log"
+    try:
+        runner.build(
+            sources=[source],
+            hdl_toplevel=TOP,
+            build_dir=build,
+            build_args=_BUILD_ARGS[job.simulator],
+            timescale=timescale,
+            waves=waves,
+            log_file=log,
+        )
+        log = folder / "simulation.log"
+        runner.test(
+            hdl_toplevel=TOP,
+            test_module="tb.bench",
+            testcase=job.tests,
+            seed=job.seed,
+            test_dir=folder,
+            build_dir=build,
+            results_xml=str(results),
+            timescale=timescale,
+            waves=waves,
+            log_file=log,
+            extra_env={"VSQ_RUN": str(folder / "run.json")},
+        )
+    except (RuntimeError, SystemExit):
+        if not results.exists():
+            return [Outcome(name=log.stem, seconds=0.0, failure="".join(log.open().readlines()[-_LOG_LINES:]))]
+    return _outcomes(job, results)
+
+
+def _outcomes(job: Job, results: Path) -> list[Outcome]:
+    """Read cocotb's report; a test that is missing from it has failed."""
+    found = {}
+    for case in ElementTree.parse(results).iter("testcase"):
+        problem = next(
+            (child for tag in ("failure", "error", "skipped") if (child := case.find(tag)) is not None), None
+        )
+        failure = "" if problem is None else problem.get("message") or problem.text or problem.tag
+        name = case.get("name", "").rpartition(".")[2]
+        found[name] = Outcome(name=name, seconds=float(case.get("time", 0)), failure=failure)
+    return [found.get(name, Outcome(name=name, seconds=0.0, failure="the test did not run")) for name in job.tests]
+
+
+def _end_with_parent() -> None:
+    """Kill the process group that this process leads when the other end of standard input, the parent, is gone."""
+    if os.getpgrp() != os.getpid():
+        return
+
+    def wait() -> None:
+        os.read(0, 1)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main(folder: Path) -> None:
+    """Run the job that ``folder`` describes."""
+    _end_with_parent()
+    job = Job(**json.loads((folder / "job.json").read_text()))
+    result = run(job, folder)
+    write_text(folder / "result.json", json.dumps(asdict(result)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())
