@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional
 
 from golden.config import MacConfig
+from golden.errors import InputError
 from golden.workloads.convnet import ConvLayer, Floats, LayerTensors, QuantizedNetwork, input_peaks, quantize
 
 # name, output channels, input channels, kernel, padding, ReLU, pooling
@@ -116,8 +117,11 @@ class QuantizedDigits:
         Raises
         ------
         InputError
-            If there is no layer of that name.
+            If there is no layer of that name, or there are not so many images.
         """
+        available = len(self.digits.test_images)
+        if not 1 <= images <= available:
+            raise InputError(f"{images} images: there are {available} test images; choose 1 to {available}")
         return self.network.layer(name, self.digits.test_images[:images])
 
     def evaluate(self) -> tuple[float, int]:

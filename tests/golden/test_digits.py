@@ -115,9 +115,10 @@ def test_four_bits_are_as_good_as_fp32(trained):
     assert report.overflows == 0
 
 
-def test_per_vector_scales_save_two_bits(trained):
-    report = trained.report(MacConfig.parse("2/2U/4/4"))
-    assert report.quantized > report.per_channel + 0.1
+@pytest.mark.parametrize(("text", "gain"), [("2/2U/4/4", 0.1), ("3/3U/4/4", 0.0)])
+def test_per_vector_scales_are_worth_having(trained, text, gain):
+    report = trained.report(MacConfig.parse(text))
+    assert report.quantized >= report.per_channel + gain
 
 
 @pytest.mark.parametrize("text", ["8/8/-/-", "8/8U/-/-", "8/8U/6/-", "8/8/-/10:V=24"])
@@ -139,6 +140,12 @@ def test_layers_can_be_exported(quantized, tmp_path):
     tensors.save(path, CONFIG, {"weights": layer.weights, "activations": layer.activations})
     read = tensors.load(path).tensors["activations"]
     np.testing.assert_array_equal(read.codes, layer.activations.codes)
+
+
+@pytest.mark.parametrize("images", [0, 361])
+def test_image_counts_are_checked(quantized, images):
+    with pytest.raises(InputError, match="choose 1 to 360"):
+        quantized.layer("fc", images=images)
 
 
 def test_unknown_layer_lists_near_names(quantized):

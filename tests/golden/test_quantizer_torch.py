@@ -50,7 +50,7 @@ def assert_equal(ours, theirs):
         elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
     ),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_arbitrary_floats(device, quantizer, x):
     expected = quantizer.quantize(x)
     tensor = torch.tensor(x, device=device)
