@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from golden.config import Arithmetic, MacConfig, Overflow, Rounding
+from golden.config import Arithmetic, Overflow, Rounding
 from golden.errors import InputError
 from golden.presets import PRESETS, resolve
 
@@ -22,7 +22,7 @@ examples:
   vsq demo
 
 A configuration is W/A/ws/as: weight bits, activation bits (U: unsigned), bits of the per-vector scales (-: none).
-Options may follow: 4/4U/4/6:V=32,R=6,round=half_even,acc=24,overflow=wrap,pipeline=2. 'vsq presets' lists named ones."""
+Options may follow: 4/4U/4/6:V=32,R=6,round=half_even,acc=24,overflow=wrap,pipeline=2. See 'vsq presets' too."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,12 +100,12 @@ def _add_overrides(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("configuration")
     group.add_argument("--vector-size", type=int, metavar="V", help="elements per vector, 1 to 256")
     group.add_argument("--scale-product-bits", type=int, metavar="R", help="bits of the rounded scale product")
-    group.add_argument("--rounding", choices=list(Rounding), help="rounding of the scale product")
+    group.add_argument("--rounding", choices=[*map(str, Rounding)], help="rounding of the scale product")
     group.add_argument("--accumulator-bits", type=int, metavar="P", help="accumulator width, 2 to 96")
     group.add_argument("--max-vectors", type=int, metavar="N", help="vectors that the default width must hold")
-    group.add_argument("--overflow", choices=list(Overflow), help="what the accumulator does beyond its bits")
+    group.add_argument("--overflow", choices=[*map(str, Overflow)], help="what the accumulator does beyond its bits")
     group.add_argument("--pipeline", type=int, metavar="D", help="register stages before the accumulator, 0 to 3")
-    group.add_argument("--arithmetic", choices=list(Arithmetic), help="style of the arithmetic")
+    group.add_argument("--arithmetic", choices=[*map(str, Arithmetic)], help="style of the arithmetic")
 
 
 def _count(text: str) -> int:
@@ -141,13 +141,13 @@ def _generate(args: argparse.Namespace) -> int:
 
 def _presets(args: argparse.Namespace) -> int:
     """List the named configurations."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("preset", "configuration", "accumulator bits", "scale shift", "stands for")
+    table = Table(Column("preset", no_wrap=True), Column("configuration", no_wrap=True), "stands for", box=SIMPLE_HEAD)
     for name, (text, about) in PRESETS.items():
-        config = MacConfig.parse(text)
-        table.add_row(name, config.full_name, str(config.acc_bits), str(config.scale_shift), about)
+        table.add_row(name, text, about)
     Console().print(table)
     return 0
 
@@ -216,7 +216,7 @@ def _demo(args: argparse.Namespace) -> int:
     config = resolve(name)
     network = digits.load()
     tensors = network.quantize(config).layer("conv2")
-    beats = layer_beats(config, tensors.weights, tensors.weight_scales, tensors.activations, tensors.activation_scales)
+    beats = layer_beats(config, *tensors.weights.operand(), *tensors.activations.operand())
     console.print(f"digits network, layer conv2: {len(beats)} vectors, {int(beats.last.sum())} results")
     summary = play(config, beats, sims=["verilator"], out=args.out, console=console)
     console.rule("3. Accuracy of the network in golden integers (360 test images)")
