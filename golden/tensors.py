@@ -191,7 +191,7 @@ def _dtype(fmt: IntFormat) -> np.dtype[Any]:
 
 def _to_npz(arrays: Arrays, metadata: str) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, metadata=np.array(metadata), **arrays)
+    np.savez_compressed(buffer, metadata=np.array(metadata), **arrays)
     return buffer.getvalue()
 
 
