@@ -1,0 +1,141 @@
+"""Area of vector MACs, split by component, and as a ratio to the 8-bit baseline of the same run."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from golden.config import IntFormat, MacConfig, Rounding
+from hw.verilog import default_name, rtlil
+from synth.flow import Flow, Netlist, synthesise
+from synth.liberty import Library
+from synth.records import Record
+
+TOP = "top"  # the component that stands for cells of the top module itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Area:
+    """Cells by type, their ``area``, and the part of it in flip-flops and latches, both in the library's unit."""
+
+    cells: Counter[str]
+    area: Decimal
+    sequential: Decimal
+
+    @classmethod
+    def of(cls, cells: Counter[str], library: Library) -> "Area":
+        """Return sum over the cells of number * area; exact, as the library's areas are decimals."""
+        parts = {name: count * library.cells[name].area for name, count in cells.items()}
+        sequential = (area for name, area in parts.items() if library.cells[name].sequential)
+        return cls(cells=cells, area=sum(parts.values(), Decimal()), sequential=sum(sequential, Decimal()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MacArea:
+    """The area of one configuration: in total, by component, and divided by the baseline's total."""
+
+    config: MacConfig
+    total: Area
+    components: dict[str, Area]
+    baseline: MacConfig
+    ratio: Decimal
+
+    def records(self, unit: str) -> list[Record]:
+        """Return every figure; ``unit`` is the library's."""
+        name = self.config.full_name
+        figures = [("total", "ratio", self.ratio, f"of {self.baseline.full_name}")]
+        for component, area in {"total": self.total, **self.components}.items():
+            figures += [
+                (component, "area", area.area, unit),
+                (component, "sequential area", area.sequential, unit),
+                *((component, f"cells {cell}", Decimal(count), "1") for cell, count in sorted(area.cells.items())),
+            ]
+        return [
+            Record(configuration=name, component=component, quantity=quantity, value=float(value), unit=unit)
+            for component, quantity, value, unit in figures
+        ]
+
+
+def baseline_of(config: MacConfig) -> MacConfig:
+    """Return the per-channel 8-bit MAC to compare with: ``8/8/-/-``, or ``8/8U/-/-`` for unsigned activations.
+
+    Vector size, vectors per result, overflow policy, pipeline depth and arithmetic style are those of ``config``.
+    """
+    return replace(
+        config,
+        weight=IntFormat(bits=8, signed=True),
+        activation=IntFormat(bits=8, signed=config.activation.signed),
+        weight_scale=None,
+        activation_scale=None,
+        scale_product_bits=None,
+        rounding=Rounding.HALF_UP,
+        accumulator_bits=None,
+    )
+
+
+def measure(configs: Iterable[MacConfig], flow: Flow) -> list[MacArea]:
+    """Synthesise the configurations and their baselines in one run, on every core.
+
+    Returns
+    -------
+    list of MacArea
+        One for each configuration, in the order given.
+
+    Raises
+    ------
+    InputError
+        If the library cannot hold a design.
+    """
+    wanted = list(dict.fromkeys(configs))
+    designs = list(dict.fromkeys([*wanted, *map(baseline_of, wanted)]))
+    netlists = dict(zip(designs, _synthesise_all(designs, flow), strict=True))
+    components = {config: by_component(netlist, flow.library) for config, netlist in netlists.items()}
+    totals = {
+        config: Area.of(sum((part.cells for part in parts.values()), Counter()), flow.library)
+        for config, parts in components.items()
+    }
+    return [
+        MacArea(
+            config=config,
+            total=totals[config],
+            components=components[config],
+            baseline=baseline_of(config),
+            ratio=totals[config].area / totals[baseline_of(config)].area,
+        )
+        for config in wanted
+    ]
+
+
+def by_component(netlist: Netlist, library: Library) -> dict[str, Area]:
+    """Split a netlist's area by the submodules of its top; cells of the top itself are the component ``top``."""
+    cells = {TOP: Counter[str]()}
+    for name, count in netlist.modules[netlist.top].items():
+        if name in netlist.modules:
+            part = cells.setdefault(name.removeprefix(f"{netlist.top}_"), Counter())
+        else:
+            part = cells[TOP]
+        for cell, inside in _leaf_cells(netlist, name).items():
+            part[cell] += count * inside
+    return {name: Area.of(part, library) for name, part in cells.items() if part}
+
+
+def _leaf_cells(netlist: Netlist, name: str) -> Counter[str]:
+    """Return the library cells of one instance of ``name``, a module or a cell, at every depth."""
+    if name not in netlist.modules:
+        return Counter({name: 1})
+    total = Counter[str]()
+    for child, count in netlist.modules[name].items():
+        for cell, inside in _leaf_cells(netlist, child).items():
+            total[cell] += count * inside
+    return total
+
+
+def _synthesise_all(configs: Sequence[MacConfig], flow: Flow) -> list[Netlist]:
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    try:
+        jobs = [pool.submit(synthesise, rtlil(config), default_name(config), flow) for config in configs]
+        return [job.result() for job in jobs]
+    finally:
+        pool.shutdown(cancel_futures=True)

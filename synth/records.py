@@ -1,0 +1,48 @@
+"""Measured figures as records with units, and the JSON documents that hold them."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from golden.files import write_text
+from synth.flow import Flow
+
+TOOLS = ("vsq", "amaranth", "pyosys")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One figure: ``quantity`` of ``component`` (``total`` for the whole) of ``configuration``, in ``unit``."""
+
+    configuration: str
+    component: str
+    quantity: str
+    value: float
+    unit: str
+
+
+def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, object]:
+    """Return the records with what produced them: date, tool versions, library and its digest, flow options."""
+    library = flow.library
+    return {
+        "kind": kind,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {tool: version(tool) for tool in TOOLS},
+        "library": {"name": library.name, "file": library.path.name, "sha256": library.digest},
+        "flow": flow.flags,
+        "records": [asdict(record) for record in records],
+    }
+
+
+def write_document(path: Path, document: dict[str, object]) -> None:
+    """Write a document as JSON, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    write_text(path, json.dumps(document, indent=1) + "\n")

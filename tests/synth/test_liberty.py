@@ -1,0 +1,157 @@
+import itertools
+import re
+from decimal import Decimal
+
+import pytest
+
+from golden.errors import InputError
+from synth.liberty import DEFAULT_LIBRARY, Library
+
+# The default library's cells by name: the function, over the inputs in the order of the pins.
+FUNCTIONS = {
+    "INV": lambda a: not a,
+    "BUF": lambda a: a,
+    "NAND": lambda *x: not all(x),
+    "NOR": lambda *x: not any(x),
+    "AND": lambda *x: all(x),
+    "OR": lambda *x: any(x),
+    "XOR": lambda *x: sum(x) % 2,
+    "XNOR": lambda *x: not sum(x) % 2,
+    "AOI21": lambda a, b, c: not ((a and b) or c),
+    "AOI22": lambda a, b, c, d: not ((a and b) or (c and d)),
+    "AOI211": lambda a, b, c, d: not ((a and b) or c or d),
+    "OAI21": lambda a, b, c: not ((a or b) and c),
+    "OAI22": lambda a, b, c, d: not ((a or b) and (c or d)),
+    "OAI211": lambda a, b, c, d: not ((a or b) and c and d),
+    "MUX2": lambda a, b, s: b if s else a,
+}
+MINIMAL = """
+library (tiny) {
+  cell (INV) { area : 1; pin (A) { direction : input; } pin (Y) { direction : output; function : "!A"; } }
+  cell (NOR) { area : 2; pin (A, B) { direction : input; } pin (Y) { direction : output; function : "(A+B)'"; } }
+  cell (BUF) { area : 2; pin (A) { direction : input; } pin (Y) { direction : output; function : "A"; } }
+  cell (FF) {
+    area : 7;
+    ff (Q0, Q1) { next_state : "D"; clocked_on : "C"; }
+    pin (C) { direction : input; }
+    pin (D) { direction : input; }
+    pin (Q) { direction : output; function : "Q0"; }
+  }
+}
+"""
+
+
+def load(tmp_path, text):
+    path = tmp_path / "cells.lib"
+    path.write_text(text)
+    return Library.load(path)
+
+
+def values(cell, pin):
+    """The cell's output for every combination of its inputs, first input fastest."""
+    for code, bits in enumerate(itertools.product((0, 1), repeat=len(cell.inputs))):
+        inputs = bits[::-1]
+        yield inputs, cell.functions[pin] >> code & 1
+
+
+def test_default_library_cells_do_what_their_names_say():
+    checked = 0
+    for cell in Library.load().cells.values():
+        function = FUNCTIONS.get(cell.name) or FUNCTIONS.get(cell.name.rstrip("234"))
+        if function:
+            assert list(cell.functions) == ["Y"]
+            assert all(bool(function(*inputs)) == bool(out) for inputs, out in values(cell, "Y")), cell.name
+            checked += 1
+    assert checked == len(Library.load().cells) - len(["HA", "FA", "DFF", "DFFR", "DFFS"])
+
+
+def test_default_library_adders_add():
+    library = Library.load()
+    for adder, inputs in ((library.full_adder, 3), (library.half_adder, 2)):
+        assert len(adder.cell.inputs) == inputs
+        sums = dict(values(adder.cell, adder.sum))
+        carries = dict(values(adder.cell, adder.carry))
+        assert all(2 * carries[bits] + sums[bits] == sum(bits) for bits in sums)
+
+
+def test_default_library_is_in_nand2_equivalents():
+    library = Library.load()
+    assert library.unit == "NAND2"
+    assert library.cells["NAND2"].area == 1
+    # Its source's areas are multiples of a site of a third of a NAND2.
+    assert all(abs(cell.area * 3 - round(cell.area * 3)) <= Decimal("0.0003") for cell in library.cells.values())
+
+
+def test_default_library_has_flip_flops_with_and_without_reset():
+    cells = Library.load().cells
+    assert {name for name, cell in cells.items() if cell.flip_flop} == {"DFF", "DFFR", "DFFS"}
+
+
+def test_a_minimal_library_is_enough(tmp_path):
+    library = load(tmp_path, MINIMAL)
+    assert library.name == "tiny"
+    assert library.cells["NOR"].inputs == ("A", "B")
+    assert library.full_adder is None
+    assert library.half_adder is None
+    assert library.unit == "of the Liberty file"
+
+
+def test_adders_are_found_by_function_and_the_smallest_wins(tmp_path):
+    cell = """
+      cell (%s) { area : %s; pin (X, Z, W) { direction : input; }
+        pin (O1) { direction : output; function : "%s"; }
+        pin (O2) { direction : output; function : "X ^ W ^ Z"; } }"""
+    majority = "X Z + W (X | Z)"
+    cells = cell % ("big", 30, majority) + cell % ("small", 20, majority) + cell % ("other", 10, "X Z W")
+    adder = load(tmp_path, MINIMAL.rstrip().removesuffix("}") + cells + "}").full_adder
+    assert (adder.cell.name, adder.carry, adder.sum) == ("small", "O1", "O2")
+
+
+def test_cells_not_to_use_are_not_used(tmp_path):
+    text = MINIMAL.replace("cell (NOR) {", "cell (NOR) { dont_use : true;")
+    with pytest.raises(InputError, match="none of its 3 usable cells is a two-input NAND, NOR, AND or OR"):
+        load(tmp_path, text)
+
+
+def test_spelling_variants_are_read(tmp_path):
+    variant = MINIMAL.replace("area : 1;", "area:1 /* no\nsemicolon */\n").replace("(INV)", '("INV")')
+    table = 'values ( \\\n "0.1, 0.2", \\\n "0.3, 0.4" );'
+    variant = variant.replace("cell (NOR) {", "cell (NOR) { leakage_power () {" + table + "}")
+    assert load(tmp_path, variant).cells == load(tmp_path, MINIMAL).cells
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda text: "", "it holds 0 library groups"),
+        (lambda text: "module top; endmodule", "line 1 is no Liberty statement"),
+        (lambda text: text[: text.index("ff (")], r"it ends inside the group cell \(FF\)"),
+        (lambda text: text + "}", "closes a group never opened"),
+        (lambda text: text.replace("area : 2;", ""), "cell NOR has no area"),
+        (lambda text: text.replace("area : 2;", "area : large;"), "'large' is not a number"),
+        (lambda text: text.replace("(A+B)'", "(A+B"), "cell NOR: function .* parenthesis is not closed"),
+        (lambda text: re.sub(r"ff \(.*\n", "", text), "none of its 4 usable cells is a flip-flop"),
+        (lambda text: text.replace('"!A"', '"A"'), "is an inverter"),
+        (lambda text: text.replace('"A"', '"!A"'), "is a gate of a third function"),
+    ],
+)
+def test_bad_libraries_are_refused_in_one_line(tmp_path, change, reason):
+    with pytest.raises(InputError, match=reason) as error:
+        load(tmp_path, change(MINIMAL))
+    assert str(tmp_path / "cells.lib") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unreadable_files_are_refused_in_one_line(tmp_path):
+    with pytest.raises(InputError, match="No such file or directory; give a readable"):
+        Library.load(tmp_path / "absent.lib")
+    with pytest.raises(InputError, match="Is a directory"):
+        Library.load(tmp_path)
+    (tmp_path / "packed.lib").write_bytes(b"\x1f\x8b\x08\xff\xff")
+    with pytest.raises(InputError, match="not a text file"):
+        Library.load(tmp_path / "packed.lib")
+
+
+def test_the_digest_names_the_version():
+    assert Library.load().digest != Library.load().digest[::-1]
+    assert len(Library.load(DEFAULT_LIBRARY).digest) == 64
