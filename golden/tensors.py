@@ -191,7 +191,8 @@ def _dtype(fmt: IntFormat) -> np.dtype[Any]:
 
 def _to_npz(arrays: Arrays, metadata: str) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, metadata=np.array(metadata), **arrays)
+    entries: dict[str, Any] = {**arrays, "metadata": np.array(metadata)}
+    np.savez_compressed(buffer, **entries)
     return buffer.getvalue()
 
 
