@@ -1,0 +1,184 @@
+"""Layers as commands: the model's outputs put together equal plain matrix products and convolutions."""
+
+import numpy as np
+import pytest
+
+from golden.datapath import matmul
+from golden.errors import InputError
+from golden.mapping import Layer, accumulator_range, fit_params, gather, plan, unfold
+from golden.pe import ProcessingElement
+from golden.pe_config import PeConfig
+from golden.ppu import LaneParams, quantise, rescale
+
+
+def operands(config, rows, channels, groups, seed=0):
+    """Random weights with scales, then random activations with scales."""
+    rng, mac = np.random.default_rng(seed), config.mac
+    out = []
+    for count, fmt, scale in (
+        (channels, mac.weight, mac.weight_scale),
+        (rows, mac.activation, mac.activation_scale),
+    ):
+        out.append(rng.integers(fmt.min, fmt.max, (count, groups, mac.vector_size), endpoint=True))
+        out.append(None if scale is None else rng.integers(0, scale.max, (count, groups), endpoint=True))
+    return out
+
+
+def some_params(config, channels, seed=1):
+    rng = np.random.default_rng(seed)
+    return LaneParams(
+        rng.integers(1, 1 << config.multiplier_bits, channels),
+        rng.integers(10, 20, channels),
+        rng.integers(-20, 20, channels),
+    )
+
+
+def compute(config, layer, activations, scales):
+    streams = plan(config, layer, activations, scales)
+    results = ProcessingElement(config).run(streams)
+    assert not any(result.illegal for result in results)
+    return streams, gather(config, results, len(activations), len(layer.weights))
+
+
+# rows in one tile and in several, channels that fill the lanes and not
+SHAPES = [(5, 8, 3), (7, 10, 3), (23, 3, 4), (40, 17, 1)]
+
+
+@pytest.mark.parametrize(("rows", "channels", "groups"), SHAPES)
+@pytest.mark.parametrize("text", ["4/4/4/6:V=4,R=6@lanes=8", "8/8U/-/-:V=4@lanes=4"])
+def test_layers_equal_the_whole_product(text, rows, channels, groups):
+    config = PeConfig.parse(text, weight_depth=4, activation_depth=24)
+    weights, weight_scales, activations, scales = operands(config, rows, channels, groups)
+    expected = matmul(config.mac, weights, weight_scales, activations, scales)
+    _, raw = compute(config, Layer(weights=weights, weight_scales=weight_scales), activations, scales)
+    assert raw.acc.tolist() == expected.acc.tolist()
+    assert raw.overflow.tolist() == expected.overflow.tolist()
+    assert raw.codes is None
+
+    params = some_params(config, channels)
+    layer = Layer(weights=weights, weight_scales=weight_scales, params=params, relu=True)
+    _, output = compute(config, layer, activations, scales)
+    z = rescale(config, expected.acc, params, relu=True)
+    z = np.pad(z, ((0, 0), (0, -channels % 4))).reshape(rows, -1, 4)
+    codes, output_scales = quantise(config, z)
+    assert output.codes.tolist() == codes.tolist()
+    if output_scales is not None:
+        assert output.scales.tolist() == output_scales.tolist()
+    assert output.acc is None
+
+
+def test_loads_are_shared_where_they_can_be():
+    config = PeConfig.parse("4/4/4/6:V=4@lanes=4,activation_depth=24")
+    for rows, commands, loads in [(8, 2, [(1, 1), (1, 0)]), (9, 4, [(1, 1), (0, 1), (1, 1), (0, 1)])]:
+        weights, weight_scales, activations, scales = operands(config, rows, 8, 3)
+        streams = plan(config, Layer(weights=weights, weight_scales=weight_scales), activations, scales)
+        assert len(streams.commands) == commands
+        assert [(c.load_weights, c.load_activations) for c in streams.commands] == loads
+
+
+@pytest.mark.parametrize(("kernel", "padding", "stride"), [(1, 0, 1), (3, 1, 1), (3, 0, 2), (2, 0, 2), (5, 2, 3)])
+def test_convolutions_equal_plain_loops(kernel, padding, stride):
+    config = PeConfig.parse("4/4/4/6:V=4@lanes=4,weight_depth=64,activation_depth=64")
+    rng = np.random.default_rng(4)
+    batch, height, width, groups, channels = 2, 5, 6, 2, 3
+    codes = rng.integers(-7, 8, (batch, height, width, groups, 4))
+    scales = rng.integers(0, 64, (batch, height, width, groups))
+    rows, row_scales = unfold(codes, scales, kernel=kernel, padding=padding, stride=stride)
+    weights = rng.integers(-7, 8, (channels, kernel * kernel * groups, 4))
+    weight_scales = rng.integers(0, 16, weights.shape[:2])
+    _, output = compute(config, Layer(weights=weights, weight_scales=weight_scales), rows, row_scales)
+
+    out_height, out_width = (1 + (size + 2 * padding - kernel) // stride for size in (height, width))
+    real = codes * scales[..., None]
+    kernels = (weights * weight_scales[..., None]).reshape(channels, kernel, kernel, groups, 4)
+    expected = np.zeros((batch, out_height, out_width, channels), int)
+    for b, y, x, n, ky, kx in np.ndindex(*expected.shape, kernel, kernel):
+        row, column = y * stride + ky - padding, x * stride + kx - padding
+        if 0 <= row < height and 0 <= column < width:
+            expected[b, y, x, n] += (real[b, row, column] * kernels[n, ky, kx]).sum()
+    assert output.acc.reshape(expected.shape).tolist() == expected.tolist()
+
+
+def test_accumulator_range_is_reached():
+    config = PeConfig.parse("4/4/4/6:V=4,R=6")
+    weights, weight_scales, _, _ = operands(config, 1, 1, 3)
+    low, high = accumulator_range(config, Layer(weights=weights, weight_scales=weight_scales))
+    scales = np.full((2, 3), 63)
+    extremes = np.where(np.stack([weights[0] > 0, weights[0] < 0]), -8, 7)
+    assert matmul(config.mac, weights, weight_scales, extremes, scales).acc[:, 0].tolist() == [low, high]
+
+
+def test_fitted_parameters_are_the_nearest():
+    config = PeConfig.parse("4/4/4/6")
+    factors = np.array([0.0, 1.0, 0.3, 3000.7, 2.0**-20 * 1.2345, 0.99999999, 4095.4])
+    params = fit_params(config, factors, np.array([0.4, -0.6, 100, -100, 7.5, 8.5, 0]))
+    real = params.multiplier * 2.0 ** -params.shift.astype(float)
+    assert np.all(np.abs(real - factors) <= factors * 2.0**-12)
+    assert params.multiplier.max() < 4096
+    assert params.bias.tolist() == [0, -1, 100, -100, 8, 8, 0]
+
+
+def test_a_factor_below_the_largest_shift_loses_only_precision():
+    config = PeConfig.parse("4/4/4/6")
+    most = (1 << config.shift_bits) - 1
+    params = fit_params(config, np.array([2.0 ** (3 - most)]), np.zeros(1))
+    assert (params.multiplier.tolist(), params.shift.tolist()) == ([8], [most])
+
+
+def _layer(**change):
+    config = PeConfig.parse("4/4/4/6:V=4@weight_depth=8,activation_depth=6")
+    weights, weight_scales, activations, scales = operands(config, 2, 4, change.pop("groups", 3))
+    values = {"weights": weights, "weight_scales": weight_scales} | change
+    return config, Layer(**values), activations, scales
+
+
+REFUSED = [
+    (lambda: _layer(groups=9), "9 vectors a row: the weight buffer holds 8"),
+    (lambda: _layer(groups=7), "7 vectors a row: the activation buffer holds 6"),
+    (lambda: _layer(relu=True), "give output parameters too"),
+    (lambda: _layer(params=some_params(PeConfig.parse("4/4/4/6"), 3)), "3 output parameters for 4 channels"),
+    (lambda: _layer(weights=np.zeros((4, 2, 4), int)), "the same G and V are needed"),
+    (lambda: _layer(weights=np.zeros((0, 3, 4), int)), "at least one of each"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_layers_that_do_not_fit_are_refused(make, message):
+    with pytest.raises(InputError, match=message) as caught:
+        plan(*make())
+    assert "\n" not in str(caught.value)
+
+
+def test_zero_rows_are_refused():
+    config, layer, activations, scales = _layer()
+    with pytest.raises(InputError, match="0 rows of 3 vectors"):
+        plan(config, layer, activations[:0], scales[:0])
+
+
+def test_an_accumulator_that_could_overflow_is_refused():
+    config = PeConfig.parse("4/4/4/6:V=4,acc=12")
+    weights = np.full((4, 3, 4), 7)
+    layer = Layer(weights=weights, weight_scales=np.full((4, 3), 15))
+    with pytest.raises(InputError, match="3 vectors: accumulators from -635040 to 555660 may pass their 12 bits"):
+        plan(config, layer, weights[:1], np.ones((1, 3), int))
+
+
+def test_parameters_without_post_processing_are_refused():
+    _, layer, activations, scales = _layer()
+    config = PeConfig.parse("4/4/4/6:V=4@ppu=off")
+    params = LaneParams(*(np.zeros(4, int) for _ in range(3)))
+    with pytest.raises(InputError, match="has no post-processing"):
+        plan(
+            config, Layer(weights=layer.weights, weight_scales=layer.weight_scales, params=params), activations, scales
+        )
+
+
+def test_bad_factors_and_windows_are_refused():
+    config = PeConfig.parse("4/4/4/6")
+    for factor in (-0.1, float("nan"), float("inf"), 4096.0):
+        with pytest.raises(InputError, match=r"factor\[1\]"):
+            fit_params(config, np.array([1.0, factor]), np.zeros(2))
+    with pytest.raises(InputError, match=r"bias\[0\] = 2000"):
+        fit_params(config, np.ones(1), np.array([2000.0]))
+    with pytest.raises(InputError, match="kernel 5: larger than the 2x4 map"):
+        unfold(np.zeros((1, 2, 4, 1, 4), int), None, kernel=5, padding=1)

@@ -1,0 +1,147 @@
+"""The processing element's model against loops over Python integers."""
+
+import numpy as np
+import pytest
+
+from golden.errors import InputError
+from golden.pe import Command, ProcessingElement, Streams, concatenate
+from golden.pe_config import PeConfig
+from golden.ppu import LaneParams, quantise, rescale
+
+
+def streams(config, commands, seed=0, weights=0, activations=0, params=0):
+    """Random beats, as many of each stream as asked for."""
+    rng, mac = np.random.default_rng(seed), config.mac
+
+    def codes(fmt, *shape):
+        return rng.integers(fmt.min, fmt.max, shape, endpoint=True)
+
+    def scales(fmt, count):
+        return None if fmt is None else codes(fmt, count)
+
+    return Streams(
+        commands=commands,
+        weights=codes(mac.weight, weights, mac.vector_size),
+        weight_scales=scales(mac.weight_scale, weights),
+        activations=codes(mac.activation, activations, mac.vector_size),
+        activation_scales=scales(mac.activation_scale, activations),
+        params=LaneParams(
+            rng.integers(0, 1 << config.multiplier_bits, params),
+            rng.integers(8, 20, params),
+            rng.integers(-50, 50, params),
+        )
+        if config.ppu
+        else None,
+    )
+
+
+def accumulate(config, beats, rows, vectors, first_activation=0, first_weight=0):
+    """Accumulators of one command by plain loops, for a full scale product and an accumulator that cannot overflow."""
+    lanes = config.lane_count
+    out = []
+    for row in range(rows):
+        out.append([])
+        for lane in range(lanes):
+            acc = 0
+            for vector in range(vectors):
+                w, a = first_weight + vector * lanes + lane, first_activation + row * vectors + vector
+                dot = sum(x * y for x, y in zip(beats.weights[w].tolist(), beats.activations[a].tolist(), strict=True))
+                for column, beat in ((beats.weight_scales, w), (beats.activation_scales, a)):
+                    dot *= 1 if column is None else int(column[beat])
+                acc += dot
+            out[-1].append(acc)
+    return out
+
+
+@pytest.mark.parametrize("text", ["4/4/4/6:V=4", "8/8/-/-:V=3@lanes=6", "4/8/-/3:V=4@lanes=5,ppu=off"])
+def test_accumulators_equal_plain_loops(text):
+    config = PeConfig.parse(text)
+    lanes = config.lane_count
+    beats = streams(
+        config,
+        [Command(rows=3, vectors=2), Command(rows=1, vectors=5), Command(rows=2, vectors=3, load_weights=False)],
+        weights=7 * lanes,
+        activations=6 + 5 + 6,
+    )
+    results = ProcessingElement(config).run(beats)
+    assert results[0].acc.tolist() == accumulate(config, beats, 3, 2)
+    assert results[1].acc.tolist() == accumulate(config, beats, 1, 5, 6, 2 * lanes)
+    assert results[2].acc.tolist() == accumulate(config, beats, 2, 3, 11, 2 * lanes)
+    assert not any(result.overflow.any() for result in results)
+
+
+def test_activations_and_parameters_stay_until_loaded_again():
+    config = PeConfig.parse("4/4/4/6:V=4@lanes=8")
+    command = {"rows": 2, "vectors": 1, "requantise": True}
+    beats = streams(
+        config,
+        [Command(**command, load_params=True), Command(**command, load_activations=False, relu=True)],
+        weights=16,
+        activations=2,
+        params=8,
+    )
+    results = ProcessingElement(config).run(beats)
+    for number, result in enumerate(results):
+        acc = np.array(accumulate(config, beats, 2, 1, 0, 8 * number))
+        codes, scales = quantise(config, rescale(config, acc, beats.params, relu=number == 1).reshape(2, 2, 4))
+        assert result.codes.tolist() == codes.tolist()
+        assert result.scales.tolist() == scales.tolist()
+        assert result.acc is None
+
+
+ILLEGAL = [
+    Command(rows=0, vectors=1),
+    Command(rows=1, vectors=0),
+    Command(rows=1, vectors=5),
+    Command(rows=3, vectors=4),
+    Command(rows=1, vectors=3, load_weights=False),
+    Command(rows=3, vectors=2, load_activations=False),
+    Command(rows=1, vectors=1, requantise=True),
+]
+
+
+@pytest.mark.parametrize("illegal", ILLEGAL)
+def test_illegal_commands_change_nothing(illegal):
+    config = PeConfig.parse("4/4/4/6:V=4@weight_depth=4,activation_depth=10")
+    good = Command(rows=2, vectors=2)
+    again = Command(rows=2, vectors=2, load_weights=False, load_activations=False)
+    beats = streams(config, [good, illegal, again], weights=8, activations=4)
+    first, flagged, second = ProcessingElement(config).run(beats)
+    assert flagged.illegal
+    assert not first.illegal
+    assert first.acc.tolist() == second.acc.tolist()
+
+
+def test_nothing_is_loaded_after_reset():
+    config = PeConfig.parse("4/4/4/6:V=4")
+    element = ProcessingElement(config)
+    element.run(streams(config, [Command(rows=1, vectors=1)], weights=4, activations=1))
+    assert element.is_legal(Command(rows=1, vectors=1, load_weights=False, load_activations=False))
+    fresh = ProcessingElement(config)
+    assert not fresh.is_legal(Command(rows=1, vectors=1, load_weights=False))
+    assert not fresh.is_legal(Command(rows=1, vectors=1, load_activations=False))
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "beats", "message"),
+    [
+        ("4/4/4/6:V=4", {"rows": 1, "vectors": 1}, (3, 1), "weights: 3 beats, but the commands take 4 or more"),
+        ("4/4/4/6:V=4", {"rows": 1, "vectors": 1}, (4, 2), "activations: 2 beats, but the commands take 1;"),
+        ("4/4/4/6:V=4", {"rows": 512, "vectors": 1}, (0, 0), "rows = 512 does not fit the 9-bit port"),
+        ("4/4/4/6:V=4@ppu=off", {"rows": 1, "vectors": 1, "requantise": True}, (0, 0), "has no post-processing"),
+    ],
+)
+def test_bad_streams_are_refused(text, command, beats, message):
+    config = PeConfig.parse(text)
+    with pytest.raises(InputError, match=message):
+        ProcessingElement(config).run(streams(config, [Command(**command)], weights=beats[0], activations=beats[1]))
+
+
+def test_concatenated_streams_give_the_results_of_each():
+    config = PeConfig.parse("4/4/4/6:V=4")
+    command = Command(rows=1, vectors=2, load_params=True, requantise=True)
+    parts = [streams(config, [command], seed, weights=8, activations=2, params=4) for seed in (1, 2)]
+    whole = ProcessingElement(config).run(concatenate(parts))
+    for part, result in zip(parts, whole, strict=True):
+        (alone,) = ProcessingElement(config).run(part)
+        assert result.codes.tolist() == alone.codes.tolist()
