@@ -17,9 +17,9 @@ Buffers have two banks. A command's loads go to the banks that the command befor
 computes; what a command does not load, it shares with the command before it. Results come in the order of commands.
 
 A command is illegal if its rows or vectors are zero, if the vectors exceed the weight buffer (or the vectors last
-loaded, if it loads none), if rows * vectors exceed the activation buffer (or what was last loaded), or if it requantises
-and no parameters were ever loaded. It then takes nothing from the streams and changes nothing; its only result beat is
-marked ``illegal`` and ``last``. Reset forgets what was loaded.
+loaded, if it loads none), if rows * vectors exceed the activation buffer (or what was last loaded), or if it
+requantises and no parameters were ever loaded. It then takes nothing from the streams and changes nothing; its only
+result beat is marked ``illegal`` and ``last``. Reset forgets what was loaded.
 """
 
 from collections.abc import Iterable, Sequence

@@ -86,13 +86,18 @@ def test_equals_exact_fractions(text, relu):
 
 @pytest.mark.parametrize("text", ["4/4/4/6:V=2", "4/4U/4/4:V=2", "2/2/1/3:V=2", "3/5/3/3:V=2"])
 def test_every_z_beside_every_maximum(text):
-    """All pairs (m, z) with |z| <= m: every scale with every element that can occur beside it."""
+    """All pairs (m, z) with |z| <= m, hence every scale with every element beside it, by what defines the roundings."""
     config = PeConfig.parse(text)
     low, high = config.z_range
-    pairs = [(m, z) for m in range(high + 1) for z in range(max(low, -m), m + 1)]
-    codes, scales = quantise(config, np.array(pairs))
-    for pair, got, scale in zip(pairs, codes.tolist(), scales.tolist(), strict=True):
-        assert (got, scale) == exact_vector(config, pair)
+    qmax = config.mac.activation.qmax
+    z = np.concatenate([[(m, z) for z in range(max(low, -m), m + 1)] for m in range(high + 1)])
+    codes, scales = quantise(config, z)
+    most, sq = z[:, 0], scales
+    assert np.all(((sq - 1) * qmax < most) & (most <= sq * qmax))
+    rest = 2 * (z - codes * sq[:, None])
+    assert np.all((-sq[:, None] <= rest) & (rest < sq[:, None]) | (sq[:, None] == 0))
+    assert not codes[sq == 0].any()
+    assert np.all(np.abs(codes) <= qmax)
 
 
 def test_saturation_of_z_changes_no_output():
