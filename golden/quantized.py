@@ -61,4 +61,7 @@ class Quantized(Generic[Array]):
 
 def step_size(scales: Any, gamma: Any, xp: Any) -> Any:
     """Return the real value of one code: scales * gamma in float32, below infinity."""
-    return gamma if scales is None else xp.clip(xp.asarray(scales, dtype=xp.float32) * gamma, 0, FLOAT32_MAX)
+    if scales is None:
+        return gamma
+    product = xp.asarray(scales, dtype=xp.float32) * gamma
+    return xp.minimum(product, xp.full_like(product, FLOAT32_MAX))  # an array: NumPy 1 promotes by a number's value
