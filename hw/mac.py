@@ -1,14 +1,12 @@
-"""The vector MAC: dot product, scale path, accumulator and control, wired."""
+"""The vector MAC: a lane's datapath and its control, wired."""
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import MacConfig, Overflow
-from hw.accumulator import Accumulator
+from golden.config import MacConfig
 from hw.control import Control
-from hw.dot import DotProduct
-from hw.scale import ScalePath
+from hw.lane import Lane
 from hw.stages import THROUGHPUT, latency, scaled
 from hw.streams import beat_layout, result_layout
 
@@ -46,10 +44,7 @@ class VectorMac(wiring.Component):
         self.config = config
         self.latency = latency(config)
         self.control = Control(config)
-        self.dot = DotProduct(config)
-        self.accumulator = Accumulator(config)
-        if scaled(config):
-            self.scale = ScalePath(config)
+        self.lane = Lane(config)
         super().__init__(
             {"i": In(stream.Signature(beat_layout(config))), "o": Out(stream.Signature(result_layout(config)))}
         )
@@ -58,44 +53,24 @@ class VectorMac(wiring.Component):
         """Wire the components."""
         m = Module()
         m.submodules.control = control = self.control
-        m.submodules.dot = dot = self.dot
-        m.submodules.accumulator = accumulator = self.accumulator
+        m.submodules.lane = lane = self.lane
         beat, result = self.i.payload, self.o.payload
         m.d.comb += [
             control.in_valid.eq(self.i.valid),
             self.i.ready.eq(control.in_ready),
             control.first.eq(beat.first),
             control.last.eq(beat.last),
-            dot.weights.eq(beat.weights),
-            dot.activations.eq(beat.activations),
-            accumulator.first.eq(control.acc_first),
-            result.acc.eq(accumulator.acc),
+            lane.first.eq(control.acc_first),
             self.o.valid.eq(control.out_valid),
             control.out_ready.eq(self.o.ready),
+            *(getattr(lane, name).eq(getattr(control, name)) for name in control.loads),
+            *(
+                getattr(lane, name).eq(getattr(beat, name))
+                for name in beat_layout(self.config).members
+                if name not in ("first", "last")
+            ),
+            *(getattr(result, name).eq(getattr(lane, name)) for name in result_layout(self.config).members),
         ]
-        self._enable(m, control, dot, accumulator)
-        if self.config.overflow == Overflow.SATURATE:
-            m.d.comb += result.overflow.eq(accumulator.overflow)
-        if not scaled(self.config):
-            m.d.comb += accumulator.t.eq(dot.d)
-            return m
-
-        m.submodules.scale = scale = self.scale
-        m.d.comb += [
-            scale.d.eq(dot.d),
-            control.nonzero.eq(scale.nonzero),
-            accumulator.t.eq(scale.t),
-        ]
-        self._enable(m, control, scale)
-        for name in ("weight_scale", "activation_scale"):
-            if hasattr(scale, name):
-                m.d.comb += getattr(scale, name).eq(getattr(beat, name))
+        if scaled(self.config):
+            m.d.comb += control.nonzero.eq(lane.nonzero)
         return m
-
-    @staticmethod
-    def _enable(m: Module, control: Control, *parts: wiring.Component) -> None:
-        """Wire the register enables, which carry one name per pipeline stage everywhere."""
-        for part in parts:
-            for name in part.signature.members:
-                if name.startswith("load"):
-                    m.d.comb += getattr(part, name).eq(getattr(control, name))

@@ -112,7 +112,7 @@ def emit(config: MacConfig, name: str | None = None) -> str:
 def _convert(config: MacConfig, name: str | None, write: str) -> str:
     name = name or default_name(config)
     source = _without_unused_resets(amaranth_rtlil.convert(PlainPorts(config), name=name))
-    source = re.sub(rf"\\{name}\.mac\.({'|'.join(COMPONENTS)})(?=\s)", rf"\\{name}_\1", source)
+    source = re.sub(rf"\\{name}\.mac\.(?:lane\.)?({'|'.join(COMPONENTS)})(?=\s)", rf"\\{name}_\1", source)
     parts = [f"{name}_{part}" for part in COMPONENTS if f"module \\{name}_{part}\n" in source]
     commands = [
         "read_rtlil in.il",
