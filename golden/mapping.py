@@ -192,7 +192,7 @@ def _check(config: PeConfig, layer: Layer, activations: Integers) -> None:
         if groups > depth:
             raise InputError(
                 f"{groups} vectors a row: the {name} buffer holds {depth}; "
-                f"give {name}_depth={groups} or split the layer"
+                f"give {name}_depth={1 << (groups - 1).bit_length()} or split the layer"
             )
     if layer.params is None and layer.relu:
         raise InputError("relu: accumulators leave the element as they are; give output parameters too")

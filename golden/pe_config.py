@@ -33,9 +33,9 @@ class PeConfig:
         Output channels computed side by side, L: 1 to 64; None takes V. With post-processing a multiple of V, because V
         neighbouring lanes share one output scale.
     weight_depth
-        Entries of one bank of the weight buffer, 1 to 65,536: the most vectors of one accumulation.
+        Entries of one bank of the weight buffer, a power of two to 65,536: the most vectors of one accumulation.
     activation_depth
-        Entries of one bank of the activation buffer, 1 to 65,536: the most of rows * vectors of one command.
+        Entries of one bank of the activation buffer, a power of two to 65,536: the most rows * vectors of a command.
     ppu
         Whether there is a post-processing unit; without it all outputs are accumulators.
     multiplier_bits
@@ -70,6 +70,10 @@ class PeConfig:
                 raise InputError(
                     f"{name} = {value!r}: must be a whole number from 1 to {most}; choose one in that range"
                 )
+        for name in ("weight_depth", "activation_depth"):
+            depth = getattr(self, name)
+            if depth & (depth - 1):
+                raise InputError(f"{name} = {depth}: banks are powers of two; give {1 << depth.bit_length()}")
         if self.ppu and self.lane_count % self.mac.vector_size:
             raise InputError(
                 f"lanes = {self.lanes}: post-processing makes output vectors of V = {self.mac.vector_size}; "

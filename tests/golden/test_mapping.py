@@ -47,7 +47,7 @@ SHAPES = [(5, 8, 3), (7, 10, 3), (23, 3, 4), (40, 17, 1)]
 @pytest.mark.parametrize(("rows", "channels", "groups"), SHAPES)
 @pytest.mark.parametrize("text", ["4/4/4/6:V=4,R=6@lanes=8", "8/8U/-/-:V=4@lanes=4"])
 def test_layers_equal_the_whole_product(text, rows, channels, groups):
-    config = PeConfig.parse(text, weight_depth=4, activation_depth=24)
+    config = PeConfig.parse(text, weight_depth=4, activation_depth=32)
     weights, weight_scales, activations, scales = operands(config, rows, channels, groups)
     expected = matmul(config.mac, weights, weight_scales, activations, scales)
     _, raw = compute(config, Layer(weights=weights, weight_scales=weight_scales), activations, scales)
@@ -68,8 +68,8 @@ def test_layers_equal_the_whole_product(text, rows, channels, groups):
 
 
 def test_loads_are_shared_where_they_can_be():
-    config = PeConfig.parse("4/4/4/6:V=4@lanes=4,activation_depth=24")
-    for rows, commands, loads in [(8, 2, [(1, 1), (1, 0)]), (9, 4, [(1, 1), (0, 1), (1, 1), (0, 1)])]:
+    config = PeConfig.parse("4/4/4/6:V=4@lanes=4,activation_depth=32")
+    for rows, commands, loads in [(10, 2, [(1, 1), (1, 0)]), (11, 4, [(1, 1), (0, 1), (1, 1), (0, 1)])]:
         weights, weight_scales, activations, scales = operands(config, rows, 8, 3)
         streams = plan(config, Layer(weights=weights, weight_scales=weight_scales), activations, scales)
         assert len(streams.commands) == commands
@@ -126,15 +126,15 @@ def test_a_factor_below_the_largest_shift_loses_only_precision():
 
 
 def _layer(**change):
-    config = PeConfig.parse("4/4/4/6:V=4@weight_depth=8,activation_depth=6")
+    config = PeConfig.parse("4/4/4/6:V=4@weight_depth=8,activation_depth=4")
     weights, weight_scales, activations, scales = operands(config, 2, 4, change.pop("groups", 3))
     values = {"weights": weights, "weight_scales": weight_scales} | change
     return config, Layer(**values), activations, scales
 
 
 REFUSED = [
-    (lambda: _layer(groups=9), "9 vectors a row: the weight buffer holds 8"),
-    (lambda: _layer(groups=7), "7 vectors a row: the activation buffer holds 6"),
+    (lambda: _layer(groups=9), "9 vectors a row: the weight buffer holds 8; give weight_depth=16"),
+    (lambda: _layer(groups=5), "5 vectors a row: the activation buffer holds 4; give activation_depth=8"),
     (lambda: _layer(relu=True), "give output parameters too"),
     (lambda: _layer(params=some_params(PeConfig.parse("4/4/4/6"), 3)), "3 output parameters for 4 channels"),
     (lambda: _layer(weights=np.zeros((4, 2, 4), int)), "the same G and V are needed"),

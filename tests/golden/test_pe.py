@@ -93,7 +93,7 @@ ILLEGAL = [
     Command(rows=0, vectors=1),
     Command(rows=1, vectors=0),
     Command(rows=1, vectors=5),
-    Command(rows=3, vectors=4),
+    Command(rows=3, vectors=3),
     Command(rows=1, vectors=3, load_weights=False),
     Command(rows=3, vectors=2, load_activations=False),
     Command(rows=1, vectors=1, requantise=True),
@@ -102,7 +102,7 @@ ILLEGAL = [
 
 @pytest.mark.parametrize("illegal", ILLEGAL)
 def test_illegal_commands_change_nothing(illegal):
-    config = PeConfig.parse("4/4/4/6:V=4@weight_depth=4,activation_depth=10")
+    config = PeConfig.parse("4/4/4/6:V=4@weight_depth=4,activation_depth=8")
     good = Command(rows=2, vectors=2)
     again = Command(rows=2, vectors=2, load_weights=False, load_activations=False)
     beats = streams(config, [good, illegal, again], weights=8, activations=4)

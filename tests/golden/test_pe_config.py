@@ -12,7 +12,7 @@ from golden.pe_config import PeConfig
     [
         "4/4/4/6",
         "4/4U/4/6:V=4,R=6@lanes=8",
-        "8/8/-/-@weight_depth=1,activation_depth=7",
+        "8/8/-/-@weight_depth=1,activation_depth=8",
         "4/4/8/8:V=64@ppu=off,lanes=5",
         "4/8/6/10@multiplier_bits=16",
     ],
@@ -61,6 +61,7 @@ def test_the_largest_shift_leaves_nothing():
         ("4/4/4/6@lanes=24", "give a multiple of V"),
         ("4/4/8/8:V=128", "lanes = 128"),
         ("4/4/4/6@weight_depth=0", "weight_depth = 0"),
+        ("4/4/4/6@activation_depth=24", "activation_depth = 24: banks are powers of two; give 32"),
         ("4/4/4/6@multiplier_bits=33", "from 1 to 32"),
         ("4/4/4/6@ppu=maybe", "option 'ppu=maybe'"),
         ("4/4/4/6@banks=2", "option 'banks=2'"),
