@@ -1,10 +1,16 @@
 """Full- and half-adder cells: found in the netlist by function, mapped to whatever the library calls them.
 
 ABC never maps to cells with two outputs. Yosys's ``extract_fa`` therefore finds the adders before ABC runs, as
-``$fa`` cells (sum Y, carry X), and a map written here turns these into the library's cells.
+``$fa`` cells (sum Y, carry X; a half adder has the constant 0 as C), and a map written here turns these into the
+library's cells.
 """
 
-from synth.liberty import AND2, XOR2, Adder, Library
+import json
+from collections.abc import Sequence
+from functools import cache
+
+from hw.yosys import run_yosys
+from synth.liberty import Adder, Library
 
 MAP_FILE = "adders.v"
 
@@ -22,8 +28,11 @@ module _80_ripple_carry (P, G, CI, CO);
 endmodule
 """
 
-# `-d` and `-b` bound the depth and the inputs of the cones searched; wider ones only cost time.
-_EXTRACT = "extract_fa -d 6 -b 4"
+# The sum of two or three bits, for comparing an adder cell with gates.
+_SUMS = """
+module sum2 (input a, b, output [1:0] y); assign y = a + b; endmodule
+module sum3 (input a, b, c, output [1:0] y); assign y = a + b + c; endmodule
+"""
 
 _MODULE = """
 (* techmap_celltype = "$fa" *)
@@ -32,41 +41,57 @@ module {name} (A, B, C, X, Y);
   parameter _TECHMAP_CONSTMSK_C_ = 0;
   input A, B, C;
   output X, Y;
-  wire _TECHMAP_FAIL_ = {fail};
-  {cell} adder ({pins});
+  wire _TECHMAP_FAIL_ = _TECHMAP_CONSTMSK_C_ != {constant};
+  \\{cell} adder ({pins});
 endmodule
 """
 
 
-def adder_commands(library: Library) -> list[str]:
-    """Return the Yosys commands that extract adders and map them to the library's cells; none if it has none."""
-    kinds = (" -fa" if library.full_adder else "") + (" -ha" if _half_adder(library) else "")
-    if not kinds:
+@cache
+def useful_adders(library: Library, abc_script: str) -> tuple[Adder, ...]:
+    """Return the library's adder cells that are smaller than the gates which ABC would use instead of them.
+
+    Where a cell is no smaller, gates are better: they merge with the logic around them.
+    """
+    adders = [adder for adder in (library.full_adder, library.half_adder) if adder]
+    if not adders:
+        return ()
+    commands = [
+        "read_verilog -sv sums.v",
+        "synth -noabc",
+        "abc -liberty cells.lib -script abc.script",
+        "tee -q -o stat.json stat -json",
+    ]
+    inputs = {"sums.v": _SUMS, "cells.lib": library.text, "abc.script": abc_script}
+    modules = json.loads(run_yosys(commands, inputs, ["stat.json"])["stat.json"])["modules"]
+    gates = {
+        name: sum(library.cells[cell].area * count for cell, count in module["num_cells_by_type"].items())
+        for name, module in modules.items()
+    }
+    return tuple(adder for adder in adders if adder.cell.area < gates[f"\\sum{len(adder.cell.inputs)}"])
+
+
+def adder_commands(adders: Sequence[Adder]) -> list[str]:
+    """Return the Yosys commands that find these adders in the design and map them to their cells."""
+    if not adders:
         return []
-    return [_EXTRACT + kinds, "opt_clean", f"techmap -map {MAP_FILE}", "techmap", "opt -fast"]
+    kinds = ["-fa" if len(adder.cell.inputs) == 3 else "-ha" for adder in adders]
+    # -d and -b bound depth and inputs of the cones searched; wider ones find no more adders, and take far longer.
+    extract = f"extract_fa -d 6 -b 4 {' '.join(kinds)}"
+    return [extract, "opt_clean", f"techmap -map {MAP_FILE}", "techmap", "opt -fast"]
 
 
-def adder_map(library: Library) -> str:
-    """Return the techmap file from ``$fa`` (a half adder has the constant 0 as C) to the library's adder cells."""
-    text = ""
-    if adder := _half_adder(library):
-        text += _module("half_adder", adder, "_TECHMAP_CONSTMSK_C_ == 0", "AB")
-    if adder := library.full_adder:
-        text += _module("full_adder", adder, "_TECHMAP_CONSTMSK_C_ != 0", "ABC")
-    return text
-
-
-def _half_adder(library: Library) -> Adder | None:
-    """Return the half-adder cell if it is smaller than an AND and an XOR, which ABC can merge with other logic."""
-    adder = library.half_adder
-    gates = [library.smallest(2, table) for table in (AND2, XOR2)]
-    if adder and all(gates) and adder.cell.area >= sum(gate.area for gate in gates if gate):
-        return None
-    return adder
-
-
-def _module(name: str, adder: Adder, fail: str, ports: str) -> str:
-    pins = [*zip(adder.cell.inputs, ports, strict=True), (adder.carry, "X"), (adder.sum, "Y")]
-    return _MODULE.format(
-        name=name, cell=f"\\{adder.cell.name} ", fail=fail, pins=", ".join(f".\\{pin} ({port})" for pin, port in pins)
+def adder_map(adders: Sequence[Adder]) -> str:
+    """Return the techmap file from ``$fa`` to these adder cells."""
+    return "".join(
+        _MODULE.format(
+            name=f"adder{len(adder.cell.inputs)}",
+            constant=int(len(adder.cell.inputs) == 2),
+            cell=f"{adder.cell.name} ",
+            pins=", ".join(
+                f".\\{pin} ({port})"
+                for pin, port in [*zip(adder.cell.inputs, "ABC", strict=False), (adder.carry, "X"), (adder.sum, "Y")]
+            ),
+        )
+        for adder in adders
     )

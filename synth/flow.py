@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from golden.errors import InputError
 from hw.yosys import YosysError, run_yosys
-from synth.adders import MAP_FILE, RIPPLE_CARRY, adder_commands, adder_map
+from synth.adders import MAP_FILE, RIPPLE_CARRY, adder_commands, adder_map, useful_adders
 from synth.liberty import Library
 
 
@@ -21,6 +21,9 @@ class Goal(StrEnum):
 _ABC_AREA = "strash; ifraig; dch; map -B 0.9 -a; topo"
 _ABC_DELAY = "strash; ifraig; dc2; dch -f; map -B 0.9; topo"
 _ABC_SIZING = "; buffer -c; upsize; dnsize"
+
+# Yosys's complaints that a library, not the design, is to blame for: no such flip-flop, no mapping by ABC.
+_LIBRARY_ERRORS = ("cannot be legalized", "ABC")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +59,16 @@ def synthesise(rtlil: str, top: str, flow: Flow) -> Netlist:
     Raises
     ------
     InputError
-        If Yosys cannot map it with this library; the message is one line with Yosys's reason.
+        If the library lacks cells that the design needs; the message is one line with Yosys's reason.
     """
     library = flow.library
+    adders = useful_adders(library, abc_script(flow))
     commands = [
         "read_rtlil design.il",
         f"synth -noabc -top {top}"
         + (" -flatten" if flow.flatten else "")
         + (" -extra-map ripple.v" if flow.goal is Goal.AREA else ""),
-        *adder_commands(library),
+        *adder_commands(adders),
         "dfflibmap -liberty cells.lib",
         "opt -fast -full",
         "abc -liberty cells.lib -script abc.script",
@@ -75,13 +79,15 @@ def synthesise(rtlil: str, top: str, flow: Flow) -> Netlist:
     inputs = {
         "design.il": rtlil,
         "cells.lib": library.text,
-        "abc.script": abc_script(flow) + "\n",
+        "abc.script": abc_script(flow),
         "ripple.v": RIPPLE_CARRY,
-        MAP_FILE: adder_map(library),
+        MAP_FILE: adder_map(adders),
     }
     try:
         done = run_yosys(commands, inputs, ["stat.json", "mapped.v"])
     except YosysError as error:
+        if not any(blame in str(error) for blame in _LIBRARY_ERRORS):
+            raise
         raise InputError(
             f"Liberty file {library.path}: Yosys cannot map {top} to it ({error}); give a library with such cells"
         ) from None
@@ -95,5 +101,5 @@ def synthesise(rtlil: str, top: str, flow: Flow) -> Netlist:
 def abc_script(flow: Flow) -> str:
     """Return the script that optimises and maps the logic between adders and flip-flops."""
     if flow.goal is Goal.AREA:
-        return _ABC_AREA
-    return _ABC_DELAY + (_ABC_SIZING if flow.library.timed else "")
+        return f"{_ABC_AREA}\n"
+    return f"{_ABC_DELAY}{_ABC_SIZING if flow.library.timed else ''}\n"

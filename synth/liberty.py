@@ -10,7 +10,8 @@ from pathlib import Path
 from golden.errors import InputError
 from synth.boolean import names, truth_table
 
-DEFAULT_LIBRARY = Path(__file__).parent / "libraries" / "nand2.lib"
+# The libraries that come with the project: NAND2 equivalents (the default), and a count of generic two-input gates.
+BUILT_IN = {name: Path(__file__).parent / "libraries" / f"{name}.lib" for name in ("nand2", "gates")}
 
 # Truth tables: bit i is the output for the input code i. Adders are symmetric, so pin order does not matter.
 INVERTER = 0b01
@@ -19,7 +20,7 @@ MAJORITY, PARITY = 0b1110_1000, 0b1001_0110
 MAX_INPUTS = 10  # a cell with more is a macro, which no mapper picks by its function
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Cell:
     """One cell: ``area`` in the library's unit, ``functions`` as truth tables over ``inputs`` by output pin.
 
@@ -43,7 +44,7 @@ class Adder:
     sum: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Library:
     """The usable cells of one Liberty file (cells marked ``dont_use`` are not among them)."""
 
@@ -54,8 +55,8 @@ class Library:
     text: str = field(repr=False)
 
     @classmethod
-    def load(cls, path: Path = DEFAULT_LIBRARY) -> "Library":
-        """Read and check a Liberty file.
+    def load(cls, path: Path | str = "nand2") -> "Library":
+        """Read and check a Liberty file, or a built-in library by its name.
 
         Raises
         ------
@@ -63,6 +64,7 @@ class Library:
             If the file is missing or malformed, or lacks what any design needs: a flip-flop, an inverter, a
             two-input NAND, NOR, AND or OR, and a gate of a third function. The message names file, rule and mend.
         """
+        path = BUILT_IN.get(str(path), Path(path))
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
