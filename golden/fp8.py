@@ -27,7 +27,8 @@ def _magnitudes() -> NDArray[np.int64]:
     """Return the magnitudes of codes 0 .. 127 in units of 2^-9; NaN's place holds 480, which only rounding sees."""
     code = np.arange(128)
     exponent, mantissa = code >> 3, code & 7
-    return np.where(exponent == 0, mantissa, (8 + mantissa) << np.maximum(exponent - 1, 0))
+    magnitudes: NDArray[np.int64] = np.where(exponent == 0, mantissa, (8 + mantissa) << np.maximum(exponent - 1, 0))
+    return magnitudes
 
 
 _UNITS = _magnitudes()
@@ -41,7 +42,8 @@ def encode(values: NDArray[Any]) -> NDArray[np.uint8]:
     code = np.searchsorted(_TIES, magnitude, side="left")
     tie = (code < _TIES.size) & (magnitude == _TIES[np.minimum(code, _TIES.size - 1)])
     code += tie & (code & 1 == 1)
-    return np.where(np.signbit(values), code | _SIGN, code).astype(np.uint8)
+    codes: NDArray[np.uint8] = np.where(np.signbit(values), code | _SIGN, code).astype(np.uint8)
+    return codes
 
 
 def decode(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -64,8 +66,8 @@ def fixed_point(codes: NDArray[np.uint8], name: str = "codes") -> NDArray[np.int
     if bad.any():
         where = [int(i) for i in np.argwhere(bad)[0]]
         raise InputError(f"{name}{where} is NaN in E4M3: it has no integer value; clip to +-{MAX:.0f} before the cast")
-    units = _UNITS[codes & 0x7F]
-    return np.where(codes & _SIGN, -units, units)
+    units: NDArray[np.int64] = np.where(codes & _SIGN, -_UNITS[codes & 0x7F], _UNITS[codes & 0x7F])
+    return units
 
 
 def matmul(x: NDArray[np.uint8], w: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -1,0 +1,112 @@
+"""Scales of least squared error, and tensors approximated by two quantized planes.
+
+    alpha = argmin ||T - alpha*Q||^2,  Q = clip(round(T / alpha))
+
+one alpha per vector (two levels) or per gamma (single level), instead of absmax / qmax. The second level rounds alpha
+to sq*gamma; the codes are then computed anew with that step (order ``requantised``).
+
+Where one plane is too coarse, T ~ alpha_1*Q_1 + alpha_2*Q_2 ("dual"): alpha_1 is searched with the error that is left
+after the best alpha_2 for its residual, since the alpha_1 that is best by itself clips what no second plane restores.
+
+Source: Choukroun et al., Low-bit Quantization of Neural Networks for Efficient Inference (arXiv 1902.06822).
+"""
+
+import math
+
+import torch
+
+from golden import torch_quantizer
+from golden.nn.planes import Plane
+from golden.nn.search import Minimum, minimise
+from golden.quantized import Quantized
+from golden.quantizer import Quantizer
+
+_NESTED = {"points": 20, "sections": 6}  # the effort of a search and of each search inside it
+
+
+@torch.no_grad()
+def quantize(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> Quantized[torch.Tensor]:
+    """Return ``x`` quantized with the scales of least squared error.
+
+    Raises
+    ------
+    InputError
+        As :meth:`golden.quantizer.Quantizer.quantize` does.
+    """
+    groups, peak = _groups(quantizer, x, name)
+    return _with_factors(quantizer, x, _single(quantizer, groups).factor * peak, name)
+
+
+@torch.no_grad()
+def dual(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> tuple[Plane, Plane]:
+    """Return two planes whose sum approximates ``x``; the second quantizes what the first, as rounded, leaves.
+
+    Raises
+    ------
+    InputError
+        As :meth:`golden.quantizer.Quantizer.quantize` does, which refuses residuals in an unsigned format.
+    """
+    groups, peak = _groups(quantizer, x, name)
+
+    def left_over(factor: torch.Tensor) -> torch.Tensor:
+        residual, size = _normalised(groups - _rounded(quantizer, groups, factor))
+        return _single(quantizer, residual, **_NESTED).error * size.square()
+
+    factor = minimise(left_over, peak, **_NESTED).factor
+    first = _with_factors(quantizer, x, factor * peak, name)
+    second = quantize(quantizer, x.detach() - first.dequantize(), name=f"residual of {name}")
+    return Plane(first), Plane(second)
+
+
+def approximate(quantizer: Quantizer, x: torch.Tensor, threshold: float, *, name: str = "tensor") -> tuple[Plane, ...]:
+    """Return one plane, or two where ``||x - plane||^2 / ||x||^2`` is above ``threshold``.
+
+    Raises
+    ------
+    InputError
+        As :func:`dual` does.
+    """
+    single = quantize(quantizer, x, name=name)
+    exact = x.detach().double()  # whose squares stay finite
+    error = (exact - single.dequantize()).square().sum()
+    return dual(quantizer, x, name=name) if error > threshold * exact.square().sum() else (Plane(single),)
+
+
+# The search ---------------------------------------------------------------------------------------------------
+
+
+def _groups(quantizer: Quantizer, x: torch.Tensor, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what shares one alpha, [..., elements], over its largest magnitude; and that magnitude, [...]."""
+    gamma = torch_quantizer.gamma(quantizer, x, name=name)  # refuses what cannot be quantized
+    values = x.detach().float()
+    if quantizer.scale is None:
+        return _normalised(values.reshape(*gamma.shape, math.prod(values.shape) // gamma.numel()))
+    return _normalised(quantizer.split(values, torch))
+
+
+def _normalised(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    peak = groups.abs().amax(dim=-1)
+    return groups / torch.where(peak > 0, peak, 1.0)[..., None], peak
+
+
+def _single(quantizer: Quantizer, groups: torch.Tensor, **effort: int) -> Minimum:
+    """Return the best factor of absmax / qmax, and its squared error."""
+
+    def error(factor: torch.Tensor) -> torch.Tensor:
+        return (groups - _rounded(quantizer, groups, factor)).square().sum(dim=-1)
+
+    return minimise(error, groups[..., 0], **effort)
+
+
+def _rounded(quantizer: Quantizer, groups: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Return alpha*Q for normalised groups: alpha = factor / qmax."""
+    element = quantizer.element
+    alpha = (factor / element.qmax)[..., None]
+    return (groups / alpha).round_().clamp_(element.qmin, element.qmax).mul_(alpha)
+
+
+def _with_factors(quantizer: Quantizer, x: torch.Tensor, threshold: torch.Tensor, name: str) -> Quantized[torch.Tensor]:
+    """Return ``x`` quantized with alpha = threshold / qmax, which two levels round to their scales."""
+    alpha = threshold / quantizer.element.qmax
+    level = {"gamma": alpha} if quantizer.scale is None else {"vector_scales": alpha}
+    return torch_quantizer.quantize(quantizer, x, name=name, **level)

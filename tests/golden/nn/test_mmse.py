@@ -1,0 +1,151 @@
+"""Scales of least squared error against brute force, and the gains over the maximum on Gaussian data."""
+
+import numpy as np
+import pytest
+
+from golden.config import MacConfig
+from golden.errors import InputError
+from golden.formats import IntFormat
+from golden.quantizer import Granularity, Quantizer
+
+torch = pytest.importorskip("torch")
+
+from golden import torch_quantizer  # noqa: E402
+from golden.nn import mmse, search  # noqa: E402
+from golden.nn.planes import total  # noqa: E402
+
+PER_CHANNEL = Quantizer.for_weights(MacConfig.parse("4/4/-/-"))
+
+
+def gaussian(*shape, seed=0):
+    return torch.tensor(np.random.default_rng(seed).standard_normal(shape), dtype=torch.float32)
+
+
+def squared_error(x, approximation):
+    return (x.double() - approximation.double()).square().sum(dim=-1)
+
+
+def by_maximum(quantizer, x):
+    return squared_error(x, torch_quantizer.quantize(quantizer, x).dequantize())
+
+
+def by_mmse(quantizer, x):
+    return squared_error(x, mmse.quantize(quantizer, x).dequantize())
+
+
+def brute_force(x, qmax, factors):
+    """Return the least squared error of each row over ``factors`` of absmax / qmax, in float64."""
+    x = x.double().numpy()
+    alpha = np.abs(x).max(axis=1) / qmax
+    errors = [
+        np.square(x - step * np.clip(np.rint(x / step), -qmax, qmax)).sum(axis=1)
+        for step in (factor * alpha[:, None] for factor in factors)
+    ]
+    return np.min(errors, axis=0)
+
+
+@pytest.mark.parametrize("bits", ["2", "3", "4"])
+@pytest.mark.parametrize("size", [16, 300])
+def test_close_to_the_best_of_a_thousand_scales(bits, size):
+    x = gaussian(60, size)
+    quantizer = Quantizer(element=IntFormat.parse(bits), scale=None, vector_size=16, granularity="channel")
+    ours = by_mmse(quantizer, x)
+    best = brute_force(x, quantizer.element.qmax, np.linspace(0.05, 1.25, 1000))
+    assert (ours <= by_maximum(quantizer, x) * (1 + 1e-6)).all()
+    assert ours.sum() <= 1.02 * best.sum()
+
+
+@pytest.mark.parametrize(("size", "rows", "ratio"), [(16, 2000, 0.855), (1024, 60, 0.63), (36864, 4, 0.40)])
+def test_gain_over_the_maximum_on_gaussian_data(size, rows, ratio):
+    """Choukroun et al. at 4 bits: the longer the vector, the more there is to gain."""
+    x = gaussian(rows, size)
+    assert by_mmse(PER_CHANNEL, x).sum() / by_maximum(PER_CHANNEL, x).sum() == pytest.approx(ratio, abs=0.02)
+
+
+def test_the_grid_finds_what_golden_section_alone_misses():
+    """On short vectors the error has many minima; a two-point grid is golden section over the whole interval."""
+    x = gaussian(1000, 16)
+    groups, _ = mmse._groups(PER_CHANNEL, x, "x")
+    alone = mmse._single(PER_CHANNEL, groups, points=2, sections=20).error.sum()
+    seeded = mmse._single(PER_CHANNEL, groups).error.sum()
+    assert seeded < 0.995 * alone
+
+
+def test_better_sqnr_than_the_maximum_per_channel_and_per_vector():
+    x = gaussian(64, 512) * torch.linspace(0.1, 3, 64)[:, None]
+    for config in ("4/4/-/-", "4/4/6/6"):
+        quantizer = Quantizer.for_weights(MacConfig.parse(config))
+        assert by_mmse(quantizer, x).sum() < 0.97 * by_maximum(quantizer, x).sum()
+
+
+def test_codes_are_computed_anew_with_the_rounded_scales():
+    """After the second level Q is clip(round(x / (sq*gamma))), not what was best for the unrounded alpha."""
+    x = gaussian(8, 64)
+    result = mmse.quantize(Quantizer.for_weights(MacConfig.parse("4/4/3/3")), x)
+    step = (result.scales.float() * result.gamma).numpy()[..., None]
+    vectors = x.numpy().reshape(8, 4, 16)
+    expected = np.clip(np.rint(np.divide(vectors, step, out=np.zeros_like(vectors), where=step > 0)), -7, 7)
+    np.testing.assert_array_equal(result.codes.numpy(), expected)
+    assert result.scales.max() == 7
+
+
+def test_tensors_of_codes_are_met_exactly():
+    """x = alpha*Q with |Q| up to 6 of 7: the maximum cannot represent it, alpha can."""
+    codes = np.random.default_rng(3).integers(-6, 7, (50, 64))
+    codes[:, 0] = 6
+    x = torch.tensor(codes * 0.37, dtype=torch.float32)
+    assert (by_mmse(PER_CHANNEL, x) < 0.01 * by_maximum(PER_CHANNEL, x)).all()
+    np.testing.assert_array_equal(mmse.quantize(PER_CHANNEL, x).codes.reshape(50, 64).numpy(), codes)
+
+
+def test_dual_needs_the_nested_search():
+    """Two planes at V = 1024: 0.004 of the maximum's error, where a second plane on the best single one leaves 0.03."""
+    x = gaussian(16, 1024)
+    single = mmse.quantize(PER_CHANNEL, x).dequantize()
+    greedy = single + mmse.quantize(PER_CHANNEL, x - single).dequantize()
+    nested = total(mmse.dual(PER_CHANNEL, x))
+    maximum = by_maximum(PER_CHANNEL, x).sum()
+    assert squared_error(x, nested).sum() < 0.0045 * maximum
+    assert squared_error(x, greedy).sum() > 0.02 * maximum
+
+
+def test_only_poorly_approximated_tensors_take_two_planes():
+    x = gaussian(8, 256)
+    share = (by_mmse(PER_CHANNEL, x).sum() / x.square().sum()).item()
+    assert len(mmse.approximate(PER_CHANNEL, x, 1.01 * share)) == 1
+    first, second = mmse.approximate(PER_CHANNEL, x, 0.99 * share)
+    assert first.quantized.codes.shape == second.quantized.codes.shape
+    assert squared_error(x, total([first, second])).sum() < 0.02 * by_mmse(PER_CHANNEL, x).sum()
+
+
+@pytest.mark.parametrize("granularity", Granularity)
+@pytest.mark.parametrize("scale", [None, IntFormat(bits=4, signed=False)])
+def test_every_granularity_and_magnitude(granularity, scale):
+    """Powers of two change the gammas only; a row of zeros stays zero."""
+    quantizer = Quantizer(element=IntFormat.parse("4"), scale=scale, vector_size=16, granularity=granularity)
+    x = gaussian(3, 2, 40)
+    x[1, 0] = 0
+    plain = mmse.quantize(quantizer, x)
+    assert not plain.codes[1, 0].any()
+    for factor in (2.0**-90, 2.0**90):
+        scaled = mmse.quantize(quantizer, x * factor)
+        assert torch.equal(scaled.codes, plain.codes)
+        assert torch.equal(scaled.gamma, plain.gamma * factor)
+        assert total(mmse.approximate(quantizer, x * factor, 0.0)).isfinite().all()
+
+
+def test_bad_input_names_the_tensor():
+    with pytest.raises(InputError, match=r"^weight\[0, 1\] = nan"):
+        mmse.quantize(PER_CHANNEL, torch.tensor([[1.0, float("nan")]]), name="weight")
+    with pytest.raises(InputError, match=r"^vector scales of x: shape \(3,\)"):
+        torch_quantizer.quantize(
+            Quantizer.for_weights(MacConfig.parse("4/4/4/4")), gaussian(2, 32), name="x", vector_scales=torch.ones(3)
+        )
+
+
+def test_the_grid_holds_one_and_its_ends():
+    factors = search.grid(12)
+    assert factors == sorted(factors)
+    assert factors.count(1.0) == 1
+    assert factors[0] == pytest.approx(search.LOWEST)
+    assert factors[-1] == search.HIGHEST
