@@ -1,0 +1,240 @@
+"""Static gammas for activations, from what streams through a model: max, percentile, entropy and MSE.
+
+A gamma stands for a threshold T, the largest magnitude that is represented: gamma = T/qmax for the single level, and
+T/qmax/(2^M-1) for two levels. Observers see one batch after another and keep a few kilobytes, or a bounded sample.
+
+Source: VS-Quant (Dai et al., MLSys 2021), section 4; Wu et al., Integer Quantization (arXiv 2004.09602), section 3.3.
+"""
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import nn
+
+from golden import torch_quantizer
+from golden.errors import InputError
+from golden.nn.histogram import Histogram
+from golden.nn.search import minimise
+from golden.quantizer import Granularity, Quantizer
+
+SAMPLE_ELEMENTS = 1 << 18
+
+
+class Calibration(StrEnum):
+    """How the threshold is chosen.
+
+    ``max``: the largest magnitude. ``percentile``: the magnitude that a share of all elements stays below.
+    ``entropy``: the least Kullback-Leibler divergence. ``mse``: the least squared error of the quantizer itself.
+    """
+
+    MAX = "max"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
+    MSE = "mse"
+
+
+class Observer(ABC):
+    """Sees a tensor's batches and returns its gamma.
+
+    Parameters
+    ----------
+    quantizer
+        With granularity ``tensor``: what is static cannot depend on tokens that are yet to come.
+    name
+        What error messages call the tensor.
+
+    Raises
+    ------
+    InputError
+        If the granularity is another one.
+    """
+
+    def __init__(self, quantizer: Quantizer, name: str) -> None:
+        if quantizer.granularity != Granularity.TENSOR:
+            raise InputError(
+                f"{name}: granularity {quantizer.granularity} has no static gamma; calibrate per tensor, or quantize "
+                "dynamically"
+            )
+        self.quantizer = quantizer
+        self.name = name
+        self.maximum: torch.Tensor | None = None
+
+    @torch.no_grad()
+    def observe(self, x: torch.Tensor) -> None:
+        """Take one batch, [..., K].
+
+        Raises
+        ------
+        InputError
+            If it cannot be quantized.
+        """
+        gamma = torch_quantizer.gamma(self.quantizer, x, name=self.name).reshape(())
+        self.maximum = gamma if self.maximum is None else torch.maximum(self.maximum, gamma)
+        self._take(x.detach().float())
+
+    @torch.no_grad()
+    def gamma(self) -> torch.Tensor:
+        """Return the calibrated gamma: float32, one value.
+
+        Raises
+        ------
+        InputError
+            If no batch was seen.
+        """
+        if self.maximum is None:
+            raise InputError(f"{self.name}: calibration saw no data; run the model on calibration batches first")
+        return self._choose(self.maximum)
+
+    @abstractmethod
+    def _take(self, x: torch.Tensor) -> None:
+        """Remember what the choice will need of one batch."""
+
+    @abstractmethod
+    def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
+        """Return gamma, given the one of the largest magnitude."""
+
+    def _of_threshold(self, threshold: float) -> torch.Tensor:
+        """Return the gamma for which ``threshold`` is the largest magnitude."""
+        return torch_quantizer.gamma(self.quantizer, torch.tensor([[threshold]])).reshape(())
+
+
+class MaxObserver(Observer):
+    """The largest magnitude: nothing is clipped."""
+
+    def _take(self, x: torch.Tensor) -> None:
+        pass
+
+    def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
+        return maximum
+
+
+class PercentileObserver(Observer):
+    """The magnitude that ``percentile`` of 100 elements do not exceed, to a bin of the histogram."""
+
+    def __init__(self, quantizer: Quantizer, name: str, percentile: float) -> None:
+        super().__init__(quantizer, name)
+        if not 0 < percentile <= 100:
+            raise InputError(f"percentile {percentile}: must be above 0 and at most 100; choose for example 99.99")
+        self.percentile = percentile
+        self.histogram = Histogram()
+
+    def _take(self, x: torch.Tensor) -> None:
+        self.histogram.add(x.abs())
+
+    def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
+        return torch.minimum(self._of_threshold(self.histogram.percentile(self.percentile)).to(maximum), maximum)
+
+
+class EntropyObserver(Observer):
+    """The threshold whose quantized histogram is nearest to the clipped one, by Kullback-Leibler divergence.
+
+    The codes' magnitudes 0 .. qmax are the levels, with the step of the largest vectors.
+    """
+
+    def __init__(self, quantizer: Quantizer, name: str) -> None:
+        super().__init__(quantizer, name)
+        self.histogram = Histogram()
+
+    def _take(self, x: torch.Tensor) -> None:
+        self.histogram.add(x.abs())
+
+    def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
+        threshold = self.histogram.least_divergence(self.quantizer.element.qmax + 1)
+        return torch.minimum(self._of_threshold(threshold).to(maximum), maximum)
+
+
+class MseObserver(Observer):
+    """The gamma of least squared error on a sample of rows, quantized as they will be, with both levels.
+
+    A row is what lies along the last axis; of all that stream by, ``SAMPLE_ELEMENTS`` in whole rows are kept, each row
+    with equal chance.
+    """
+
+    def __init__(self, quantizer: Quantizer, name: str) -> None:
+        super().__init__(quantizer, name)
+        self.rows: torch.Tensor | None = None
+        self.keys = torch.empty(0)
+        self.random = torch.Generator().manual_seed(0)
+
+    def _take(self, x: torch.Tensor) -> None:
+        fresh = x.reshape(-1, x.shape[-1])
+        if self.rows is not None and self.rows.shape[1] != fresh.shape[1]:
+            raise InputError(
+                f"{self.name}: rows of {fresh.shape[1]} after rows of {self.rows.shape[1]}; "
+                "calibrate with batches of one width"
+            )
+        keys = torch.cat([self.keys, torch.rand(len(fresh), generator=self.random)])
+        room = max(1, SAMPLE_ELEMENTS // fresh.shape[1])
+        kept = keys.topk(min(room, len(keys))).indices  # the largest keys of all so far: a fair sample
+        rows = fresh if self.rows is None else torch.cat([self.rows, fresh])
+        self.keys, self.rows = keys[kept], rows[kept.to(rows.device)]
+
+    def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
+        if self.rows is None or not maximum > 0:
+            return maximum
+        rows = self.rows
+        exact = rows.double()
+
+        def error(factor: torch.Tensor) -> torch.Tensor:
+            quantized = torch_quantizer.quantize(self.quantizer, rows, gamma=factor * maximum, name=self.name)
+            return (exact - quantized.dequantize()).square().sum()
+
+        return minimise(error, torch.zeros((), dtype=torch.float64, device=rows.device)).factor.to(maximum) * maximum
+
+
+def observer(
+    method: Calibration | str, quantizer: Quantizer, *, name: str = "activations", percentile: float = 99.99
+) -> Observer:
+    """Return a fresh observer; ``percentile`` is for the method of that name.
+
+    Raises
+    ------
+    InputError
+        If there is no such method, or it cannot serve ``quantizer``.
+    """
+    kinds: dict[str, Callable[[], Observer]] = {
+        Calibration.MAX: lambda: MaxObserver(quantizer, name),
+        Calibration.PERCENTILE: lambda: PercentileObserver(quantizer, name, percentile),
+        Calibration.ENTROPY: lambda: EntropyObserver(quantizer, name),
+        Calibration.MSE: lambda: MseObserver(quantizer, name),
+    }
+    if method not in kinds:
+        raise InputError(f"calibration {method!r}: choose one of {', '.join(kinds)}")
+    return kinds[method]()
+
+
+def calibrate(
+    model: nn.Module, observers: Mapping[str, Observer], forward_loop: Callable[[nn.Module], Any]
+) -> dict[str, torch.Tensor]:
+    """Return each observer's gamma after ``forward_loop(model)``, in which it sees its module's first input.
+
+    Parameters
+    ----------
+    observers
+        By module name.
+
+    Raises
+    ------
+    InputError
+        If the model has no module of such a name, or a module never ran.
+    """
+    modules = dict(model.named_modules())
+    for name in observers:
+        if name not in modules:
+            near = difflib.get_close_matches(name, modules, cutoff=0) or ["none at all"]
+            raise InputError(f"module {name!r}: the model has none of that name; did you mean {' or '.join(near)}?")
+    hooks = [
+        modules[name].register_forward_pre_hook(lambda _module, inputs, seen=seen: seen.observe(inputs[0]))
+        for name, seen in observers.items()
+    ]
+    try:
+        with torch.no_grad():
+            forward_loop(model)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: seen.gamma() for name, seen in observers.items()}
