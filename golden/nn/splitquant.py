@@ -1,0 +1,120 @@
+"""SplitQuant: a layer as the sum of three, whose weights lie closer together and so take finer scales.
+
+    y = layer(x) = lower(x) + middle(x) + upper(x)
+
+Weights are clustered by 3-means, over the whole tensor of a Linear and over each output kernel of a convolution. Each
+plane keeps one cluster's weights and has exact zeros elsewhere; shapes do not change. The bias is clustered by itself.
+
+A cluster of one sign is quantized as unsigned magnitudes, so that all its codes serve that side of zero.
+
+Source: Song and Lin, SplitQuant (arXiv 2501.12428).
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from golden import torch_quantizer
+from golden.formats import IntFormat
+from golden.nn.kmeans import boundaries
+from golden.nn.planes import Plane
+from golden.quantized import Quantized
+from golden.quantizer import Quantizer
+
+Splittable = (nn.Linear, nn.Conv1d, nn.Conv2d)
+
+PLANES = ("lower", "middle", "upper")
+
+
+class SplitLayer(nn.Module):
+    """The sum of three layers of one kind: ``lower(x) + middle(x) + upper(x)``."""
+
+    def __init__(self, lower: nn.Module, middle: nn.Module, upper: nn.Module) -> None:
+        super().__init__()
+        self.lower, self.middle, self.upper = lower, middle, upper
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the layer's output."""
+        y: torch.Tensor = self.lower(x) + self.middle(x) + self.upper(x)
+        return y
+
+
+@torch.no_grad()
+def split(values: torch.Tensor, *, per_kernel: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return three planes of the shape of ``values`` that sum up to it exactly: each element stands in one of them.
+
+    Parameters
+    ----------
+    values
+        Weights or a bias.
+    per_kernel
+        Whether each index of the first axis is clustered by itself.
+    """
+    values = values.detach()
+    kernels = list(values) if per_kernel else [values]
+    low, high = torch.stack([boundaries(kernel) for kernel in kernels]).unbind(dim=1)
+    shape = (-1, *[1] * (values.ndim - 1)) if per_kernel else (1,) * values.ndim
+    below, above = values <= low.reshape(shape), values > high.reshape(shape)
+    zero = torch.zeros_like(values)
+    return (
+        torch.where(below, values, zero),
+        torch.where(below | above, zero, values),
+        torch.where(above, values, zero),
+    )
+
+
+def split_layer(layer: nn.Linear | nn.Conv1d | nn.Conv2d) -> SplitLayer:
+    """Return the layer as the sum of three copies of it that share its weights and bias out."""
+    parts = [copy.deepcopy(layer) for _ in PLANES]
+    for part, weight in zip(parts, split(layer.weight, per_kernel=not isinstance(layer, nn.Linear)), strict=True):
+        part.weight = nn.Parameter(weight)
+    if layer.bias is not None:
+        for part, bias in zip(parts, split(layer.bias), strict=True):
+            part.bias = nn.Parameter(bias)
+    return SplitLayer(*parts)
+
+
+def split_model(model: nn.Module) -> nn.Module:
+    """Replace every Linear and convolution inside ``model``, in place, by its :class:`SplitLayer`; return ``model``.
+
+    The layers of ``NAME`` are ``NAME.lower``, ``NAME.middle`` and ``NAME.upper``, and can be quantized like any other.
+    Embeddings and norms stay as they are.
+    """
+    if isinstance(model, Splittable):
+        return split_layer(model)
+    if not isinstance(model, SplitLayer):
+        for name, child in model.named_children():
+            setattr(model, name, split_model(child))
+    return model
+
+
+def quantize(
+    quantizer: Quantizer,
+    plane: torch.Tensor,
+    *,
+    name: str = "plane",
+    by: Callable[..., Quantized[torch.Tensor]] = torch_quantizer.quantize,
+) -> Plane:
+    """Return one plane in integers; a plane of one sign as magnitudes, in the unsigned format of the same bits.
+
+    Parameters
+    ----------
+    quantizer
+        How; its element format is signed.
+    plane
+        In the quantizers' layout.
+    by
+        What chooses the scales: the maximum, or :func:`golden.nn.mmse.quantize`.
+
+    Raises
+    ------
+    InputError
+        As :meth:`golden.quantizer.Quantizer.quantize` does.
+    """
+    sign = -1 if bool((plane <= 0).all()) else 1
+    if bool((sign * plane >= 0).all()):
+        quantizer = replace(quantizer, element=IntFormat(bits=quantizer.element.bits, signed=False))
+    return Plane(by(quantizer, sign * plane.detach(), name=name), sign)
