@@ -121,7 +121,9 @@ def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None
                 done[job] = result
                 kept = out / FAILURES / job.name
                 shutil.rmtree(kept, ignore_errors=True)
-                if not result.passed:
+                if result.passed:
+                    shutil.rmtree(work / job.name)
+                else:
                     kept.parent.mkdir(exist_ok=True)
                     os.replace(work / job.name, kept)
                 progress.advance(task)
