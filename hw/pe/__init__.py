@@ -1,0 +1,1 @@
+"""The processing element: buffers, lanes, collector, post-processing and controller."""

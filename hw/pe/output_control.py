@@ -1,0 +1,121 @@
+"""Third stage of a command: what becomes of its results."""
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.pe_config import PeConfig
+from hw.pe.streams import (
+    activation_layout,
+    bits_for,
+    lane_layout,
+    output_layout,
+    packed_layout,
+    params_layout,
+    task_layout,
+)
+from hw.streams import result_layout
+
+
+class OutputControl(wiring.Component):
+    """Sends each lane's accumulator to post-processing or, raw, to the result stream, and answers illegal commands.
+
+    Results keep the order of commands: raw beats and answers wait until post-processing is empty.
+
+    Members
+    -------
+    task : In(stream of task_layout)
+    lanes : In(stream of hw.streams.result_layout), from the collector
+    lane, row_end : In, the lane's number, and whether it is the row's last one
+    result : Out(stream of output_layout)
+
+    and, with post-processing only,
+
+    process : Out(stream of lane_layout)
+    processed : In(stream of packed_layout)
+    empty : In(1), post-processing holds nothing
+    params : In(params_layout), those of ``lane``
+    params_bank : Out(1)
+    params_taken : Out(1), the bank changes
+    """
+
+    def __init__(self, config: PeConfig):
+        self.config = config
+        members = {
+            "task": In(stream.Signature(task_layout(config))),
+            "lanes": In(stream.Signature(result_layout(config.mac))),
+            "lane": In(bits_for(config.lane_count)),
+            "row_end": In(1),
+            "result": Out(stream.Signature(output_layout(config))),
+        }
+        if config.ppu:
+            members |= {
+                "process": Out(stream.Signature(lane_layout(config))),
+                "processed": In(stream.Signature(packed_layout(config))),
+                "empty": In(1),
+                "params": In(params_layout(config)),
+                "params_bank": Out(1),
+                "params_taken": Out(1),
+            }
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        """Describe the hardware."""
+        m = Module()
+        config = self.config
+        task = Signal(task_layout(config), reset_less=True)
+        valid, row = Signal(), Signal.like(task.rows)
+        next_row, end, finished = Signal.like(row), Signal(), Signal()
+        raw, process, answer = Signal(), Signal(), Signal()
+        legal, clear = valid & ~task.illegal, self.empty if config.ppu else Const(1)
+        result = self.result.payload
+        m.d.comb += [
+            next_row.eq(row + 1),
+            end.eq(self.row_end & (next_row == task.rows)),
+            raw.eq(legal & ~process & clear),
+            answer.eq(valid & task.illegal & clear),
+            self.result.valid.eq((raw & self.lanes.valid) | answer),
+            *(result[name].eq(self.lanes.payload[name]) for name in result_layout(config.mac).members),
+            result.illegal.eq(task.illegal),
+            result.last.eq(end | task.illegal),
+            self.lanes.ready.eq(raw & self.result.ready),
+            finished.eq(Mux(task.illegal, answer & self.result.ready, self.lanes.valid & self.lanes.ready & end)),
+            self.task.ready.eq(~valid | finished),
+        ]
+        with m.If(self.task.ready):
+            m.d.sync += valid.eq(self.task.valid)
+            with m.If(self.task.valid):
+                m.d.sync += task.eq(self.task.payload)
+        with m.If(self.lanes.valid & self.lanes.ready & self.row_end):
+            m.d.sync += row.eq(Mux(end, 0, next_row))
+        if config.ppu:
+            m.d.comb += [process.eq(legal & task.requantise), result.raw.eq(~task.illegal)]
+            self._post_process(m, process, task.relu, end)
+        return m
+
+    def _post_process(self, m: Module, process: Value, relu: Value, end: Value) -> None:
+        """Wire post-processing, whose vectors go first: no other beat is offered while it holds any."""
+        size, bank = self.config.mac.vector_size, Signal()
+        lane, vector, result = self.process.payload, self.processed.payload, self.result.payload
+        vector_end = reduce(or_, (self.lane == number for number in range(size - 1, self.config.lane_count, size)))
+        m.d.comb += [
+            self.process.valid.eq(process & self.lanes.valid),
+            lane.acc.eq(self.lanes.payload.acc),
+            *(lane[name].eq(self.params[name]) for name in params_layout(self.config).members),
+            lane.relu.eq(relu),
+            lane.last.eq(vector_end),
+            lane.end.eq(end),
+            self.processed.ready.eq(self.result.ready),
+            self.params_bank.eq(bank),
+            self.params_taken.eq(self.task.valid & self.task.ready & self.task.payload.load_params),
+            *(result[name].eq(vector.vector[name]) for name in activation_layout(self.config).members),
+        ]
+        with m.If(process):
+            m.d.comb += self.lanes.ready.eq(self.process.ready)
+        with m.If(self.processed.valid):
+            m.d.comb += [self.result.valid.eq(1), result.raw.eq(0), result.illegal.eq(0), result.last.eq(vector.end)]
+        with m.If(self.params_taken):
+            m.d.sync += bank.eq(~bank)

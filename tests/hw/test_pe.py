@@ -1,0 +1,105 @@
+"""The processing element in Amaranth's own simulator, against the golden model."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from golden.pe_config import PeConfig
+from golden.pe_stimulus import commands, result_beats
+from hw.pe.pe import ProcessingElement
+
+CONFIGS = [
+    "4/4/4/6:V=4,R=6,style=behavioural",
+    "4/4U/4/4:V=2,pipeline=0,style=behavioural@lanes=4",
+    "8/8/-/-:V=3,pipeline=2,style=behavioural@lanes=3,weight_depth=4,activation_depth=8",
+    "2/2/1/2:V=1,pipeline=3,style=behavioural@lanes=1,weight_depth=1,activation_depth=1,multiplier_bits=3",
+    "4/8/6/10:V=2,acc=22,style=behavioural@weight_depth=2,activation_depth=16",
+    "4/4/4/-:V=2,style=behavioural@lanes=3,ppu=off",
+]
+
+
+def words(config, streams):
+    """Beats of the input streams by name, as payloads."""
+    out = {"command": [{name: int(getattr(c, name)) for name in payload_fields(config)} for c in streams.commands]}
+    for name, codes, scales in (
+        ("weights", streams.weights, streams.weight_scales),
+        ("activations", streams.activations, streams.activation_scales),
+    ):
+        out[name] = [{"codes": row} for row in codes.tolist()]
+        for beat, scale in zip(out[name], [] if scales is None else scales.tolist(), strict=scales is not None):
+            beat["scale"] = scale
+    if config.ppu:
+        p = streams.params
+        columns = (p.multiplier, p.shift, p.bias)
+        out["lane_params"] = [
+            {"multiplier": m, "shift": s, "bias": b} for m, s, b in zip(*(c.tolist() for c in columns), strict=True)
+        ]
+    return out
+
+
+def payload_fields(config):
+    names = ["rows", "vectors", "load_weights", "load_activations"]
+    return [*names, "load_params", "requantise", "relu"] if config.ppu else names
+
+
+def simulate(config, streams, expected, idle, stall, seed=0):
+    """Play the streams with the given odds of a pause; compare every result; return their cycles."""
+    dut = ProcessingElement(config)
+    cycles = []
+
+    def driver(name, beats, rng):
+        port = getattr(dut, name)
+
+        async def drive(ctx):
+            for beat in beats:
+                while rng.random() < idle:
+                    ctx.set(port.valid, 0)
+                    await ctx.tick()
+                ctx.set(port.payload, beat)
+                ctx.set(port.valid, 1)
+                await ctx.tick().until(port.ready)
+            ctx.set(port.valid, 0)
+
+        return drive
+
+    async def collect(ctx):
+        rng = random.Random(seed)
+        cycle = 0
+        for number, beat in enumerate(expected):
+            while True:
+                ctx.set(dut.result.ready, rng.random() >= stall)
+                _, _, valid, ready, got = await ctx.tick().sample(
+                    dut.result.valid, dut.result.ready, dut.result.payload
+                )
+                cycle += 1
+                assert cycle < 30000, f"the element hangs before result {number}"
+                if valid and ready:
+                    break
+            cycles.append(cycle)
+            for name, value in beat.items():
+                if name in got.shape().members:
+                    field = got[name]
+                    field = [int(code) for code in field] if name == "codes" else int(field)
+                    assert field == value, f"result {number}: {name} is {field}, not {value}"
+        for _ in range(50):
+            ctx.set(dut.result.ready, 1)
+            _, _, valid = await ctx.tick().sample(dut.result.valid)
+            assert not valid, "a result too many"
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    for number, (name, beats) in enumerate(words(config, streams).items()):
+        sim.add_testbench(driver(name, beats, random.Random(f"{seed} {number}")), background=True)
+    sim.add_testbench(collect)
+    sim.run()
+    return cycles
+
+
+@pytest.mark.parametrize("text", CONFIGS)
+@pytest.mark.parametrize(("idle", "stall"), [(0, 0), (0.3, 0.4)])
+def test_results_equal_golden(text, idle, stall):
+    config = PeConfig.parse(text)
+    streams, results = commands(config, 30, seed=5)
+    assert any(result.illegal for result in results)
+    simulate(config, streams, list(result_beats(config, results)), idle, stall)
