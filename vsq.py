@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from golden.config import Arithmetic, Overflow, Rounding
+from golden.config import Arithmetic, Overflow, Rounding, Target
 from golden.errors import InputError
 from golden.presets import PRESETS, resolve
 
@@ -106,6 +106,7 @@ def _add_overrides(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--overflow", choices=[*map(str, Overflow)], help="what the accumulator does beyond its bits")
     group.add_argument("--pipeline", type=int, metavar="D", help="register stages before the accumulator, 0 to 3")
     group.add_argument("--arithmetic", choices=[*map(str, Arithmetic)], help="style of the arithmetic")
+    group.add_argument("--target", choices=[*map(str, Target)], help="what 'auto' arithmetic is chosen for")
 
 
 def _count(text: str) -> int:
@@ -122,7 +123,7 @@ def _generate(args: argparse.Namespace) -> int:
     from tb.vectors import write_vectors
 
     overrides = ("vector_size", "scale_product_bits", "rounding", "accumulator_bits", "max_vectors", "overflow")
-    options = {name: getattr(args, name) for name in (*overrides, "pipeline", "arithmetic")}
+    options = {name: getattr(args, name) for name in (*overrides, "pipeline", "arithmetic", "target")}
     config = resolve(args.config, **options)
     name = args.name or default_name(config)
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):

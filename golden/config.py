@@ -13,7 +13,7 @@ from golden.errors import InputError
 from golden.formats import IntFormat, scale_format
 from golden.rounding import Rounding, round_shift
 
-__all__ = ["Arithmetic", "IntFormat", "MacConfig", "Overflow", "Rounding"]
+__all__ = ["Arithmetic", "IntFormat", "MacConfig", "Overflow", "Rounding", "Target"]
 
 MAX_VECTOR_SIZE = 256
 MAX_ACCUMULATOR_BITS = 96
@@ -31,7 +31,16 @@ class Overflow(StrEnum):
 class Arithmetic(StrEnum):
     """The arithmetic style of the generated hardware."""
 
+    AUTO = "auto"  # bit heaps, or the operators where the target has its own adders and multipliers
     BEHAVIOURAL = "behavioural"
+    BITHEAP = "bitheap"
+
+
+class Target(StrEnum):
+    """What the hardware is built from: standard cells, or an FPGA's lookup tables, carry chains and DSP blocks."""
+
+    ASIC = "asic"
+    FPGA = "fpga"
 
 
 # Spelling of the options that may follow W/A/ws/as, in the order in which they are printed.
@@ -44,6 +53,7 @@ _OPTIONS = {
     "overflow": "overflow",
     "pipeline": "pipeline",
     "style": "arithmetic",
+    "target": "target",
 }
 
 
@@ -74,6 +84,8 @@ class MacConfig:
         Register stages before the accumulator, 0 to 3.
     arithmetic
         Style of the generated arithmetic.
+    target
+        What the hardware is built from; ``auto`` arithmetic follows it.
 
     Raises
     ------
@@ -94,7 +106,8 @@ class MacConfig:
     max_vectors: int | None = None
     overflow: Overflow = Overflow.SATURATE
     pipeline: int = 1
-    arithmetic: Arithmetic = Arithmetic.BEHAVIOURAL
+    arithmetic: Arithmetic = Arithmetic.AUTO
+    target: Target = Target.ASIC
 
     def __post_init__(self) -> None:
         for side, scale in (("weight", self.weight_scale), ("activation", self.activation_scale)):
@@ -102,7 +115,12 @@ class MacConfig:
                 raise InputError(f"{side} scale {scale}: scales are unsigned; give an unsigned format")
         _check_range("vector size V", self.vector_size, 1, MAX_VECTOR_SIZE)
         _check_range("pipeline depth", self.pipeline, 0, MAX_PIPELINE)
-        for name, kind in (("rounding", Rounding), ("overflow", Overflow), ("arithmetic", Arithmetic)):
+        for name, kind in (
+            ("rounding", Rounding),
+            ("overflow", Overflow),
+            ("arithmetic", Arithmetic),
+            ("target", Target),
+        ):
             _check_choice(self, name, kind)
         if self.scale_product_bits is not None:
             if self.full_product_bits == 0:

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 
-from golden.config import Arithmetic, MacConfig
+from golden.config import Arithmetic, MacConfig, Target
+from hw.bitheap import BitHeap
 from hw.ranges import least_shape
 from hw.stages import register
 
@@ -100,9 +101,46 @@ def _sum(a: Value, b: Value) -> Value:
     return a.as_signed() + b.as_signed() if signed else a + b
 
 
-_STYLES: dict[Arithmetic, Style] = {Arithmetic.BEHAVIOURAL: Behavioural()}
+class BitHeaps:
+    """One compressor tree for each sum, down to the result's bits: the least area in standard cells."""
+
+    def dot(
+        self,
+        m: Module,
+        weights: Sequence[Value],
+        activations: Sequence[Value],
+        loads: Sequence[Value],
+        shape: Shape,
+        name: str,
+    ) -> Signal:
+        """Return the dot product as one heap of all partial products, cut into parts of equal depth."""
+        heap = BitHeap(shape.width, name)
+        for w, a in zip(weights, activations, strict=True):
+            heap.multiply(w, a)
+        return _named(m, heap.compress(m, loads), shape, name)
+
+    def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:
+        """Return the product and the constant from one heap."""
+        heap = BitHeap(shape.width, name)
+        heap.multiply(a, b)
+        heap.add_constant(addend)
+        return _named(m, heap.compress(m), shape, name)
+
+    def add(self, m: Module, a: Value, b: Value, shape: Shape, name: str) -> Signal:
+        """Return the sum as a ripple of full adders; a constant is folded into them."""
+        heap = BitHeap(shape.width, name)
+        for value in (a, b):
+            if isinstance(value, Const):
+                heap.add_constant(value.value)
+            else:
+                heap.add(value)
+        return _named(m, heap.compress(m), shape, name)
+
+
+_STYLES: dict[Arithmetic, Style] = {Arithmetic.BEHAVIOURAL: Behavioural(), Arithmetic.BITHEAP: BitHeaps()}
+_AUTO = {Target.ASIC: Arithmetic.BITHEAP, Target.FPGA: Arithmetic.BEHAVIOURAL}
 
 
 def style_of(config: MacConfig) -> Style:
-    """Return the style that the configuration names."""
-    return _STYLES[config.arithmetic]
+    """Return the style that the configuration names, or that suits its target."""
+    return _STYLES[_AUTO[config.target] if config.arithmetic == Arithmetic.AUTO else config.arithmetic]

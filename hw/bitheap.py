@@ -65,7 +65,8 @@ class BitHeap:
     def multiply(self, a: Value, b: Value, shift: int = 0, negative: bool = False) -> None:
         """Add ``a * b * 2^shift``, or its negative, by one NAND for each pair of bits; the shapes tell signedness."""
         nands = Signal(len(a) * len(b), name=f"{self.name}_nands{len(self._products)}")
-        self._products.append((nands, Cat(~a[i].replicate(len(b)) | ~Cat(b) for i in range(len(a)))))
+        rows = Cat((~bit).replicate(len(b)) for bit in a)
+        self._products.append((nands, rows | (~Cat(b)).replicate(len(a))))
         for i in range(len(a)):
             for j in range(len(b)):
                 is_sign = (a.shape().signed and i == len(a) - 1) != (b.shape().signed and j == len(b) - 1)
@@ -107,9 +108,16 @@ class BitHeap:
                     held = register(m, Cat(w.value for w in crossing[stage]), loads[stage], f"{self.name}_stage{stage}")
                     for wire, value in zip(crossing[stage], held, strict=True):
                         wire.value = value
-        result = Signal(self.width, name=f"{self.name}_sum")
-        m.d.comb += result.eq(Cat(Const(bit, 1) if isinstance(bit, int) else _value(bit) for bit in plan.result))
-        return result
+        complements = ~Cat(bit.wire.value for bit in plan.result if isinstance(bit, Bit) and bit.inverted)
+        inverted = iter(_vector(m, f"{self.name}_inverted", [complements]))
+        return _vector(
+            m,
+            f"{self.name}_sum",
+            [
+                Const(bit, 1) if isinstance(bit, int) else next(inverted) if bit.inverted else bit.wire.value
+                for bit in plan.result
+            ],
+        )
 
     def _emit(self, m: Module, adders: Sequence[Adder], arrival: int) -> None:
         """Describe the adders that settle at one time: those of one kind as vectors x, y, z, sum and carry.
@@ -117,26 +125,23 @@ class BitHeap:
         Adder extraction meets each full adder in one form only, since no exclusive-or in a sum has an inverter before
         it, and NAND and NOR are written with complemented operands.
         """
-        kinds: defaultdict[str, list[Adder]] = defaultdict(list)
+        kinds: defaultdict[tuple[str, str], list[Adder]] = defaultdict(list)
         for adder in adders:
-            kinds["parity" if adder.carry is None else f"half{adder.z}" if adder.is_half else "full"].append(adder)
-        for kind, group in sorted(kinds.items()):
-            prefix = f"{self.name}_{kind}_{arrival}"
+            kind = "parity" if adder.carry is None else f"half{adder.z}" if adder.is_half else "full"
+            kinds[kind, _odd(adder)].append(adder)
+        for (kind, odd), group in sorted(kinds.items()):
+            prefix = f"{self.name}_{kind}{'_odd_' if odd else ''}{odd}_{arrival}"
             x = _vector(m, f"{prefix}_x", [adder.x.wire.value for adder in group])
             y = _vector(m, f"{prefix}_y", [adder.y.wire.value for adder in group])
-            flips = [adder.y.inverted != adder.inverted for adder in group]
-            total, y = x ^ y, _flip(y, flips)
-            carries = ~x | ~y
-            if kind == "half1":
-                total, carries = ~total, ~x & ~y
-            elif kind == "full":
-                operands = [(adder.z, adder.inverted) for adder in group if isinstance(adder.z, Bit)]
-                z = _vector(m, f"{prefix}_z", [bit.wire.value for bit, _ in operands])
-                z_flips = [bit.inverted != inverted for bit, inverted in operands]
-                carries = (x & y) | (_flip(z, z_flips) & _flip(total, flips))
-                flips = [a or b for a, b in zip(flips, z_flips, strict=True)]
-                total = total ^ z
-            total = _flip(total, flips)
+            z = _vector(m, f"{prefix}_z", [adder.z.wire.value for adder in group if isinstance(adder.z, Bit)])
+            either, total = x ^ y, x ^ y ^ z if len(z) else x ^ y
+            if odd == "y":
+                y, either = ~y, ~either
+            if kind == "full":
+                carries = (x & y) | ((~z if odd == "z" else z) & either)
+            else:
+                carries = ~x & ~y if kind == "half1" else ~x | ~y
+            total = ~total if bool(odd) != (kind == "half1") else total
             for adder, value in zip(group, _vector(m, f"{prefix}_sum", [total]), strict=True):
                 adder.sum.value = value
             if kind != "parity":
@@ -145,9 +150,11 @@ class BitHeap:
                     adder.carry.value = value
 
 
-def _flip(vector: Value, flips: Sequence[bool]) -> Value:
-    """Complement the bits that ``flips`` selects."""
-    return vector ^ Const(sum(flip << i for i, flip in enumerate(flips)), len(flips)) if any(flips) else vector
+def _odd(adder: Adder) -> str:
+    """Return which operand is of the other polarity, y or z, or nothing."""
+    if adder.y.inverted != adder.inverted:
+        return "y"
+    return "z" if isinstance(adder.z, Bit) and adder.z.inverted != adder.inverted else ""
 
 
 def _vector(m: Module, name: str, bits: Sequence[Value]) -> Signal:
@@ -156,10 +163,6 @@ def _vector(m: Module, name: str, bits: Sequence[Value]) -> Signal:
     vector = Signal(len(value), name=name)
     m.d.comb += vector.eq(value)
     return vector
-
-
-def _value(bit: Bit) -> Value:
-    return ~bit.wire.value if bit.inverted else bit.wire.value
 
 
 def _crossing(plan: Plan, cuts: Sequence[int]) -> list[list[Wire]]:

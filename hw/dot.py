@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import MacConfig
 from hw.arithmetic import style_of
 from hw.ranges import dot_shape
-from hw.stages import dot_stages, register
+from hw.stages import dot_stages, drive, register
 from hw.streams import shape
 
 
@@ -57,5 +57,5 @@ class DotProduct(wiring.Component):
         )
         if self.stages:
             d = register(m, d, loads[-1], "d_reg")
-        m.d.comb += self.d.eq(d)
+        drive(m, self.d, d)
         return m

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import MacConfig, Rounding
 from hw.arithmetic import style_of
 from hw.ranges import dot_shape, factor_max, product_max, rounded_max, rounding_addend, term_shape
-from hw.stages import dot_stages, register, term_stages
+from hw.stages import dot_stages, drive, register, term_stages
 
 
 class ScaleProduct(wiring.Component):
@@ -100,7 +100,7 @@ class ScaledSum(wiring.Component):
         t = style_of(self.config).multiply(m, self.d, self.r, 0, self.t.shape(), "term")
         if self.stage is not None:
             t = register(m, t, getattr(self, f"load{self.stage}"), "t_reg")
-        m.d.comb += self.t.eq(t)
+        drive(m, self.t, t)
         return m
 
 

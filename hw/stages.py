@@ -44,3 +44,12 @@ def register(m: Module, value: Value, load: Value, name: str) -> Signal:
     with m.If(load):
         m.d.sync += q.eq(value)
     return q
+
+
+def drive(m: Module, port: Value, value: Value) -> None:
+    """Drive a component's output of the same width by two assignments.
+
+    Amaranth would make a port of its own for each cell that bits of the value come from; this keeps it one port.
+    """
+    assert len(port) == len(value)
+    m.d.comb += [port[:1].eq(value[:1]), port[1:].eq(value[1:])]
