@@ -62,7 +62,7 @@ def useful_adders(library: Library, abc_script: str) -> tuple[Adder, ...]:
         "abc -liberty cells.lib -script abc.script",
         "tee -q -o stat.json stat -json",
     ]
-    inputs = {"sums.v": _SUMS, "cells.lib": library.text, "abc.script": abc_script}
+    inputs = {"sums.v": _SUMS, "cells.lib": library.text, "abc.script": f"{abc_script}\n"}
     modules = json.loads(run_yosys(commands, inputs, ["stat.json"])["stat.json"])["modules"]
     gates = {
         name: sum(library.cells[cell].area * count for cell, count in module["num_cells_by_type"].items())

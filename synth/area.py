@@ -37,6 +37,7 @@ class MacArea:
     """The area of one configuration: in total, by component, and divided by the baseline's total."""
 
     config: MacConfig
+    netlist: Netlist
     total: Area
     components: dict[str, Area]
     baseline: MacConfig
@@ -99,6 +100,7 @@ def measure(configs: Iterable[MacConfig], flow: Flow) -> list[MacArea]:
     return [
         MacArea(
             config=config,
+            netlist=netlists[config],
             total=totals[config],
             components=components[config],
             baseline=baseline_of(config),

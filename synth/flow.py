@@ -7,20 +7,20 @@ from enum import StrEnum
 from golden.errors import InputError
 from hw.yosys import YosysError, run_yosys
 from synth.adders import MAP_FILE, RIPPLE_CARRY, adder_commands, adder_map, useful_adders
-from synth.liberty import Library
+from synth.liberty import Adder, Library
 
 
 class Goal(StrEnum):
-    """What the flow minimises: area (ripple-carry adders) or delay (parallel-prefix adders, sized gates)."""
+    """What the flow minimises: area (adder cells, carries ripple) or delay (gates that ABC restructures and sizes)."""
 
     AREA = "area"
     DELAY = "delay"
 
 
 # ABC's default script takes minutes on multiplier arrays; structural choices (dch) and one mapping take seconds.
-_ABC_AREA = "strash; ifraig; dch; map -B 0.9 -a; topo"
-_ABC_DELAY = "strash; ifraig; dc2; dch -f; map -B 0.9; topo"
-_ABC_SIZING = "; buffer -c; upsize; dnsize"
+ABC_AREA = "strash; ifraig; dch; map -B 0.9 -a; topo"
+ABC_DELAY = "strash; ifraig; dc2; dch -f; map -B 0.9; topo"
+ABC_SIZING = "; buffer -c; upsize; dnsize"
 
 # Yosys's complaints that a library, not the design, is to blame for: no such flip-flop, no mapping by ABC.
 _LIBRARY_ERRORS = ("cannot be legalized", "ABC")
@@ -45,6 +45,27 @@ class Flow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What Yosys is told to do: a flow in detail, or the alternatives that benchmarks compare it with."""
+
+    library: Library
+    synth_options: str = ""
+    ripple_carry: bool = False
+    adders: tuple[Adder, ...] = ()
+    abc: str = ABC_AREA
+
+    @classmethod
+    def of(cls, flow: Flow) -> "Recipe":
+        """Return the steps of a flow."""
+        options = "-flatten" if flow.flatten else ""
+        if flow.goal is Goal.AREA:
+            adders = useful_adders(flow.library, ABC_AREA)
+            return cls(library=flow.library, synth_options=options, ripple_carry=True, adders=adders)
+        abc = ABC_DELAY + (ABC_SIZING if flow.library.timed else "")
+        return cls(library=flow.library, synth_options=options, abc=abc)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Netlist:
     """A mapped design: by module, how many of each cell or submodule it instantiates; and its Verilog."""
 
@@ -54,34 +75,35 @@ class Netlist:
 
 
 def synthesise(rtlil: str, top: str, flow: Flow) -> Netlist:
-    """Map a design onto the flow's library.
+    """Map the module ``top`` of a design, and what it instantiates, onto the flow's library.
 
     Raises
     ------
     InputError
         If the library lacks cells that the design needs; the message is one line with Yosys's reason.
     """
-    library = flow.library
-    adders = useful_adders(library, abc_script(flow))
+    return cook(rtlil, top, Recipe.of(flow))
+
+
+def cook(rtlil: str, top: str, recipe: Recipe) -> Netlist:
+    """Map a design by a recipe; otherwise as :func:`synthesise`."""
     commands = [
         "read_rtlil design.il",
-        f"synth -noabc -top {top}"
-        + (" -flatten" if flow.flatten else "")
-        + (" -extra-map ripple.v" if flow.goal is Goal.AREA else ""),
-        *adder_commands(adders),
+        f"synth -noabc -top {top} {recipe.synth_options}" + (" -extra-map ripple.v" if recipe.ripple_carry else ""),
+        *adder_commands(recipe.adders),
         "dfflibmap -liberty cells.lib",
         "opt -fast -full",
         "abc -liberty cells.lib -script abc.script",
         "opt_clean -purge",
         "tee -q -o stat.json stat -json",
-        "write_verilog -noattr -noexpr mapped.v",
+        "write_verilog -noattr -noexpr -simple-lhs mapped.v",
     ]
     inputs = {
         "design.il": rtlil,
-        "cells.lib": library.text,
-        "abc.script": abc_script(flow),
+        "cells.lib": recipe.library.text,
+        "abc.script": f"{recipe.abc}\n",
         "ripple.v": RIPPLE_CARRY,
-        MAP_FILE: adder_map(adders),
+        MAP_FILE: adder_map(recipe.adders),
     }
     try:
         done = run_yosys(commands, inputs, ["stat.json", "mapped.v"])
@@ -89,17 +111,10 @@ def synthesise(rtlil: str, top: str, flow: Flow) -> Netlist:
         if not any(blame in str(error) for blame in _LIBRARY_ERRORS):
             raise
         raise InputError(
-            f"Liberty file {library.path}: Yosys cannot map {top} to it ({error}); give a library with such cells"
+            f"Liberty file {recipe.library.path}: Yosys cannot map {top} to it ({error}); give a library with such cells"
         ) from None
     modules = {
         name.removeprefix("\\"): dict(module["num_cells_by_type"])
         for name, module in json.loads(done["stat.json"])["modules"].items()
     }
     return Netlist(top=top, modules=modules, verilog=done["mapped.v"])
-
-
-def abc_script(flow: Flow) -> str:
-    """Return the script that optimises and maps the logic between adders and flip-flops."""
-    if flow.goal is Goal.AREA:
-        return f"{_ABC_AREA}\n"
-    return f"{_ABC_DELAY}{_ABC_SIZING if flow.library.timed else ''}\n"

@@ -1,39 +1,73 @@
-"""Area reports as tables for people; :mod:`synth.records` has them for programs."""
+"""Area and timing as tables for people; :mod:`synth.records` has them for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
 from rich.table import Table
 
+from golden.config import MacConfig
 from hw.verilog import COMPONENTS
 from synth.area import TOP, MacArea
 from synth.flow import Flow
+from synth.timing import CriticalPath
 
 
 def area_table(areas: Sequence[MacArea], flow: Flow) -> Table:
     """Return one row a configuration: total area, its split by component, sequential share, cells, ratio."""
     library = flow.library
-    present = {name for area in areas for name in area.components}
-    components = [name for name in (*COMPONENTS, TOP) if name in present]
+    components = _components(area.components for area in areas)
     baselines = dict.fromkeys(area.baseline.full_name for area in areas)
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        title=f"Area (unit: {library.unit}), library {library.name}",
-        caption=f"Ratio: to {', '.join(baselines)} of this run. Cells only: no wires, buffers or clock tree.",
+    table = _table(
+        f"Area (unit: {library.unit}), library {library.name}",
+        f"Ratio: to {', '.join(baselines)} of this run. Cells only: no wires, buffers or clock tree.",
+        ("total", *components, "FFs", "cells", "ratio"),
     )
-    table.add_column("configuration", no_wrap=True)
-    for name in ("total", *components, "FFs", "cells", "ratio"):
-        table.add_column(name, justify="right", no_wrap=True)
     for area in areas:
         parts = (area.components.get(name) for name in components)
         table.add_row(
-            area.config.full_name,
+            _two_lines(area.config),
             f"{area.total.area:,.0f}",
             *(f"{part.area:,.0f}" if part else "-" for part in parts),
             f"{area.total.sequential / area.total.area:.1%}",
             f"{area.total.cells.total():,}",
             f"{area.ratio:.3f}",
         )
+    return table
+
+
+def timing_table(areas: Sequence[MacArea], paths: Sequence[Mapping[str, CriticalPath]], flow: Flow) -> Table:
+    """Return one row a configuration: total area, critical path of the whole and of each component, frequency."""
+    components = _components(paths)
+    table = _table(
+        f"Critical paths in ns, library {flow.library.name}, goal {flow.goal}",
+        "Components alone, from port to port; cells only: no wires, no loads at outputs, no clock skew.",
+        ("area", "total", *components, "MHz"),
+    )
+    for area, path in zip(areas, paths, strict=True):
+        table.add_row(
+            _two_lines(area.config),
+            f"{area.total.area:,.0f}",
+            f"{path['total'].delay:.2f}",
+            *(f"{path[name].delay:.2f}" if name in path else "-" for name in components),
+            f"{path['total'].frequency:.0f}",
+        )
+    return table
+
+
+def _two_lines(config: MacConfig) -> str:
+    """Return the configuration, and below it its options."""
+    return config.full_name.replace(":", "\n")
+
+
+def _components(rows: Iterable[Iterable[str]]) -> list[str]:
+    """Return the components that occur in any row, in the order of the datapath."""
+    present = {name for row in rows for name in row}
+    return [name for name in (*COMPONENTS, TOP) if name in present]
+
+
+def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title=title, caption=caption)
+    table.add_column("configuration", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     return table

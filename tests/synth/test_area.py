@@ -119,6 +119,7 @@ def test_table_shows_the_configurations_on_80_columns(areas, flow):
         console.print(area_table(areas, flow))
     lines = capture.get().splitlines()
     for area in areas:
-        row = next(line for line in lines if line.strip().startswith(area.config.full_name))
+        row = next(line for line in lines if line.strip().startswith(str(area.config)))
         assert re.search(rf" {area.total.area:,.0f} .* {area.ratio:.3f}\s*$", row)
+        assert any(line.strip() == area.config.full_name.partition(":")[2] for line in lines)
     assert not any("…" in line for line in lines)
