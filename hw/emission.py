@@ -1,0 +1,200 @@
+"""RTLIL and Verilog of any component, with plain ports.
+
+The RTLIL is the one artefact behind simulation and synthesis: Amaranth writes it, Yosys cleans it and prints it as
+Verilog. (Amaranth's own Verilog leaves combinational outputs undefined at time 0 in Icarus, its issue 1629.)
+"""
+
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from amaranth.back import rtlil as amaranth_rtlil
+from amaranth.hdl import Cat, Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.yosys import run_yosys
+
+# Verilog's linters ask for operands of one width, and Amaranth shortens extended ones: extend them once more.
+_WIDEN = """
+(* techmap_celltype = "$add" *)
+module widen (A, B, Y);
+  parameter A_SIGNED = 0, B_SIGNED = 0, A_WIDTH = 1, B_WIDTH = 1, Y_WIDTH = 1;
+  localparam WIDTH = A_WIDTH > B_WIDTH ? A_WIDTH : B_WIDTH;
+  input [A_WIDTH-1:0] A;
+  input [B_WIDTH-1:0] B;
+  output [Y_WIDTH-1:0] Y;
+  wire _TECHMAP_FAIL_ = A_WIDTH == B_WIDTH;
+  wire [WIDTH-1:0] a = {{WIDTH-A_WIDTH+1{A_SIGNED ? A[A_WIDTH-1] : 1'b0}}, A};
+  wire [WIDTH-1:0] b = {{WIDTH-B_WIDTH+1{B_SIGNED ? B[B_WIDTH-1] : 1'b0}}, B};
+  \\$add #(.A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(WIDTH), .B_WIDTH(WIDTH), .Y_WIDTH(Y_WIDTH))
+    _TECHMAP_REPLACE_ (.A(a), .B(b), .Y(Y));
+endmodule
+"""
+
+
+def plain_ports(component: wiring.Component, prefixes: Mapping[str, str]) -> dict[str, wiring.Member]:
+    """Return ports by name, clock and reset aside: each stream's handshake and payload fields.
+
+    Parameters
+    ----------
+    component
+        All its members are streams of structures.
+    prefixes
+        What the names of a stream's ports start with, if not with the member's name.
+    """
+    ports: dict[str, wiring.Member] = {}
+    for member, stream in component.signature.members.items():
+        prefix = prefixes.get(member, member)
+        flow, back = (In, Out) if stream.flow == In else (Out, In)
+        ports |= {f"{prefix}_valid": flow(1), f"{prefix}_ready": back(1)}
+        for name, shape in getattr(component, member).payload.shape().members.items():
+            ports[f"{prefix}_{name}"] = flow(shape.size if isinstance(shape, data.Layout) else shape)
+    return ports
+
+
+class PlainPorts(wiring.Component):
+    """A component whose streams are single ports, such as ``in_valid``, ``in_weights``, ..., ``out_acc``.
+
+    Vectors are packed with lane 0 in the least significant bits.
+    """
+
+    def __init__(self, component: wiring.Component, instance: str, prefixes: Mapping[str, str]):
+        self.component, self.instance, self.prefixes = component, instance, prefixes
+        super().__init__(plain_ports(component, prefixes))
+
+    def elaborate(self, platform: object) -> Module:
+        """Wire ports to streams."""
+        m = Module()
+        m.submodules[self.instance] = self.component
+        for member, about in self.component.signature.members.items():
+            prefix, stream = self.prefixes.get(member, member), getattr(self.component, member)
+            ports = {name: getattr(self, f"{prefix}_{name}") for name in stream.payload.shape().members}
+            valid, ready = getattr(self, f"{prefix}_valid"), getattr(self, f"{prefix}_ready")
+            if about.flow == In:
+                m.d.comb += [
+                    stream.valid.eq(valid),
+                    ready.eq(stream.ready),
+                    # One assignment of the whole payload keeps the ports' names on the modules inside.
+                    stream.payload.as_value().eq(Cat(ports.values())),
+                ]
+            else:
+                m.d.comb += [
+                    valid.eq(stream.valid),
+                    stream.ready.eq(ready),
+                    *(port.eq(stream.payload[name]) for name, port in ports.items()),
+                ]
+        return m
+
+
+def rtlil(top: PlainPorts, name: str, parts: Mapping[str, str]) -> str:
+    """Return RTLIL text.
+
+    Parameters
+    ----------
+    top
+        The component.
+    name
+        Of the top module.
+    parts
+        Modules to keep, all others being inlined: path in the hierarchy (``mac.lane.dot``) to the end of the name
+        (``dot``). Paths that do not occur are ignored. Modules that are alike are one, called by its first path.
+
+    Raises
+    ------
+    hw.yosys.YosysError
+        If Yosys refuses the design.
+    """
+    return _convert(top, name, parts, "write_rtlil out.txt")
+
+
+def verilog(top: PlainPorts, name: str, parts: Mapping[str, str], title: str) -> str:
+    """Return Verilog text, the same bytes for the same component and tool versions; the arguments are :func:`rtlil`'s.
+
+    Raises
+    ------
+    hw.yosys.YosysError
+        If Yosys refuses the design.
+    """
+    text = _convert(top, name, parts, "write_verilog -noattr out.txt")
+    body = "\n".join(line.rstrip() for line in text.splitlines() if not line.startswith("/*"))
+    return (
+        f"// {name}: {title}\n"
+        f"// Generated by vsq {version('vsq')} (Amaranth {version('amaranth')}, Yosys {version('pyosys')}).\n"
+        "// Vectors are packed with lane 0 in the least significant bits. Reset is synchronous and active high.\n"
+        "/* verilator lint_off DECLFILENAME */ // the module's parts stand in the same file\n"
+        f"{body}\n"
+    )
+
+
+def _convert(top: PlainPorts, name: str, parts: Mapping[str, str], write: str) -> str:
+    source = _without_twins(_without_unused_resets(amaranth_rtlil.convert(top, name=name)))
+    kept = []
+    for path, suffix in parts.items():
+        source, count = re.subn(rf"\\{name}\.{re.escape(path)}(?=\s)", rf"\\{name}_{suffix}", source)
+        if count:
+            kept.append(f"{name}_{suffix}")
+    commands = [
+        "read_rtlil in.il",
+        f"hierarchy -check -top {name}",
+        "proc",
+        f"setattr -mod -set keep_hierarchy 1 {' '.join(kept)}",
+        "flatten -separator _",
+        "setattr -mod -unset keep_hierarchy *",
+        "setattr -unset init */w:*",  # silicon has none
+        "delete */t:$meminit_v2",
+        "opt_expr",
+        "opt_merge",
+        "opt_clean",
+        "opt_dff",
+        "wreduce",
+        "opt_clean -purge",
+        "techmap -map widen.v",
+        "opt_clean -purge",
+        "rename -unescape",
+        write,
+    ]
+    return run_yosys(commands, {"in.il": source, "widen.v": _WIDEN}, ["out.txt"])["out.txt"]
+
+
+def _without_twins(source: str) -> str:
+    """Keep the first of the modules that are alike, attributes aside, and let all cells be of its type."""
+    pattern = re.compile(r"^(?:attribute .*\n)*module (\S+)\n(.*?)^end\n", flags=re.MULTILINE | re.DOTALL)
+    while True:
+        first: dict[str, str] = {}
+        twins: dict[str, str] = {}
+        kept = []
+        for match in pattern.finditer(source):
+            text = re.sub(r"^ *attribute .*\n", "", match[2], flags=re.MULTILINE)
+            if first.setdefault(text, match[1]) == match[1]:
+                kept.append(match[0])
+            else:
+                twins[match[1]] = first[text]
+        if not twins:
+            return source
+        cells = re.split(r"^( *cell )(\S+)", "".join(kept), flags=re.MULTILINE)
+        cells[2::3] = [twins.get(kind, kind) for kind in cells[2::3]]
+        source = "".join(cells)
+
+
+def _without_unused_resets(source: str) -> str:
+    """Drop the reset port that Amaranth gives to every module with a clock from those that do not reset anything."""
+    while True:
+        bodies = re.findall(r"^module (\S+)\n(.*?)^end$", source, flags=re.MULTILINE | re.DOTALL)
+        unused = {module for module, body in bodies if body.count("\\rst ") + body.count("\\rst\n") == 1}
+        if not unused:
+            return source
+        kept, module, cell = [], "", ""
+        for line in source.splitlines(keepends=True):
+            words = line.split()
+            if line.startswith("module "):
+                module = words[1]
+            elif words[:1] == ["cell"]:
+                cell = words[1]
+            port = module in unused and words[:1] == ["wire"] and words[-1] == "\\rst"
+            connection = cell in unused and words[:2] == ["connect", "\\rst"]
+            if not port and not connection:
+                kept.append(line)
+            if words == ["end"]:
+                cell = ""
+        source = "".join(kept)

@@ -1,0 +1,54 @@
+"""RTLIL and Verilog of the processing element."""
+
+from golden.pe_config import PeConfig
+from hw import emission
+from hw.emission import PlainPorts
+from hw.pe.pe import ProcessingElement
+
+_CONTROLS = ("load_control", "issue_control", "output_control", "collector", "lanes")
+_BUFFERS = ("weight_buffer", "activation_buffer", "params_buffer")
+_PPU = ("rescale", "scale", "divider", "packer")
+
+# Path in the hierarchy to module name. Lanes are alike, and so are the memories of a buffer: one module stands for all.
+PARTS = {
+    **{f"pe.{part}": part for part in _CONTROLS},
+    **{f"pe.{buffer}": buffer for buffer in _BUFFERS},
+    **{f"pe.{buffer}.way0": f"{buffer}_memory" for buffer in _BUFFERS},
+    "pe.lanes.control": "control",
+    "pe.lanes.lane0": "lane",
+    **{f"pe.lanes.lane0.{part}": part for part in ("dot", "scale", "accumulator")},
+    "pe.ppu": "ppu",
+    **{f"pe.ppu.{part}": f"ppu_{part}" for part in _PPU},
+}
+
+
+def default_name(config: PeConfig) -> str:
+    """Return the top module's default name; the modules inside are ``<name>_lane`` and so on."""
+    return f"vsq_pe_{config.slug}"
+
+
+def rtlil(config: PeConfig, name: str | None = None) -> str:
+    """Return the element as RTLIL text: top module ``name`` (default :func:`default_name`) and those of ``PARTS``.
+
+    Raises
+    ------
+    hw.yosys.YosysError
+        If Yosys refuses the design.
+    """
+    return emission.rtlil(_top(config), name or default_name(config), PARTS)
+
+
+def emit(config: PeConfig, name: str | None = None) -> str:
+    """Return the element as Verilog text, the same bytes for the same configuration and tool versions.
+
+    Raises
+    ------
+    hw.yosys.YosysError
+        If Yosys refuses the design.
+    """
+    title = f"processing element {config.full_name}"
+    return emission.verilog(_top(config), name or default_name(config), PARTS, title)
+
+
+def _top(config: PeConfig) -> PlainPorts:
+    return PlainPorts(ProcessingElement(config), "pe", {})
