@@ -82,10 +82,10 @@ def synthesise(rtlil: str, top: str, flow: Flow) -> Netlist:
     InputError
         If the library lacks cells that the design needs; the message is one line with Yosys's reason.
     """
-    return cook(rtlil, top, Recipe.of(flow))
+    return run_recipe(rtlil, top, Recipe.of(flow))
 
 
-def cook(rtlil: str, top: str, recipe: Recipe) -> Netlist:
+def run_recipe(rtlil: str, top: str, recipe: Recipe) -> Netlist:
     """Map a design by a recipe; otherwise as :func:`synthesise`."""
     commands = [
         "read_rtlil design.il",
@@ -111,7 +111,7 @@ def cook(rtlil: str, top: str, recipe: Recipe) -> Netlist:
         if not any(blame in str(error) for blame in _LIBRARY_ERRORS):
             raise
         raise InputError(
-            f"Liberty file {recipe.library.path}: Yosys cannot map {top} to it ({error}); give a library with such cells"
+            f"Liberty file {recipe.library.path}: Yosys cannot map {top} to it ({error}); give one that has them"
         ) from None
     modules = {
         name.removeprefix("\\"): dict(module["num_cells_by_type"])

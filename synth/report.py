@@ -17,7 +17,7 @@ def area_table(areas: Sequence[MacArea], flow: Flow) -> Table:
     library = flow.library
     components = _components(area.components for area in areas)
     baselines = dict.fromkeys(area.baseline.full_name for area in areas)
-    table = _table(
+    table = plain_table(
         f"Area (unit: {library.unit}), library {library.name}",
         f"Ratio: to {', '.join(baselines)} of this run. Cells only: no wires, buffers or clock tree.",
         ("total", *components, "FFs", "cells", "ratio"),
@@ -38,7 +38,7 @@ def area_table(areas: Sequence[MacArea], flow: Flow) -> Table:
 def timing_table(areas: Sequence[MacArea], paths: Sequence[Mapping[str, CriticalPath]], flow: Flow) -> Table:
     """Return one row a configuration: total area, critical path of the whole and of each component, frequency."""
     components = _components(paths)
-    table = _table(
+    table = plain_table(
         f"Critical paths in ns, library {flow.library.name}, goal {flow.goal}",
         "Components alone, from port to port; cells only: no wires, no loads at outputs, no clock skew.",
         ("area", "total", *components, "MHz"),
@@ -65,7 +65,8 @@ def _components(rows: Iterable[Iterable[str]]) -> list[str]:
     return [name for name in (*COMPONENTS, TOP) if name in present]
 
 
-def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
+def plain_table(title: str, caption: str, columns: Sequence[str]) -> Table:
+    """Return an empty table: the configuration on the left, figures to its right."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title=title, caption=caption)
     table.add_column("configuration", overflow="fold")
     for name in columns:

@@ -101,6 +101,6 @@ def test_a_foundry_library_maps_to_its_own_adders():
 def test_a_flip_flop_that_no_design_can_use_is_named(tmp_path):
     odd = TINY.replace('next_state : "I"', 'next_state : "I ^ S"')
     config = MacConfig.parse(SMALL)
-    with pytest.raises(InputError, match=r"D flip-flops are not supported.*; give a library with such cells") as error:
+    with pytest.raises(InputError, match=r"D flip-flops are not supported.*; give one that has them") as error:
         synthesise(rtlil(config), default_name(config), Flow(library=library_of(tmp_path, odd)))
     assert "\n" not in str(error.value)
