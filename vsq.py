@@ -109,6 +109,14 @@ def _add_overrides(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--target", choices=[*map(str, Target)], help="what 'auto' arithmetic is chosen for")
 
 
+def _console() -> Any:
+    """Return a console that does not fold tables where the output is no terminal."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
@@ -143,21 +151,18 @@ def _generate(args: argparse.Namespace) -> int:
 def _presets(args: argparse.Namespace) -> int:
     """List the named configurations."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Column, Table
 
     table = Table(Column("preset", no_wrap=True), Column("configuration", no_wrap=True), "stands for", box=SIMPLE_HEAD)
     for name, (text, about) in PRESETS.items():
         table.add_row(name, text, about)
-    Console().print(table)
+    _console().print(table)
     return 0
 
 
 def _regress(args: argparse.Namespace) -> int:
     """Co-simulate configurations against the golden model; exit code 1 tells of a failure."""
     from secrets import randbelow
-
-    from rich.console import Console
 
     from tb.covering import full_regression
     from tb.regress import regress
@@ -177,14 +182,12 @@ def _regress(args: argparse.Namespace) -> int:
             raise InputError("no simulator found; install one of those above, or name one with --sim")
     seed = randbelow(1 << 31) if args.seed is None else args.seed
     jobs = args.jobs or os.cpu_count() or 1
-    summary = regress(configs, sims=sims, workers=jobs, out=args.out, beats=args.beats, seed=seed, console=Console())
+    summary = regress(configs, sims=sims, workers=jobs, out=args.out, beats=args.beats, seed=seed, console=_console())
     return summary.exit_code
 
 
 def _area(args: argparse.Namespace) -> int:
     """Synthesise configurations and report their area against the 8-bit baseline."""
-    from rich.console import Console
-
     from synth.area import measure
     from synth.flow import Flow
     from synth.liberty import Library
@@ -193,7 +196,7 @@ def _area(args: argparse.Namespace) -> int:
 
     flow = Flow(library=Library.load(args.liberty) if args.liberty else Library.load())
     areas = measure([resolve(name) for name in args.configs], flow)
-    Console().print(area_table(areas, flow))
+    _console().print(area_table(areas, flow))
     if args.json:
         records = [record for area in areas for record in area.records(flow.library.unit)]
         write_document(args.json, document("area", flow, records))
@@ -203,13 +206,11 @@ def _area(args: argparse.Namespace) -> int:
 
 def _demo(args: argparse.Namespace) -> int:
     """Generate 4/4U/4/6, co-simulate a layer of a real network, print accuracy and area."""
-    from rich.console import Console
-
     from golden.stimulus import layer as layer_beats
     from golden.workloads import digits
     from tb.regress import play
 
-    console = Console()
+    console = _console()
     name = "4/4U/4/6"
     console.rule(f"1. Verilog, manifest and test vectors of {name}")
     code = main(["generate", name, "--out", str(args.out), "--vectors", "1000"])
@@ -248,7 +249,6 @@ def _doctor(args: argparse.Namespace) -> int:
     """Show which tools are present, in which versions, and how to install the others."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -268,7 +268,7 @@ def _doctor(args: argparse.Namespace) -> int:
     for program, about in (("g++", "for Verilator"), ("make", "for Verilator"), ("sta", "OpenSTA, for timing")):
         path = shutil.which(program)
         table.add_row(program, path or "-", "" if path else f"{about}: install it from the system's packages")
-    Console().print(table)
+    _console().print(table)
     return 0
 
 

@@ -1,0 +1,132 @@
+"""The command line: what it writes, and one clear line with exit code 2 for bad input."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import vsq
+from golden.config import MacConfig
+from golden.datapath import mac
+from golden.presets import PRESETS
+from golden.stimulus import Beats
+from hw.verilog import emit
+
+NAME = "vsq_mac_w4_a4u_ws4_as6_v8"
+
+
+def test_generate_writes_verilog_manifest_and_vectors(tmp_path, capsys):
+    assert vsq.main(["generate", "4/4U/4/6", "--vector-size", "8", "--vectors", "50", "--out", str(tmp_path)]) == 0
+    suffixes = (".v", ".json", "_stimulus.memh", "_expected.memh", "_tb.v", "_vectors.npz")
+    assert {path.name for path in tmp_path.iterdir()} == {NAME + suffix for suffix in suffixes}
+    config = MacConfig.parse("4/4U/4/6", vector_size=8)
+    assert (tmp_path / f"{NAME}.v").read_text() == emit(config)
+    assert json.loads((tmp_path / f"{NAME}.json").read_text())["configuration"] == "4/4U/4/6:V=8"
+    with np.load(tmp_path / f"{NAME}_vectors.npz") as arrays:
+        stream = Beats(**{name: column for name, column in arrays.items() if not name.startswith("expected_")})
+        assert mac(config, **vars(stream)).acc.tolist() == arrays["expected_acc"].tolist()
+    assert f"{NAME}.v" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "config", ["4/4/4/6:V=4", "5/3U/-/2:V=3,acc=8,overflow=wrap,pipeline=0", "16/16/16/16:V=1,acc=90"]
+)
+def test_the_plain_verilog_bench_passes_and_finds_a_wrong_bit(config, tmp_path, require_tool):
+    require_tool("icarus")
+    arguments = ["generate", config, "--name", "dut", "--vectors", "300", "--out", str(tmp_path)]
+    assert vsq.main(arguments) == 0
+
+    def simulate():
+        compiled = ["iverilog", "-Wall", "-o", "bench", "dut_tb.v", "dut.v"]
+        assert subprocess.run(compiled, cwd=tmp_path, capture_output=True, text=True, check=True).stderr == ""
+        return subprocess.run(["vvp", "bench"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    assert simulate().splitlines()[-1].startswith("PASS: ")
+    expected = tmp_path / "dut_expected.memh"
+    words = expected.read_text().split()
+    words[-1] = f"{int(words[-1], 16) ^ 1:x}"
+    expected.write_text("\n".join(words) + "\n")
+    assert simulate().splitlines()[-1].startswith("FAIL: 1 errors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "4/4"], "W/A/ws/as"),
+        (["generate", "4/4/4/17"], "scale bits are 1 to 16"),
+        (["generate", "1/4/4/4"], "write '1U'"),
+        (["generate", "4/4/4/4", "--scale-product-bits", "9"], "from 1 to 8 (ws+as of 4/4/4/4)"),
+        (["generate", "4/4/-/-", "--scale-product-bits", "3"], "no scale product to round"),
+        (["generate", "2/2/1/1:R=1,round=truncate"], "becomes 0"),
+        (["generate", "4/4/4/4", "--pipeline", "4"], "from 0 to 3"),
+        (["generate", "4/4/4/4", "--accumulator-bits", "97"], "from 2 to 96"),
+        (["generate", "4/4/4/4", "--accumulator-bits", "20", "--max-vectors", "2"], "give one of them"),
+        (["generate", "4/4/4/4:R=4,R=5"], "given twice"),
+        (["generate", "4/4/4/4:speed=9"], "is not one of"),
+        (["generate", "headlin"], "did you mean headline"),
+        (["generate", "4/4/4/6", "--name", "8bit"], "rename it"),
+        (["area", "4/4/4/6", "--liberty", "missing.lib"], "missing.lib"),
+        (["regress", "4/4/4/6", "--sim", "modelsim"], "modelsim"),
+        (["regress", "--preset", "nothing"], "nothing"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert vsq.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert captured.err.startswith("vsq: error: ")
+    assert message in captured.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["generate"], ["generate", "4/4/4/4", "--pipeline", "x"], []])
+def test_bad_usage_is_one_line_and_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        vsq.main(arguments)
+    assert stop.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_unwritable_output_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert vsq.main(["generate", "4/4/4/6", "--out", str(tmp_path / "file" / "folder")]) == 2
+    assert "choose another place" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_presets_are_listed_and_doctor_reports(capsys):
+    assert vsq.main(["presets"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in PRESETS)
+    assert vsq.main(["doctor"]) == 0
+    assert "amaranth" in capsys.readouterr().out
+
+
+def test_area_writes_its_report(tmp_path, capsys):
+    report = tmp_path / "area.json"
+    assert vsq.main(["area", "4/4/4/6:V=4", "--json", str(report)]) == 0
+    assert "4/4/4/6:V=4" in capsys.readouterr().out
+    records = json.loads(report.read_text())["records"]
+    assert {record["configuration"] for record in records} >= {"4/4/4/6:V=4"}
+
+
+def test_interrupted_area_leaves_no_report(tmp_path):
+    report = tmp_path / "area.json"
+    command = [shutil.which("vsq") or "", "area", "16/16/16/16:V=64", "--json", str(report)]
+    if not command[0]:
+        command = [sys.executable, vsq.__file__, *command[1:]]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == "vsq: interrupted\n"
+    assert not list(tmp_path.iterdir())
