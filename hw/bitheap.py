@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from hw.compressor import Adder, Bit, Plan, Wire, compress
+from hw.products import multiply
 from hw.stages import register
 
 
@@ -45,7 +46,7 @@ class BitHeap:
         self.constant = 0
         self.bits_in = self.full_adders = self.half_adders = self.depth = 0
         self._columns: list[list[Bit]] = [[] for _ in range(width)]
-        self._products: list[tuple[Signal, Value]] = []
+        self._signals: list[tuple[Signal, Value]] = []
 
     @property
     def lower_bound(self) -> int:
@@ -56,29 +57,33 @@ class BitHeap:
         """Add an integer of either sign."""
         self.constant = (self.constant + value) % (1 << self.width)
 
-    def add(self, value: Value, shift: int = 0, negative: bool = False) -> None:
-        """Add ``value * 2^shift``, or its negative; ``value`` counts as signed if its shape is."""
+    def add(self, value: Value, shift: int = 0) -> None:
+        """Add ``value * 2^shift``; ``value`` counts as signed if its shape is."""
         for index, bit in enumerate(value):
-            is_sign = value.shape().signed and index == len(value) - 1
-            self._add_bit(Wire(0, bit), shift + index, is_sign != negative)
+            self.add_bit(bit, shift + index, negative=value.shape().signed and index == len(value) - 1)
 
-    def multiply(self, a: Value, b: Value, shift: int = 0, negative: bool = False) -> None:
-        """Add ``a * b * 2^shift``, or its negative, by one NAND for each pair of bits; the shapes tell signedness."""
-        nands = Signal(len(a) * len(b), name=f"{self.name}_nands{len(self._products)}")
-        rows = Cat((~bit).replicate(len(b)) for bit in a)
-        self._products.append((nands, rows | (~Cat(b)).replicate(len(a))))
-        for i in range(len(a)):
-            for j in range(len(b)):
-                is_sign = (a.shape().signed and i == len(a) - 1) != (b.shape().signed and j == len(b) - 1)
-                self._add_bit(Wire(1, nands[i * len(b) + j]), shift + i + j, is_sign != negative, inverted=True)
+    def multiply(self, a: Value, b: Value, narrow: bool = False) -> None:
+        """Add ``a * b``, each as signed as its shape; ``narrow`` promises that neither code -2^(bits-1) occurs."""
+        multiply(self, a, b, narrow)
 
-    def _add_bit(self, wire: Wire, column: int, negative: bool, inverted: bool = False) -> None:
-        """Add ``+-bit * 2^column``, the bit being the wire's value or its complement: -b = ~b - 1."""
+    def add_bit(
+        self, bit: Value, column: int, *, negative: bool = False, inverted: bool = False, arrival: int = 0
+    ) -> None:
+        """Add ``+-x * 2^column``, x being the bit or, if ``inverted``, its complement: -x = ~x - 1.
+
+        ``arrival`` is the time at which the bit settles, in exclusive-or delays.
+        """
         if column < self.width:
-            self._columns[column].append(Bit(wire, inverted != negative))
+            self._columns[column].append(Bit(Wire(arrival, bit), inverted != negative))
             self.bits_in += 1
             if negative:
                 self.add_constant(-1 << column)
+
+    def signal(self, name: str, value: Value) -> Signal:
+        """Return ``value`` as a signal of the heap, which :meth:`compress` will assign."""
+        signal = Signal(len(value), name=f"{self.name}_{name}{len(self._signals)}")
+        self._signals.append((signal, value))
+        return signal
 
     def compress(self, m: Module, loads: Sequence[Value] = ()) -> Value:
         """Describe the adders and return the sum, ``width`` bits, unsigned.
@@ -94,7 +99,7 @@ class BitHeap:
         self.depth = plan.depth
         self.half_adders = sum(adder.is_half for adder in plan.adders)
         self.full_adders = len(plan.adders) - self.half_adders
-        m.d.comb += [signal.eq(value) for signal, value in self._products]
+        m.d.comb += [signal.eq(value) for signal, value in self._signals]
         first = max((bit.wire.arrival for column in self._columns for bit in column), default=0)
         cuts = [first + (plan.depth - first) * i // (len(loads) + 1) for i in range(1, len(loads) + 1)]
         crossing = _crossing(plan, cuts)
