@@ -3,7 +3,7 @@
 from itertools import combinations
 from typing import Any
 
-from golden.config import MacConfig, Overflow, Rounding
+from golden.config import Arithmetic, MacConfig, Overflow, Rounding
 
 # Configurations whose vector size is one of several, and those that stand at a vector size of their own.
 _SIZES = {
@@ -23,6 +23,7 @@ FACTORS: dict[str, tuple[Any, ...]] = {
     "rounding": tuple(Rounding),
     "overflow": tuple(Overflow),
     "accumulator": (EXACT, TIGHT),
+    "arithmetic": (Arithmetic.BITHEAP, Arithmetic.BEHAVIOURAL),
 }
 
 Row = dict[str, Any]

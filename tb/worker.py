@@ -93,9 +93,13 @@ def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outc
             log_file=log,
             extra_env={"VSQ_RUN": str(folder / "run.json")},
         )
-    except (RuntimeError, SystemExit):
-        if not results.exists():
-            return [Outcome(name=log.stem, seconds=0.0, failure="".join(log.open().readlines()[-_LOG_LINES:]))]
+    except (RuntimeError, SystemExit):  # a command failed; failed tests alone need not make it fail
+        outcomes = _outcomes(job, results) if results.exists() else []
+        if any(outcome.failure for outcome in outcomes):
+            return outcomes
+        tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        failure = "\n".join([f"the {log.stem} failed", *tail])
+        return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=failure)]
     return _outcomes(job, results)
 
 

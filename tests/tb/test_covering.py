@@ -28,6 +28,7 @@ def values(config: MacConfig) -> tuple:
         str(config.overflow),
         config.accumulator_bits is not None,
         config.pipeline,
+        str(config.arithmetic),
     )
 
 
@@ -40,6 +41,7 @@ def legal_rows():
         ("saturate", "wrap"),
         (False, True),
         (0, 1, 2, 3),
+        ("behavioural", "bitheap"),
     ):
         scales = sum(int(part) for part in text.split("/")[2:] if part != "-")
         if bits is None or bits <= scales:

@@ -1,0 +1,61 @@
+import pytest
+
+from tb import worker
+from tb.job import RANDOM_TESTS, Job
+
+JOB = Job(config="4/4/4/6", simulator="icarus", seed=1)
+PASSED = "".join(f'<testcase name="tb.bench.{name}" time="1.5" />' for name in RANDOM_TESTS)
+
+
+class Runner:
+    """Stands for cocotb's runner: leaves a report, and fails if told to."""
+
+    report, fails = "", False
+
+    def build(self, *, log_file, **_):
+        log_file.write_text("building\n")
+
+    def test(self, *, log_file, results_xml, **_):
+        log_file.write_text("simulating\n")
+        if self.report:
+            with open(results_xml, "w") as file:
+                file.write(f"<testsuites><testsuite>{self.report}</testsuite></testsuites>")
+        if self.fails:
+            raise RuntimeError("Command failed")
+
+
+@pytest.fixture
+def outcomes(monkeypatch, tmp_path):
+    def outcomes(report: str, fails: bool) -> dict[str, str]:
+        monkeypatch.setattr(Runner, "report", report)
+        monkeypatch.setattr(Runner, "fails", fails)
+        monkeypatch.setattr(worker, "get_runner", lambda name: Runner())
+        found = worker._simulate(JOB, tmp_path, tmp_path / "dut.v", waves=False)
+        return {outcome.name: outcome.failure for outcome in found}
+
+    return outcomes
+
+
+def test_a_good_run(outcomes):
+    assert outcomes(PASSED, fails=False) == dict.fromkeys(RANDOM_TESTS, "")
+
+
+def test_a_failed_test(outcomes):
+    report = PASSED.replace('time="1.5" />', 'time="1"><failure message="acc is wrong" /></testcase>', 1)
+    for fails in (False, True):
+        assert outcomes(report, fails) == {**dict.fromkeys(RANDOM_TESTS, ""), RANDOM_TESTS[0]: "acc is wrong"}
+
+
+def test_a_simulator_that_fails_after_passing_every_test(outcomes):
+    assert outcomes(PASSED, fails=True)["simulation"] == "the simulation failed\nsimulating"
+
+
+def test_a_simulator_without_a_report(outcomes):
+    assert outcomes("", fails=True) == {"simulation": "the simulation failed\nsimulating"}
+
+
+def test_a_test_that_did_not_run_has_failed(outcomes):
+    report = PASSED.partition("/>")[0] + "/>"
+    missing = dict.fromkeys(RANDOM_TESTS[1:], "the test did not run")
+    assert outcomes(report, fails=False) == {RANDOM_TESTS[0]: "", **missing}
+    assert outcomes(report.replace("/>", "><skipped /></testcase>"), fails=False)[RANDOM_TESTS[0]] == "skipped"
