@@ -13,12 +13,14 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.rtlil_text import with_plain_port_names, without_twins, without_unused_resets
 from hw.yosys import run_yosys
 
-# Verilog's linters ask for operands of one width, and Amaranth shortens extended ones: extend them once more.
+# Verilog's linters ask for operands of one width, and Amaranth shortens extended ones: extend them once more. Nor do
+# they like the logical negation of a number.
 _WIDEN = """
-(* techmap_celltype = "$add" *)
-module widen (A, B, Y);
+(* techmap_celltype = "$CELL" *)
+module widen_CELL (A, B, Y);
   parameter A_SIGNED = 0, B_SIGNED = 0, A_WIDTH = 1, B_WIDTH = 1, Y_WIDTH = 1;
   localparam WIDTH = A_WIDTH > B_WIDTH ? A_WIDTH : B_WIDTH;
   input [A_WIDTH-1:0] A;
@@ -27,28 +29,40 @@ module widen (A, B, Y);
   wire _TECHMAP_FAIL_ = A_WIDTH == B_WIDTH;
   wire [WIDTH-1:0] a = {{WIDTH-A_WIDTH+1{A_SIGNED ? A[A_WIDTH-1] : 1'b0}}, A};
   wire [WIDTH-1:0] b = {{WIDTH-B_WIDTH+1{B_SIGNED ? B[B_WIDTH-1] : 1'b0}}, B};
-  \\$add #(.A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(WIDTH), .B_WIDTH(WIDTH), .Y_WIDTH(Y_WIDTH))
+  \\$CELL #(.A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(WIDTH), .B_WIDTH(WIDTH), .Y_WIDTH(Y_WIDTH))
     _TECHMAP_REPLACE_ (.A(a), .B(b), .Y(Y));
 endmodule
 """
+_LINT_MAP = """
+(* techmap_celltype = "$logic_not" *)
+module is_zero (A, Y);
+  parameter A_SIGNED = 0, A_WIDTH = 1, Y_WIDTH = 1;
+  input [A_WIDTH-1:0] A;
+  output [Y_WIDTH-1:0] Y;
+  wire _TECHMAP_FAIL_ = A_WIDTH == 1;
+  assign Y = ~|A;
+endmodule
+""" + "".join(
+    _WIDEN.replace("CELL", cell) for cell in ("add", "sub", "and", "or", "xor", "eq", "ne", "lt", "le", "gt", "ge")
+)
 
 
-def plain_ports(component: wiring.Component, prefixes: Mapping[str, str]) -> dict[str, wiring.Member]:
+def plain_ports(signature: wiring.Signature, prefixes: Mapping[str, str]) -> dict[str, wiring.Member]:
     """Return ports by name, clock and reset aside: each stream's handshake and payload fields.
 
     Parameters
     ----------
-    component
-        All its members are streams of structures.
+    signature
+        Of a component all of whose members are streams of structures.
     prefixes
         What the names of a stream's ports start with, if not with the member's name.
     """
     ports: dict[str, wiring.Member] = {}
-    for member, stream in component.signature.members.items():
+    for member, about in signature.members.items():
         prefix = prefixes.get(member, member)
-        flow, back = (In, Out) if stream.flow == In else (Out, In)
+        flow, back = (In, Out) if about.flow == In else (Out, In)
         ports |= {f"{prefix}_valid": flow(1), f"{prefix}_ready": back(1)}
-        for name, shape in getattr(component, member).payload.shape().members.items():
+        for name, shape in about.signature.members["payload"].shape.members.items():
             ports[f"{prefix}_{name}"] = flow(shape.size if isinstance(shape, data.Layout) else shape)
     return ports
 
@@ -61,7 +75,7 @@ class PlainPorts(wiring.Component):
 
     def __init__(self, component: wiring.Component, instance: str, prefixes: Mapping[str, str]):
         self.component, self.instance, self.prefixes = component, instance, prefixes
-        super().__init__(plain_ports(component, prefixes))
+        super().__init__(plain_ports(component.signature, prefixes))
 
     def elaborate(self, platform: object) -> Module:
         """Wire ports to streams."""
@@ -128,7 +142,9 @@ def verilog(top: PlainPorts, name: str, parts: Mapping[str, str], title: str) ->
 
 
 def _convert(top: PlainPorts, name: str, parts: Mapping[str, str], write: str) -> str:
-    source = _without_twins(_without_unused_resets(amaranth_rtlil.convert(top, name=name)))
+    source = amaranth_rtlil.convert(top, name=name)
+    for clean in (without_unused_resets, with_plain_port_names, without_twins):
+        source = clean(source)
     kept = []
     for path, suffix in parts.items():
         source, count = re.subn(rf"\\{name}\.{re.escape(path)}(?=\s)", rf"\\{name}_{suffix}", source)
@@ -149,52 +165,9 @@ def _convert(top: PlainPorts, name: str, parts: Mapping[str, str], write: str) -
         "opt_dff",
         "wreduce",
         "opt_clean -purge",
-        "techmap -map widen.v",
+        "techmap -map lint.v",
         "opt_clean -purge",
         "rename -unescape",
         write,
     ]
-    return run_yosys(commands, {"in.il": source, "widen.v": _WIDEN}, ["out.txt"])["out.txt"]
-
-
-def _without_twins(source: str) -> str:
-    """Keep the first of the modules that are alike, attributes aside, and let all cells be of its type."""
-    pattern = re.compile(r"^(?:attribute .*\n)*module (\S+)\n(.*?)^end\n", flags=re.MULTILINE | re.DOTALL)
-    while True:
-        first: dict[str, str] = {}
-        twins: dict[str, str] = {}
-        kept = []
-        for match in pattern.finditer(source):
-            text = re.sub(r"^ *attribute .*\n", "", match[2], flags=re.MULTILINE)
-            if first.setdefault(text, match[1]) == match[1]:
-                kept.append(match[0])
-            else:
-                twins[match[1]] = first[text]
-        if not twins:
-            return source
-        cells = re.split(r"^( *cell )(\S+)", "".join(kept), flags=re.MULTILINE)
-        cells[2::3] = [twins.get(kind, kind) for kind in cells[2::3]]
-        source = "".join(cells)
-
-
-def _without_unused_resets(source: str) -> str:
-    """Drop the reset port that Amaranth gives to every module with a clock from those that do not reset anything."""
-    while True:
-        bodies = re.findall(r"^module (\S+)\n(.*?)^end$", source, flags=re.MULTILINE | re.DOTALL)
-        unused = {module for module, body in bodies if body.count("\\rst ") + body.count("\\rst\n") == 1}
-        if not unused:
-            return source
-        kept, module, cell = [], "", ""
-        for line in source.splitlines(keepends=True):
-            words = line.split()
-            if line.startswith("module "):
-                module = words[1]
-            elif words[:1] == ["cell"]:
-                cell = words[1]
-            port = module in unused and words[:1] == ["wire"] and words[-1] == "\\rst"
-            connection = cell in unused and words[:2] == ["connect", "\\rst"]
-            if not port and not connection:
-                kept.append(line)
-            if words == ["end"]:
-                cell = ""
-        source = "".join(kept)
+    return run_yosys(commands, {"in.il": source, "lint.v": _LINT_MAP}, ["out.txt"])["out.txt"]

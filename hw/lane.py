@@ -47,7 +47,7 @@ class Lane(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Wire the components."""
         m = Module()
-        m.submodules.dot = dot = self.dot
+        m.submodules.dot_product = dot = self.dot
         m.submodules.accumulator = accumulator = self.accumulator
         for part in self.parts:
             for name, member in part.signature.members.items():

@@ -11,6 +11,13 @@ from hw.stages import THROUGHPUT, latency, scaled
 from hw.streams import beat_layout, result_layout
 
 
+def mac_signature(config: MacConfig) -> wiring.Signature:
+    """Return the MAC's two streams: i takes vectors, o gives results."""
+    return wiring.Signature(
+        {"i": In(stream.Signature(beat_layout(config))), "o": Out(stream.Signature(result_layout(config)))}
+    )
+
+
 class VectorMac(wiring.Component):
     """Block-scaled vector multiply-accumulate.
 
@@ -45,9 +52,7 @@ class VectorMac(wiring.Component):
         self.latency = latency(config)
         self.control = Control(config)
         self.lane = Lane(config)
-        super().__init__(
-            {"i": In(stream.Signature(beat_layout(config))), "o": Out(stream.Signature(result_layout(config)))}
-        )
+        super().__init__(mac_signature(config))
 
     def elaborate(self, platform: object) -> Module:
         """Wire the components."""

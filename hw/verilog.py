@@ -5,12 +5,14 @@ from amaranth.lib import wiring
 from golden.config import MacConfig
 from hw import emission
 from hw.emission import PlainPorts
-from hw.mac import VectorMac
+from hw.mac import VectorMac, mac_signature
 
 COMPONENTS = ("dot", "scale", "accumulator", "control")
 
 _PARTS = {
-    **{f"mac.lane.{part}": part for part in ("dot", "scale", "accumulator")},
+    "mac.lane.dot_product": "dot",
+    "mac.lane.scale": "scale",
+    "mac.lane.accumulator": "accumulator",
     "mac.control": "control",
 }
 _PREFIXES = {"i": "in", "o": "out"}
@@ -23,7 +25,7 @@ def default_name(config: MacConfig) -> str:
 
 def plain_ports(config: MacConfig) -> dict[str, wiring.Member]:
     """Return the top module's ports by name, clock and reset aside: each stream's handshake and payload fields."""
-    return emission.plain_ports(VectorMac(config), _PREFIXES)
+    return emission.plain_ports(mac_signature(config), _PREFIXES)
 
 
 def rtlil(config: MacConfig, name: str | None = None) -> str:

@@ -1,6 +1,8 @@
 """The accumulation collector: results of all lanes in, one lane after the other out."""
 
-from amaranth.hdl import Module, Signal
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -43,7 +45,7 @@ class Collector(wiring.Component):
             self.lane.eq(lane),
             self.last.eq(lane == self.config.lane_count - 1),
             self.o.valid.eq(full),
-            self.o.payload.eq(held[lane]),
+            self.o.payload.eq(_select([held[number].as_value() for number in range(self.config.lane_count)], lane)),
             leaves.eq(self.o.ready & self.last),
             self.i.ready.eq(~full | leaves),
         ]
@@ -56,3 +58,13 @@ class Collector(wiring.Component):
             with m.If(self.i.valid):
                 m.d.sync += held.eq(self.i.payload)
         return m
+
+
+def _select(values: Sequence[Value], index: Value) -> Value:
+    """Return ``values[index]`` as a binary tree of two-to-one multiplexers."""
+    for bit in index:
+        values = [
+            Mux(bit, *reversed(values[i : i + 2])) if i + 1 < len(values) else values[i]
+            for i in range(0, len(values), 2)
+        ]
+    return values[0]

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.pe_config import PeConfig
-from hw.pe.streams import bits_for, task_layout
+from hw.pe.streams import bits_for, job_layout
 
 
 class IssueControl(wiring.Component):
@@ -16,8 +16,8 @@ class IssueControl(wiring.Component):
 
     Members
     -------
-    task : In(stream of task_layout), commands with their loads done
-    told : Out(stream of task_layout), the same commands for the third stage
+    job : In(stream of job_layout), commands with their loads done
+    told : Out(stream of job_layout), the same commands for the third stage
     read : Out(1), read both buffers
     weight_bank, activation_bank : Out(1)
     weight_address, activation_address : Out
@@ -28,8 +28,8 @@ class IssueControl(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "task": In(stream.Signature(task_layout(config))),
-                "told": Out(stream.Signature(task_layout(config))),
+                "job": In(stream.Signature(job_layout(config))),
+                "told": Out(stream.Signature(job_layout(config))),
                 "read": Out(1),
                 "weight_bank": Out(1),
                 "activation_bank": Out(1),
@@ -45,10 +45,10 @@ class IssueControl(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
-        task = Signal(task_layout(self.config), reset_less=True)
+        job = Signal(job_layout(self.config), reset_less=True)
         to_read, to_tell = Signal(), Signal()
         weight_bank, activation_bank = Signal(), Signal()
-        vector, row, entry = Signal.like(task.vectors), Signal.like(task.rows), Signal.like(self.activation_address)
+        vector, row, entry = Signal.like(job.vectors), Signal.like(job.rows), Signal.like(self.activation_address)
         next_vector, next_row = Signal.like(vector), Signal.like(row)
         last_vector, final = Signal(), Signal()
         valid, first, last = Signal(), Signal(reset_less=True), Signal(reset_less=True)
@@ -56,8 +56,8 @@ class IssueControl(wiring.Component):
         m.d.comb += [
             next_vector.eq(vector + 1),
             next_row.eq(row + 1),
-            last_vector.eq(next_vector == task.vectors),
-            final.eq(last_vector & (next_row == task.rows)),
+            last_vector.eq(next_vector == job.vectors),
+            final.eq(last_vector & (next_row == job.rows)),
             advance.eq(~valid | self.ready),
             self.read.eq(to_read & advance),
             self.weight_bank.eq(weight_bank),
@@ -68,9 +68,9 @@ class IssueControl(wiring.Component):
             self.first.eq(first),
             self.last.eq(last),
             self.told.valid.eq(to_tell),
-            self.told.payload.eq(task),
-            self.task.ready.eq((~to_read | (self.read & final)) & (~to_tell | self.told.ready)),
-            accepts.eq(self.task.valid & self.task.ready),
+            self.told.payload.eq(job),
+            self.job.ready.eq((~to_read | (self.read & final)) & (~to_tell | self.told.ready)),
+            accepts.eq(self.job.valid & self.job.ready),
         ]
         with m.If(advance):
             m.d.sync += valid.eq(self.read)
@@ -89,10 +89,10 @@ class IssueControl(wiring.Component):
             m.d.sync += to_tell.eq(0)
         with m.If(accepts):
             m.d.sync += [
-                task.eq(self.task.payload),
-                to_read.eq(~self.task.payload.illegal),
+                job.eq(self.job.payload),
+                to_read.eq(~self.job.payload.illegal),
                 to_tell.eq(1),
-                weight_bank.eq(weight_bank ^ self.task.payload.load_weights),
-                activation_bank.eq(activation_bank ^ self.task.payload.load_activations),
+                weight_bank.eq(weight_bank ^ self.job.payload.load_weights),
+                activation_bank.eq(activation_bank ^ self.job.payload.load_activations),
             ]
         return m

@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.pe_config import PeConfig
-from hw.pe.streams import command_layout, task_layout
+from hw.pe.streams import command_layout, job_layout
 
 
 class LoadControl(wiring.Component):
@@ -23,7 +23,7 @@ class LoadControl(wiring.Component):
     Members
     -------
     command : In(stream of command_layout)
-    task : Out(stream of task_layout)
+    job : Out(stream of job_layout)
     load_weights, load_activations, load_params : Out(1), the buffer may take beats
     weights_complete, activations_complete, params_complete : In(1), it has taken all of them
     vectors, entries : Out, entries to load; stable while a load goes on
@@ -38,7 +38,7 @@ class LoadControl(wiring.Component):
         self.buffers = ["weights", "activations", *(["params"] if config.ppu else [])]
         members = {
             "command": In(stream.Signature(command_layout(config))),
-            "task": Out(stream.Signature(task_layout(config))),
+            "job": Out(stream.Signature(job_layout(config))),
             "vectors": Out(config.vectors_bits),
             "entries": Out(config.rows_bits),
             "restart": Out(1),
@@ -60,12 +60,12 @@ class LoadControl(wiring.Component):
             *(flag.eq(command[f"load_{name}"] & legal) for name, flag in flags.items()),
             *(getattr(self, f"load_{name}").eq(valid & flag) for name, flag in flags.items()),
             complete.eq(all_of(~flag | getattr(self, f"{name}_complete") for name, flag in flags.items())),
-            self.task.valid.eq(valid & complete),
-            self.restart.eq(self.task.valid & self.task.ready),
+            self.job.valid.eq(valid & complete),
+            self.restart.eq(self.job.valid & self.job.ready),
             self.command.ready.eq(~valid | self.restart),
-            *(self.task.payload[name].eq(command[name]) for name in command_layout(config).members),
-            *(self.task.payload[f"load_{name}"].eq(flag) for name, flag in flags.items()),
-            self.task.payload.illegal.eq(~legal),
+            *(self.job.payload[name].eq(command[name]) for name in command_layout(config).members),
+            *(self.job.payload[f"load_{name}"].eq(flag) for name, flag in flags.items()),
+            self.job.payload.illegal.eq(~legal),
         ]
         with m.If(self.command.ready):
             m.d.sync += valid.eq(self.command.valid)

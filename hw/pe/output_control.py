@@ -11,11 +11,11 @@ from golden.pe_config import PeConfig
 from hw.pe.streams import (
     activation_layout,
     bits_for,
+    job_layout,
     lane_layout,
     output_layout,
     packed_layout,
     params_layout,
-    task_layout,
 )
 from hw.streams import result_layout
 
@@ -27,7 +27,7 @@ class OutputControl(wiring.Component):
 
     Members
     -------
-    task : In(stream of task_layout)
+    job : In(stream of job_layout)
     lanes : In(stream of hw.streams.result_layout), from the collector
     lane, row_end : In, the lane's number, and whether it is the row's last one
     result : Out(stream of output_layout)
@@ -45,7 +45,7 @@ class OutputControl(wiring.Component):
     def __init__(self, config: PeConfig):
         self.config = config
         members = {
-            "task": In(stream.Signature(task_layout(config))),
+            "job": In(stream.Signature(job_layout(config))),
             "lanes": In(stream.Signature(result_layout(config.mac))),
             "lane": In(bits_for(config.lane_count)),
             "row_end": In(1),
@@ -66,34 +66,34 @@ class OutputControl(wiring.Component):
         """Describe the hardware."""
         m = Module()
         config = self.config
-        task = Signal(task_layout(config), reset_less=True)
-        valid, row = Signal(), Signal.like(task.rows)
+        job = Signal(job_layout(config), reset_less=True)
+        valid, row = Signal(), Signal.like(job.rows)
         next_row, end, finished = Signal.like(row), Signal(), Signal()
         raw, process, answer = Signal(), Signal(), Signal()
-        legal, clear = valid & ~task.illegal, self.empty if config.ppu else Const(1)
+        legal, clear = valid & ~job.illegal, self.empty if config.ppu else Const(1)
         result = self.result.payload
         m.d.comb += [
             next_row.eq(row + 1),
-            end.eq(self.row_end & (next_row == task.rows)),
+            end.eq(self.row_end & (next_row == job.rows)),
             raw.eq(legal & ~process & clear),
-            answer.eq(valid & task.illegal & clear),
+            answer.eq(valid & job.illegal & clear),
             self.result.valid.eq((raw & self.lanes.valid) | answer),
             *(result[name].eq(self.lanes.payload[name]) for name in result_layout(config.mac).members),
-            result.illegal.eq(task.illegal),
-            result.last.eq(end | task.illegal),
+            result.illegal.eq(job.illegal),
+            result.last.eq(end | job.illegal),
             self.lanes.ready.eq(raw & self.result.ready),
-            finished.eq(Mux(task.illegal, answer & self.result.ready, self.lanes.valid & self.lanes.ready & end)),
-            self.task.ready.eq(~valid | finished),
+            finished.eq(Mux(job.illegal, answer & self.result.ready, self.lanes.valid & self.lanes.ready & end)),
+            self.job.ready.eq(~valid | finished),
         ]
-        with m.If(self.task.ready):
-            m.d.sync += valid.eq(self.task.valid)
-            with m.If(self.task.valid):
-                m.d.sync += task.eq(self.task.payload)
+        with m.If(self.job.ready):
+            m.d.sync += valid.eq(self.job.valid)
+            with m.If(self.job.valid):
+                m.d.sync += job.eq(self.job.payload)
         with m.If(self.lanes.valid & self.lanes.ready & self.row_end):
             m.d.sync += row.eq(Mux(end, 0, next_row))
         if config.ppu:
-            m.d.comb += [process.eq(legal & task.requantise), result.raw.eq(~task.illegal)]
-            self._post_process(m, process, task.relu, end)
+            m.d.comb += [process.eq(legal & job.requantise), result.raw.eq(~job.illegal)]
+            self._post_process(m, process, job.relu, end)
         return m
 
     def _post_process(self, m: Module, process: Value, relu: Value, end: Value) -> None:
@@ -110,7 +110,7 @@ class OutputControl(wiring.Component):
             lane.end.eq(end),
             self.processed.ready.eq(self.result.ready),
             self.params_bank.eq(bank),
-            self.params_taken.eq(self.task.valid & self.task.ready & self.task.payload.load_params),
+            self.params_taken.eq(self.job.valid & self.job.ready & self.job.payload.load_params),
             *(result[name].eq(vector.vector[name]) for name in activation_layout(self.config).members),
         ]
         with m.If(process):

@@ -75,8 +75,8 @@ class ProcessingElement(wiring.Component):
         m.submodules.collector = collector = Collector(config)
 
         connect(m, flipped(self.command), load.command)
-        connect(m, load.task, issue.task)
-        connect(m, issue.told, output.task)
+        connect(m, load.job, issue.job)
+        connect(m, issue.told, output.job)
         connect(m, lanes.o, collector.i)
         connect(m, collector.o, output.lanes)
         connect(m, output.result, flipped(self.result))

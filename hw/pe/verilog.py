@@ -16,7 +16,9 @@ PARTS = {
     **{f"pe.{buffer}.way0": f"{buffer}_memory" for buffer in _BUFFERS},
     "pe.lanes.control": "control",
     "pe.lanes.lane0": "lane",
-    **{f"pe.lanes.lane0.{part}": part for part in ("dot", "scale", "accumulator")},
+    "pe.lanes.lane0.dot_product": "dot",
+    "pe.lanes.lane0.scale": "scale",
+    "pe.lanes.lane0.accumulator": "accumulator",
     "pe.ppu": "ppu",
     **{f"pe.ppu.{part}": f"ppu_{part}" for part in _PPU},
 }

@@ -1,0 +1,71 @@
+"""Clean-up of RTLIL as Amaranth writes it, as text."""
+
+import re
+
+_MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module (\S+)\n(.*?)^end\n", flags=re.MULTILINE | re.DOTALL)
+_CELL = re.compile(r"^  cell (\S+) .*?^  end\n", flags=re.MULTILINE | re.DOTALL)
+
+
+def without_unused_resets(source: str) -> str:
+    """Drop the reset port that Amaranth gives to every module with a clock from those that do not reset anything."""
+    while True:
+        bodies = re.findall(r"^module (\S+)\n(.*?)^end$", source, flags=re.MULTILINE | re.DOTALL)
+        unused = {module for module, body in bodies if body.count("\\rst ") + body.count("\\rst\n") == 1}
+        if not unused:
+            return source
+        kept, module, cell = [], "", ""
+        for line in source.splitlines(keepends=True):
+            words = line.split()
+            if line.startswith("module "):
+                module = words[1]
+            elif words[:1] == ["cell"]:
+                cell = words[1]
+            port = module in unused and words[:1] == ["wire"] and words[-1] == "\\rst"
+            connection = cell in unused and words[:2] == ["connect", "\\rst"]
+            if not port and not connection:
+                kept.append(line)
+            if words == ["end"]:
+                cell = ""
+        source = "".join(kept)
+
+
+def with_plain_port_names(source: str) -> str:
+    """Rename ports that Amaranth made up for parts of signals, such as ``port$8215$20``, to ``port`` and a number."""
+    names: dict[str, dict[str, str]] = {}
+    for module, body in _MODULE.findall(source):
+        ports = re.findall(r"^  wire .*(?:input|output) (\d+)  (\S*\$\S*)$", body, flags=re.MULTILINE)
+        names[module] = {port: f"\\port{number}" for number, port in ports}
+
+    def rename_own(match: re.Match[str]) -> str:
+        own = names[match[1]]
+        return (
+            re.sub(r"\\[^\s\[\]]*\$[^\s\[\]]*", lambda name: own.get(name[0], name[0]), match[0]) if own else match[0]
+        )
+
+    def rename_connections(match: re.Match[str]) -> str:
+        ports = names.get(match[1], {})
+        return re.sub(
+            r"^(    connect )(\S+)", lambda line: line[1] + ports.get(line[2], line[2]), match[0], flags=re.MULTILINE
+        )
+
+    # Connections first: a module may call a wire of its own as a part calls its port.
+    return _MODULE.sub(rename_own, _CELL.sub(rename_connections, source))
+
+
+def without_twins(source: str) -> str:
+    """Keep the first of the modules that are alike, attributes aside, and let all cells be of its type."""
+    while True:
+        first: dict[str, str] = {}
+        twins: dict[str, str] = {}
+        kept = []
+        for match in _MODULE.finditer(source):
+            text = re.sub(r"^ *attribute .*\n", "", match[2], flags=re.MULTILINE)
+            if first.setdefault(text, match[1]) == match[1]:
+                kept.append(match[0])
+            else:
+                twins[match[1]] = first[text]
+        if not twins:
+            return source
+        cells = re.split(r"^( *cell )(\S+)", "".join(kept), flags=re.MULTILINE)
+        cells[2::3] = [twins.get(kind, kind) for kind in cells[2::3]]
+        source = "".join(cells)
