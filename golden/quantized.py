@@ -1,5 +1,6 @@
 """What a quantizer makes of a tensor: integer codes, integer scales, and the real gammas that they stand on."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -40,12 +41,12 @@ class Quantized(Generic[Array]):
     quantizer: "Quantizer"
     xp: Any = np
 
-    @np.errstate(over="ignore")
     def dequantize(self) -> Array:
         """Return ``codes * (scales * gamma)`` in float32, [..., K], without the padding."""
         xp, codes = self.xp, self.codes
-        step = step_size(self.scales, self.gamma, xp)
-        padded = (xp.asarray(codes, dtype=xp.float32) * step[..., None]).reshape(*codes.shape[:-2], -1)
+        with quiet(xp):
+            step = step_size(self.scales, self.gamma, xp)
+            padded = (xp.asarray(codes, dtype=xp.float32) * step[..., None]).reshape(*codes.shape[:-2], -1)
         values: Array = padded[..., : self.length]
         return values
 
@@ -65,3 +66,8 @@ def step_size(scales: Any, gamma: Any, xp: Any) -> Any:
         return gamma
     product = xp.asarray(scales, dtype=xp.float32) * gamma
     return xp.minimum(product, xp.full_like(product, FLOAT32_MAX))  # an array: NumPy 1 promotes by a number's value
+
+
+def quiet(xp: Any) -> AbstractContextManager[Any]:
+    """Return a context in which NumPy does not warn of overflow, which the arithmetic clips; PyTorch never warns."""
+    return np.errstate(over="ignore") if xp is np else nullcontext()

@@ -26,7 +26,7 @@ import numpy as np
 from golden.config import MAX_VECTOR_SIZE, MacConfig
 from golden.errors import InputError
 from golden.formats import IntFormat
-from golden.quantized import Quantized, step_size
+from golden.quantized import Quantized, quiet, step_size
 
 
 class Order(StrEnum):
@@ -119,9 +119,15 @@ class Quantizer:
             **{"granularity": Granularity.TENSOR, **options},
         )
 
-    @np.errstate(over="ignore")
     def quantize(
-        self, x: Any, *, gamma: Any = None, vector_scales: Any = None, name: str = "tensor", xp: Any = np
+        self,
+        x: Any,
+        *,
+        gamma: Any = None,
+        vector_scales: Any = None,
+        name: str = "tensor",
+        checked: bool = True,
+        xp: Any = np,
     ) -> Quantized[Any]:
         """Quantize ``x``.
 
@@ -135,6 +141,8 @@ class Quantizer:
             s, [..., G], where another rule than the maximum chose them; None takes them from ``x``.
         name
             What error messages call ``x``.
+        checked
+            Whether values are looked at first; without that no step depends on data, as a compiled graph needs.
         xp
             The array namespace: ``numpy``, or ``torch`` through :mod:`golden.torch_quantizer`.
 
@@ -144,36 +152,45 @@ class Quantizer:
             If ``x`` holds NaN or infinity (in float32), is empty, has one axis, or is negative in an unsigned format;
             or if ``gamma`` or ``vector_scales`` have the wrong size, or are negative or not finite.
         """
-        values = self._checked(x, name, xp)
-        vectors = self.split(values, xp)
-        s = self._vector_scales(vectors, xp)
-        if vector_scales is not None:
-            s = _given(vector_scales, tuple(s.shape), f"vector scales of {name}", "there is one for each vector", xp)
-        if gamma is None:
-            gamma = self._shared_scale(s, xp)
-        else:
-            sharing = f"granularity {self.granularity} has {math.prod(self.gamma_shape(s.shape))} of them"
-            gamma = _given(gamma, self.gamma_shape(s.shape), f"gamma of {name}", sharing, xp)
-        scales = None if self.scale is None else self._scale_codes(s, gamma, self.scale, xp)
-        divisor = s if scales is not None and self.order == Order.PAPER else step_size(scales, gamma, xp)
-        codes = xp.clip(xp.round(_quotient(vectors, divisor[..., None], xp)), self.element.qmin, self.element.qmax)
-        return Quantized(
-            codes=xp.asarray(codes, dtype=xp.int32),
-            scales=None if scales is None else xp.asarray(scales, dtype=xp.int32),
-            gamma=gamma,
-            length=values.shape[-1],
-            quantizer=self,
-            xp=xp,
-        )
+        with quiet(xp):
+            values = _real(x, name, xp)
+            vectors = self.split(values, xp)
+            peaks = xp.amax(xp.abs(vectors), axis=-1)
+            if checked:
+                self._check(values, peaks, name, xp)
+            shape = tuple(peaks.shape)
+            if vector_scales is None:
+                s = _divide_by_constant(peaks, self.element.qmax, xp)
+            else:
+                what, rule = f"vector scales of {name}", "there is one for each vector"
+                s = _given(vector_scales, shape, what, rule, checked, xp)
+            if gamma is None:
+                gamma = self._shared_scale(s, xp)
+            else:
+                sharing = f"granularity {self.granularity} has {math.prod(self.gamma_shape(shape))} of them"
+                gamma = _given(gamma, self.gamma_shape(shape), f"gamma of {name}", sharing, checked, xp)
+            scales = None if self.scale is None else self._scale_codes(s, gamma, self.scale, xp)
+            divisor = s if scales is not None and self.order == Order.PAPER else step_size(scales, gamma, xp)
+            codes = xp.clip(xp.round(_quotient(vectors, divisor[..., None], xp)), self.element.qmin, self.element.qmax)
+            return Quantized(
+                codes=xp.asarray(codes, dtype=xp.int32),
+                scales=None if scales is None else xp.asarray(scales, dtype=xp.int32),
+                gamma=gamma,
+                length=values.shape[-1],
+                quantizer=self,
+                xp=xp,
+            )
 
-    @np.errstate(over="ignore")
     def gamma(self, x: Any, *, name: str = "tensor", xp: Any = np) -> Any:
         """Return the gamma that :meth:`quantize` takes from ``x``: float32, with one axis for each of ``x``.
 
         The largest gamma of several batches is the gamma of all of them: this is max calibration.
         """
-        vectors = self.split(self._checked(x, name, xp), xp)
-        return self._shared_scale(self._vector_scales(vectors, xp), xp)
+        with quiet(xp):
+            values = _real(x, name, xp)
+            peaks = xp.amax(xp.abs(self.split(values, xp)), axis=-1)
+            self._check(values, peaks, name, xp)
+            return self._shared_scale(_divide_by_constant(peaks, self.element.qmax, xp), xp)
 
     def gamma_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of gamma for a tensor of ``shape``: its leading axes that do not share, then axes of 1."""
@@ -196,26 +213,14 @@ class Quantizer:
         """Return how many leading axes have a gamma for each of their indices."""
         return {Granularity.CHANNEL: 1, Granularity.TOKEN: ndim - 1, Granularity.TENSOR: 0}[self.granularity]
 
-    def _checked(self, x: Any, name: str, xp: Any) -> Any:
-        """Return ``x`` as float32, if it can be quantized."""
-        try:
-            values = xp.asarray(x, dtype=xp.float32)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{name}: {error}; give an array of real numbers") from None
-        shape = tuple(values.shape)
-        if len(shape) < 2 or 0 in shape:
-            raise InputError(
-                f"{name}: shape {shape}, but at least two axes, none of them empty, are needed; reshape it"
-            )
-        _refuse(~xp.isfinite(values), values, name, "must be finite in float32; remove NaN and infinity first", xp)
+    def _check(self, values: Any, peaks: Any, name: str, xp: Any) -> None:
+        """Refuse values that cannot be quantized; a vector's peak is finite only if all its elements are."""
+        if not xp.isfinite(peaks).all():
+            rule = "must be finite in float32; remove NaN and infinity first"
+            _refuse(~xp.isfinite(values), values, name, rule, xp)
         if not self.element.signed:
             rule = f"the unsigned format {self.element} holds no negative value; choose a signed one or apply ReLU"
             _refuse(values < 0, values, name, rule, xp)
-        return values
-
-    def _vector_scales(self, vectors: Any, xp: Any) -> Any:
-        """Return s, [..., G]."""
-        return _divide_by_constant(xp.amax(xp.abs(vectors), axis=-1), self.element.qmax, xp)
 
     def _shared_scale(self, s: Any, xp: Any) -> Any:
         """Return gamma: the largest s of what shares it, over 2^M-1 if scales are integers."""
@@ -231,14 +236,27 @@ class Quantizer:
         return xp.clip(codes, 0, scale.max)
 
 
-def _given(scales: Any, shape: tuple[int, ...], name: str, sharing: str, xp: Any) -> Any:
-    """Return scales that the caller chose, checked, as float32 of ``shape``."""
+def _real(x: Any, name: str, xp: Any) -> Any:
+    """Return ``x`` as float32, if its type and shape are those of a tensor that has vectors."""
+    try:
+        values = xp.asarray(x, dtype=xp.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: {error}; give an array of real numbers") from None
+    shape = tuple(values.shape)
+    if len(shape) < 2 or 0 in shape:
+        raise InputError(f"{name}: shape {shape}, but at least two axes, none of them empty, are needed; reshape it")
+    return values
+
+
+def _given(scales: Any, shape: tuple[int, ...], name: str, sharing: str, checked: bool, xp: Any) -> Any:
+    """Return scales that the caller chose as float32 of ``shape``."""
     values = xp.asarray(scales, dtype=xp.float32)
     if math.prod(values.shape) != math.prod(shape):
         raise InputError(f"{name}: shape {tuple(values.shape)}, but {sharing}; give {math.prod(shape)} values")
     values = values.reshape(shape)
-    bad = ~(values >= 0) | xp.isinf(values)
-    _refuse(bad, values, name, "must be finite and not negative; calibrate it again", xp)
+    if checked:
+        bad = ~(values >= 0) | xp.isinf(values)
+        _refuse(bad, values, name, "must be finite and not negative; calibrate it again", xp)
     return values
 
 

@@ -18,10 +18,17 @@ from golden.quantizer import Quantizer
 def quantize(
     quantizer: Quantizer, x: torch.Tensor, *, gamma: Any = None, vector_scales: Any = None, name: str = "tensor"
 ) -> Quantized[torch.Tensor]:
-    """Return :meth:`Quantizer.quantize <golden.quantizer.Quantizer.quantize>` of ``x``, on its device."""
+    """Return :meth:`Quantizer.quantize <golden.quantizer.Quantizer.quantize>` of ``x``, on its device.
+
+    ``torch.compile`` takes it as one graph, with the same integers, in which values are not looked at for NaN and the
+    like.
+    """
     if gamma is not None:
         gamma = torch.as_tensor(gamma, dtype=torch.float32, device=x.device)
-    return quantizer.quantize(x.detach(), gamma=gamma, vector_scales=vector_scales, name=name, xp=torch)
+    checked = not torch.compiler.is_compiling()
+    return quantizer.quantize(
+        x.detach(), gamma=gamma, vector_scales=vector_scales, name=name, checked=checked, xp=torch
+    )
 
 
 @torch.no_grad()

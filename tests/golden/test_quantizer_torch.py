@@ -95,3 +95,54 @@ def test_errors_name_the_tensor():
             torch.tensor([[1.0], [float("nan")]]),
             name="layer.weight",
         )
+
+
+EXTREMES = [
+    0.0,
+    1e-42,  # denormal
+    -1e-38,
+    1e-30,
+    -1e-30,
+    6e-8,  # float16's least denormal
+    -0.75,
+    1.0,
+    1e30,
+    -1e30,
+]
+
+
+def extreme(dtype, seed=3):
+    """Return rows in which every pair of extreme magnitudes meets in a vector, with zero vectors and a tail."""
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(EXTREMES, (40, 53)) * rng.uniform(0.5, 2, (40, 53))
+    rows[::5, 16:32] = 0.0
+    limit = torch.finfo(dtype).max
+    return torch.tensor(rows).clamp(-limit, limit).to(dtype)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("granularity", Granularity)
+@pytest.mark.parametrize("config", ["4/4/4/4", "2/2/6/6:V=3", "8/8/-/-:V=256"])
+def test_extremes_in_every_dtype(device, dtype, granularity, config):
+    x = extreme(dtype)
+    for rounding in ScaleRounding:
+        quantizer = Quantizer.for_weights(MacConfig.parse(config), granularity=granularity, scale_rounding=rounding)
+        expected = quantizer.quantize(x.float().numpy())
+        assert expected.codes.any()
+        assert_equal(expected, torch_quantizer.quantize(quantizer, x.to(device)))
+
+
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("config", ["4/4/4/6", "3/3/-/-:V=5"])
+def test_the_compiled_graph_gives_the_eager_integers(config, order):
+    quantizer = Quantizer.for_weights(MacConfig.parse(config), order=order)
+
+    def integers(x):
+        result = torch_quantizer.quantize(quantizer, x)
+        return result.codes, result.scales, result.gamma, result.dequantize()
+
+    compiled = torch.compile(integers, backend="aot_eager", fullgraph=True)
+    for x in (extreme(torch.float32), torch.randn(8, 64, generator=torch.Generator().manual_seed(2))):
+        for ours, theirs in zip(integers(x), compiled(x), strict=True):
+            assert (ours is None and theirs is None) or torch.equal(ours, theirs)
