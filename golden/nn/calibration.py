@@ -3,7 +3,7 @@
 A gamma stands for a threshold T, the largest magnitude that is represented: gamma = T/qmax for the single level, and
 T/qmax/(2^M-1) for two levels. Observers see one batch after another and keep a few kilobytes, or a bounded sample.
 
-Source: VS-Quant (Dai et al., MLSys 2021), section 4; Wu et al., Integer Quantization (arXiv 2004.09602), section 3.3.
+Source: VS-Quant (Dai et al., MLSys 2021), section 4; Wu et al., Integer Quantization (arXiv 2004.09602).
 """
 
 import difflib

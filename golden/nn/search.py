@@ -3,7 +3,7 @@
 The error of a quantized vector has many local minima in its scale, the more the shorter the vector. The grid finds the
 basin and golden sections its bottom.
 
-Source: Choukroun et al. (arXiv 1902.06822), section 3, which searches by golden section alone.
+Source: Choukroun et al. (arXiv 1902.06822), who search by golden section alone.
 """
 
 import math
