@@ -36,7 +36,7 @@ def test_one_layer_reaches_the_least_squares_gammas(config):
     layer.weight.data *= torch.linspace(1, 4, 6)[:, None]
     x = data(400, 32) * torch.linspace(0.2, 3, 32)
     before = quantized(layer.weight, config)
-    after = refine(layer, {"weight": before}, [x[:150], x[150:]], epochs=100, learning_rate=4e-3)["weight"]
+    after = refine(layer, {"weight": before}, list(x.split(200)), epochs=150, learning_rate=4e-3)["weight"]
     exact, coarse = (x @ layer.weight.T).detach(), x @ before.dequantize().T
     factor = (exact * coarse).sum(dim=0) / coarse.square().sum(dim=0)
     assert torch.allclose(after.gamma.flatten() / before.gamma.flatten(), factor, atol=2e-3)
