@@ -67,7 +67,7 @@ def _components(rows: Iterable[Iterable[str]]) -> list[str]:
 
 def plain_table(title: str, caption: str, columns: Sequence[str]) -> Table:
     """Return an empty table: the configuration on the left, figures to its right."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title=title, caption=caption)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, title=title, caption=caption)
     table.add_column("configuration", overflow="fold")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)

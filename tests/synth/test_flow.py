@@ -1,7 +1,6 @@
 """The mapped netlist does what its RTL does: proved by Yosys, with the cell models that it reads from the Liberty."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,6 @@ from hw.yosys import YosysError, run_yosys
 from synth.flow import Flow, Goal, synthesise
 from synth.liberty import Library
 
-OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 SMALL = "2/2/1/2:V=2,R=2,acc=7,pipeline=0"
 TINY = """
 library (tiny) {
@@ -88,13 +86,20 @@ def test_library_without_adder_cells_works(tmp_path):
     prove(gold, netlist, library)
 
 
-@pytest.mark.skipif(not OSU018.exists(), reason="the Debian package qflow-tech-osu018 is not installed")
-def test_a_foundry_library_maps_to_its_own_adders():
+def test_a_foundry_library_maps_to_its_own_adders(osu018):
     config = MacConfig.parse(SMALL)
-    gold, library = rtlil(config), Library.load(OSU018)
-    netlist = synthesise(gold, default_name(config), Flow(library=library))
-    assert (library.full_adder.cell.name, library.half_adder.cell.name) == ("FAX1", "HAX1")
+    gold = rtlil(config)
+    netlist = synthesise(gold, default_name(config), Flow(library=osu018))
+    assert (osu018.full_adder.cell.name, osu018.half_adder.cell.name) == ("FAX1", "HAX1")
     assert sum(cells.get("FAX1", 0) for cells in netlist.modules.values())
+    prove(gold, netlist, osu018)
+
+
+def test_flip_flops_with_enable_are_used_where_there_are_some():
+    config = MacConfig.parse(SMALL)
+    gold, library = rtlil(config), Library.load("gates")
+    netlist = synthesise(gold, default_name(config), Flow(library=library))
+    assert netlist.modules[f"{netlist.top}_accumulator"]["DFFE"]
     prove(gold, netlist, library)
 
 

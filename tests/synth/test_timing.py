@@ -1,8 +1,6 @@
 """Timing needs OpenSTA and a characterised library; without them these tests are skipped, but for the messages."""
 
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -15,30 +13,24 @@ from synth.liberty import Library
 from synth.report import timing_table
 from synth.timing import critical_paths, pipeline_sweep
 
-OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 CONFIG = MacConfig.parse("2/2/2/2:V=2")
 
-needs_sta = pytest.mark.skipif(
-    not OSU018.exists() or shutil.which("sta") is None,
-    reason="the Debian packages opensta and qflow-tech-osu018 are not both installed",
-)
+
+@pytest.fixture
+def library(osu018, require_tool):
+    require_tool("sta")
+    return osu018
 
 
 @pytest.fixture(scope="module")
-def library():
-    return Library.load(OSU018)
-
-
-@pytest.fixture(scope="module")
-def sweep(library):
-    return measure(pipeline_sweep(CONFIG)[:2], Flow(library=library))
+def sweep(osu018):
+    return measure(pipeline_sweep(CONFIG)[:2], Flow(library=osu018))
 
 
 def netlist(body, ports="input a, output y"):
     return Netlist(top="m", modules={"m": {}}, verilog=f"module m({ports}); {body} endmodule")
 
 
-@needs_sta
 def test_a_chain_is_as_slow_as_its_links(library):
     """Two half-chains in a row take what one whole chain takes; a longer one takes longer."""
 
@@ -52,7 +44,6 @@ def test_a_chain_is_as_slow_as_its_links(library):
     assert ten > 0
 
 
-@needs_sta
 def test_paths_start_and_end_at_registers_or_ports(library):
     body = "DFFPOSX1 f (.CLK(clk), .D(a), .Q(q)); INVX1 i (.A(q), .Y(n)); DFFPOSX1 g (.CLK(clk), .D(n), .Q(y));"
     path = critical_paths(netlist(body, "input clk, input a, output y"), library)["total"]
@@ -60,7 +51,6 @@ def test_paths_start_and_end_at_registers_or_ports(library):
     assert path.frequency * path.delay == pytest.approx(1000)
 
 
-@needs_sta
 def test_registers_shorten_the_path_of_the_whole(sweep, library):
     flat, piped = (critical_paths(area.netlist, library) for area in sweep)
     assert set(flat) == {"total", "dot", "scale", "accumulator", "control"}
@@ -68,7 +58,6 @@ def test_registers_shorten_the_path_of_the_whole(sweep, library):
     assert flat["total"].delay > max(flat[name].delay for name in ("dot", "scale"))
 
 
-@needs_sta
 def test_goal_delay_is_faster_and_larger(sweep, library):
     fast = measure([sweep[1].config], Flow(library=library, goal=Goal.DELAY))[0]
     assert fast.total.area > sweep[1].total.area
@@ -76,7 +65,6 @@ def test_goal_delay_is_faster_and_larger(sweep, library):
     assert delays[0] < delays[1]
 
 
-@needs_sta
 def test_table_and_records_tell_the_same(sweep, library):
     paths = [critical_paths(area.netlist, library) for area in sweep]
     console = Console(width=80)
@@ -94,13 +82,11 @@ def test_missing_opensta_is_named(monkeypatch):
         critical_paths(netlist(""), Library.load())
 
 
-@needs_sta
-def test_library_without_timing_is_refused():
+def test_library_without_timing_is_refused(library):
     with pytest.raises(InputError, match=r"no timing groups.*; give a characterised library"):
         critical_paths(netlist(""), Library.load())
 
 
-@needs_sta
 def test_opensta_errors_are_passed_on(library):
     with pytest.raises(InputError, match=r"OpenSTA refuses m in it .*; check both"):
         critical_paths(netlist("wire {"), library)

@@ -1,0 +1,17 @@
+"""Gate-level simulation: a mapped netlist in one Verilog file with models of the cells that it uses."""
+
+from hw.yosys import run_yosys
+from synth.flow import Netlist
+from synth.liberty import Library
+
+
+def gate_level_verilog(netlist: Netlist, library: Library) -> str:
+    """Return the netlist's Verilog with cell models, which Yosys writes from the Liberty's functions; no delays."""
+    used = {cell for cells in netlist.modules.values() for cell in cells} - netlist.modules.keys()
+    commands = [
+        "read_liberty cells.lib",
+        f"select {' '.join(sorted(used))}",
+        "write_verilog -noattr -selected models.v",
+    ]
+    models = run_yosys(commands, {"cells.lib": library.text}, ["models.v"])["models.v"]
+    return f"{netlist.verilog}\n{models}"

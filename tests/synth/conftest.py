@@ -1,0 +1,16 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from synth.liberty import Library
+
+OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+
+
+@pytest.fixture(scope="session")
+def osu018():
+    """A real library with timing: 180 nm, Debian package qflow-tech-osu018."""
+    if not OSU018.exists():
+        (pytest.fail if os.environ.get("VSQ_REQUIRE_TOOLS") == "1" else pytest.skip)(f"{OSU018}: not installed")
+    return Library.load(OSU018)

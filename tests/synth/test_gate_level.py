@@ -1,0 +1,52 @@
+"""The mapped netlist under the co-simulation's random regression, against the golden model."""
+
+import pytest
+
+from golden.config import MacConfig
+from hw.verilog import rtlil
+from synth.flow import Flow, Goal, synthesise
+from synth.gate_level import gate_level_verilog
+from synth.liberty import Library
+from tb.job import RANDOM_TESTS, TOP, Job
+from tb.pool import run_jobs
+from tb.simulators import Simulator, probe
+
+CONFIG = MacConfig.parse("4/4U/4/6:V=3,R=6,acc=16")
+
+
+@pytest.fixture
+def simulate(require_tool, tmp_path):
+    """Return a function that simulates a netlist with the simulator that is here, and returns the result."""
+    simulator = "icarus" if isinstance(probe()["icarus"], Simulator) else "verilator"
+    require_tool(simulator)
+
+    def simulate(verilog):
+        path = tmp_path / "mapped.v"
+        path.write_text(verilog)
+        job = Job(config=CONFIG.full_name, simulator=simulator, seed=1, beats=200, verilog=str(path), waves=False)
+        [(_, result)] = run_jobs([job], tmp_path / "run", workers=1)
+        return result
+
+    return simulate
+
+
+@pytest.mark.parametrize("goal", Goal)
+def test_netlist_equals_golden(goal, simulate):
+    library = Library.load()
+    netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=library, goal=goal))
+    result = simulate(gate_level_verilog(netlist, library))
+    assert result.passed
+    assert [outcome.name for outcome in result.outcomes] == list(RANDOM_TESTS)
+
+
+def test_netlist_of_a_foundry_library_equals_golden(osu018, simulate):
+    netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=osu018))
+    assert simulate(gate_level_verilog(netlist, osu018)).passed
+
+
+def test_a_wrong_cell_is_found(simulate):
+    library = Library.load()
+    netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=library))
+    verilog = gate_level_verilog(netlist, library)
+    start = verilog.index("  FA ")
+    assert not simulate(verilog[:start] + verilog[start:].replace(".A(", ".A(!", 1)).passed
