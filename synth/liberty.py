@@ -129,9 +129,11 @@ class Library:
 
     @property
     def unit(self) -> str:
-        """The unit of areas: NAND2 equivalents if the smallest NAND2 has area 1, else the Liberty file's own."""
+        """The unit of areas: cells if each has area 1, NAND2 if the smallest NAND2 has, else the file's own."""
         nand = self.smallest(2, NAND2)
-        return "NAND2" if nand and nand.area == 1 else "of the Liberty file"
+        if {cell.area for cell in self.cells.values()} == {1}:
+            return "cells"
+        return "NAND2" if nand and nand.area == 1 else "library unit"
 
 
 def _area(cell: Cell) -> tuple[Decimal, str]:

@@ -18,7 +18,7 @@ def area_table(areas: Sequence[MacArea], flow: Flow) -> Table:
     components = _components(area.components for area in areas)
     baselines = dict.fromkeys(area.baseline.full_name for area in areas)
     table = plain_table(
-        f"Area (unit: {library.unit}), library {library.name}",
+        f"Area in {library.unit}, library {library.name}",
         f"Ratio: to {', '.join(baselines)} of this run. Cells only: no wires, buffers or clock tree.",
         ("total", *components, "FFs", "cells", "ratio"),
     )

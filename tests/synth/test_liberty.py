@@ -91,6 +91,7 @@ def test_default_library_has_flip_flops_with_and_without_reset():
 def test_gates_count_one_each():
     library = Library.load("gates")
     assert {cell.area for cell in library.cells.values()} == {1}
+    assert library.unit == "cells"
     tables = [(len(c.inputs), *c.functions.values()) for c in library.cells.values() if not c.sequential]
     assert len(set(tables)) == len(tables) == 9
 
@@ -101,7 +102,7 @@ def test_a_minimal_library_is_enough(tmp_path):
     assert library.cells["NOR"].inputs == ("A", "B")
     assert library.full_adder is None
     assert library.half_adder is None
-    assert library.unit == "of the Liberty file"
+    assert library.unit == "library unit"
 
 
 def test_adders_are_found_by_function_and_the_smallest_wins(tmp_path):
