@@ -45,6 +45,29 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Res
     return concatenate(parts), results
 
 
+def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Result]]:
+    """Return ``count`` equal commands that keep the lanes busy, with their beats, and the model's results.
+
+    Rows and vectors are at least as many as lanes, and all buffers are loaded anew each time. Outputs are requantised,
+    if there is post-processing.
+
+    Raises
+    ------
+    InputError
+        If the buffers are too small.
+    """
+    size = config.lane_count
+    if config.weight_depth < size or config.activation_depth < size * size:
+        raise InputError(
+            f"{config}: a steady load needs {size} vectors of weights and {size * size} of activations; "
+            "give deeper buffers"
+        )
+    rng = np.random.default_rng(seed)
+    command = Command(rows=size, vectors=size, load_params=config.ppu, requantise=config.ppu)
+    streams = concatenate(_beats(rng, config, command, legal=True) for _ in range(count))
+    return streams, ProcessingElement(config).run(streams)
+
+
 def result_beats(config: PeConfig, results: Sequence[Result]) -> Iterator[dict[str, Any]]:
     """Yield the result stream's beats: the fields that matter, integers by name (``codes`` a list).
 

@@ -1,4 +1,4 @@
-"""What touches the pins: drivers of both streams, and monitors that sample accepted transfers.
+"""What touches the pins: drivers of streams, and monitors that sample accepted transfers.
 
 Drivers write after the rising edge; monitors sample at the falling edge, where every signal has settled and is what the
 next rising edge sees. Words are packed before the simulation, so that a cycle costs a few reads and writes.
@@ -21,6 +21,11 @@ def beat_fields(config: MacConfig) -> list[str]:
     """Return the names of a beat's ports after ``in_``, in the order of :func:`beat_words`."""
     scales = {"weight_scale": config.weight_scale, "activation_scale": config.activation_scale}
     return ["weights", "activations", *(name for name, fmt in scales.items() if fmt), "first", "last"]
+
+
+def result_fields(config: MacConfig) -> list[str]:
+    """Return the names of a result's ports after ``out_``."""
+    return ["acc", "overflow"] if config.overflow == Overflow.SATURATE else ["acc"]
 
 
 def beat_words(config: MacConfig, beats: Beats) -> list[Words]:
@@ -46,12 +51,12 @@ def random_bursts(rng: np.random.Generator) -> Iterator[tuple[int, int]]:
             yield pause, int(rng.integers(1, longest_run + 1))
 
 
-class BeatDriver:
-    """Offers beats on the input stream; a pause already shows the next beat's payload, with ``valid`` low."""
+class Driver:
+    """Offers beats on an input stream; a pause already shows the next beat's payload, with ``valid`` low."""
 
-    def __init__(self, dut: Any, config: MacConfig) -> None:
-        self._clk, self._valid, self._ready = dut.clk, dut.in_valid, dut.in_ready
-        self._fields = [getattr(dut, f"in_{name}") for name in beat_fields(config)]
+    def __init__(self, dut: Any, stream: str, fields: Sequence[str]) -> None:
+        self._clk, self._valid, self._ready = dut.clk, getattr(dut, f"{stream}_valid"), getattr(dut, f"{stream}_ready")
+        self._fields = [getattr(dut, f"{stream}_{name}") for name in fields]
         self._valid.value = 0
         for field in self._fields:
             field.value = 0
@@ -77,11 +82,11 @@ class BeatDriver:
         self._valid.value = 0
 
 
-class ResultSink:
-    """Takes results from the output stream, with back-pressure."""
+class Sink:
+    """Takes results from an output stream, with back-pressure."""
 
-    def __init__(self, dut: Any) -> None:
-        self._clk, self._ready = dut.clk, dut.out_ready
+    def __init__(self, dut: Any, stream: str) -> None:
+        self._clk, self._ready = dut.clk, getattr(dut, f"{stream}_ready")
         self._ready.value = 0
 
     async def run(self, bursts: Iterator[tuple[int, int]]) -> None:
@@ -97,9 +102,9 @@ class ResultSink:
 class InputMonitor:
     """Hands every accepted beat to ``on_beat``, and notes the cycle of each."""
 
-    def __init__(self, dut: Any, config: MacConfig, on_beat: Callable[[Words], None]) -> None:
-        self._clk, self._valid, self._ready = dut.clk, dut.in_valid, dut.in_ready
-        self._fields = [getattr(dut, f"in_{name}") for name in beat_fields(config)]
+    def __init__(self, dut: Any, stream: str, fields: Sequence[str], on_beat: Callable[[Words], None]) -> None:
+        self._clk, self._valid, self._ready = dut.clk, getattr(dut, f"{stream}_valid"), getattr(dut, f"{stream}_ready")
+        self._fields = [getattr(dut, f"{stream}_{name}") for name in fields]
         self._on_beat = on_beat
         self.cycles: list[int] = []
 
@@ -118,19 +123,22 @@ class InputMonitor:
 class OutputMonitor:
     """Hands every accepted result to ``on_result``, notes its cycle, and holds a stalled payload to its value."""
 
-    def __init__(self, dut: Any, config: MacConfig, on_result: Callable[[Words], None]) -> None:
-        self._clk, self._valid, self._ready = dut.clk, dut.out_valid, dut.out_ready
-        names = ["acc", "overflow"] if config.overflow == Overflow.SATURATE else ["acc"]
-        self._fields = [getattr(dut, f"out_{name}") for name in names]
+    def __init__(self, dut: Any, stream: str, fields: Sequence[str], on_result: Callable[[Words], None]) -> None:
+        self._clk, self._valid, self._ready = dut.clk, getattr(dut, f"{stream}_valid"), getattr(dut, f"{stream}_ready")
+        self._fields = {name: getattr(dut, f"{stream}_{name}") for name in fields}
         self._on_result = on_result
         self.cycles: list[int] = []
+
+    def payload(self) -> Words:
+        """Return the words of the result on offer."""
+        return tuple(int(field.value) for field in self._fields.values())
 
     async def run(self) -> NoReturn:
         """Watch for ever. Undefined signals raise ``ValueError``, a broken handshake ``AssertionError``."""
         cycle, stalled = 0, None
         while True:
             await FallingEdge(self._clk)
-            payload = tuple(int(field.value) for field in self._fields) if int(self._valid.value) else None
+            payload = self.payload() if int(self._valid.value) else None
             if stalled is not None and payload != stalled:
                 raise AssertionError(f"cycle {cycle}: result {stalled} was offered, not taken, and became {payload}")
             stalled = payload

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import cocotb
 import numpy as np
@@ -19,11 +19,23 @@ from cocotb.utils import get_sim_time
 
 from golden import stimulus
 from golden.config import MacConfig
+from golden.pe_config import PeConfig
 from golden.stimulus import Beats
-from tb.agents import BeatDriver, InputMonitor, OutputMonitor, ResultSink, beat_words, flowing, random_bursts
+from tb.agents import (
+    Driver,
+    InputMonitor,
+    OutputMonitor,
+    Sink,
+    beat_fields,
+    beat_words,
+    flowing,
+    random_bursts,
+    result_fields,
+)
 from tb.scoreboard import Scoreboard
 
 Bursts = Iterator[tuple[int, int]]
+Config = TypeVar("Config", MacConfig, PeConfig)
 
 _PERIOD_NS = 2
 _STEP = 64  # cycles between looks at the progress of a run
@@ -32,12 +44,12 @@ _FULL_SPEED_BEATS = 256
 _RESETS = 12
 
 
-class Run:
+class Run(Generic[Config]):
     """The settings of this simulation, and the counts that it hands back."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Config]) -> None:
         settings: dict[str, Any] = json.loads(Path(os.environ["VSQ_RUN"]).read_text())
-        self.config = MacConfig.parse(settings["config"])
+        self.config: Config = kind.parse(settings["config"])
         self.seed: int = settings["seed"]
         self.beats: int = settings["beats"]
         self.latency: int = settings["latency"]
@@ -59,12 +71,13 @@ class Run:
 class Bench:
     """Agents and scoreboard around the design, from one reset to the next."""
 
-    def __init__(self, dut: Any, run: Run) -> None:
+    def __init__(self, dut: Any, run: Run[MacConfig]) -> None:
         self._dut, self._config = dut, run.config
         self.scoreboard = Scoreboard(run.config, f"{run.config.full_name}, seed {run.seed}")
-        self.driver, self._sink = BeatDriver(dut, run.config), ResultSink(dut)
-        self.inputs = InputMonitor(dut, run.config, self.scoreboard.on_beat)
-        self.outputs = OutputMonitor(dut, run.config, self.scoreboard.on_result)
+        fields = beat_fields(run.config)
+        self.driver, self._sink = Driver(dut, "in", fields), Sink(dut, "out")
+        self.inputs = InputMonitor(dut, "in", fields, self.scoreboard.on_beat)
+        self.outputs = OutputMonitor(dut, "out", result_fields(run.config), self.scoreboard.on_result)
         self._tasks: list[Task[Any]] = []
 
     async def reset(self) -> None:
@@ -109,16 +122,16 @@ class Bench:
         Run.add_counts(beats=board.beats, results=board.results, above=above, below=below)
 
 
-async def _clock(dut: Any) -> None:
+async def start_clock(dut: Any) -> None:
     """Start the clock and return just after a rising edge."""
     Clock(dut.clk, _PERIOD_NS, unit="ns").start()
     await RisingEdge(dut.clk)
 
 
-async def _stream(dut: Any, run: Run, beats: Beats, sending: Bursts, taking: Bursts) -> Bench:
+async def _stream(dut: Any, run: Run[MacConfig], beats: Beats, sending: Bursts, taking: Bursts) -> Bench:
     """Send beats through a freshly reset design, compare every result, and return the bench."""
     cocotb.log.info("%s, seed %d, %d beats", run.config.full_name, run.seed, len(beats))
-    await _clock(dut)
+    await start_clock(dut)
     bench = Bench(dut, run)
     await bench.reset()
     start = get_sim_time("ns")
@@ -132,7 +145,7 @@ async def _stream(dut: Any, run: Run, beats: Beats, sending: Bursts, taking: Bur
 @cocotb.test
 async def random_traffic(dut: Any) -> None:
     """Random beats with random pauses and back-pressure; the overflows that the stimulus promises must happen."""
-    run = Run()
+    run = Run(MacConfig)
     beats = stimulus.beats(run.config, run.beats, run.seed)
     bench = await _stream(dut, run, beats, random_bursts(run.rng(0)), random_bursts(run.rng(1)))
     for direction in stimulus.overflow_directions(run.config, run.beats):
@@ -142,7 +155,7 @@ async def random_traffic(dut: Any) -> None:
 @cocotb.test
 async def full_speed(dut: Any) -> None:
     """Without pauses a beat is accepted each cycle, and each result comes ``latency`` cycles after its last beat."""
-    run = Run()
+    run = Run(MacConfig)
     beats = stimulus.beats(run.config, _FULL_SPEED_BEATS, run.seed + 1)
     bench = await _stream(dut, run, beats, flowing(), flowing())
     accepted = bench.inputs.cycles
@@ -154,9 +167,9 @@ async def full_speed(dut: Any) -> None:
 @cocotb.test
 async def reset_in_flight(dut: Any) -> None:
     """A reset at any moment drops what is in flight, and the accumulator starts from 0 without ``first``."""
-    run = Run()
+    run = Run(MacConfig)
     rng = run.rng(2)
-    await _clock(dut)
+    await start_clock(dut)
     for number in range(_RESETS):
         beats = stimulus.beats(run.config, 64, run.seed + number)
         beats.first[0] = False
@@ -175,6 +188,6 @@ async def reset_in_flight(dut: Any) -> None:
 @cocotb.test
 async def playback(dut: Any) -> None:
     """A stream of beats from a file, such as a whole layer, at full speed."""
-    run = Run()
+    run = Run(MacConfig)
     assert run.playback
     await _stream(dut, run, Beats.load(Path(run.playback)), flowing(), flowing())

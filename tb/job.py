@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from golden.config import MacConfig
+from golden.pe_config import PeConfig
 
 TOP = "dut"
 RANDOM_TESTS = ("random_traffic", "full_speed", "reset_in_flight")
 PLAYBACK_TESTS = ("playback",)
+CONFIGS: dict[str, type[MacConfig] | type[PeConfig]] = {"mac": MacConfig, "pe": PeConfig}  # of each design
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +21,12 @@ class Job:
     ----------
     config
         Full name of the configuration.
+    design
+        What is simulated: ``mac``, a vector MAC, or ``pe``, a processing element.
     simulator
         ``verilator`` or ``icarus``.
     seed, beats
-        The random stream.
+        The random stream; a processing element's are commands.
     playback
         A file of beats to stream instead of random ones.
     verilog
@@ -37,12 +41,13 @@ class Job:
     beats: int = 2000
     playback: str | None = None
     verilog: str | None = None
+    design: str = "mac"
     waves: bool = True
 
     @property
     def name(self) -> str:
         """A file name that tells the job from others."""
-        return f"{MacConfig.parse(self.config).slug}-{self.simulator}"
+        return f"{CONFIGS[self.design].parse(self.config).slug}-{self.simulator}"
 
     @property
     def tests(self) -> tuple[str, ...]:

@@ -17,13 +17,16 @@ from cocotb_tools.runner import get_runner
 
 from golden.config import MacConfig
 from golden.files import write_text
+from golden.pe_config import PeConfig
+from hw.pe import verilog as pe_verilog
 from hw.stages import latency
 from hw.verilog import emit
 from tb import objcache, simulators
-from tb.job import TOP, Job, Outcome, Result
+from tb.job import CONFIGS, TOP, Job, Outcome, Result
 
 _LOG_LINES = 30
 # Most of a short simulation is Python and the C++ compiler, so that a lower optimisation is faster.
+_BENCHES = {"mac": "tb.bench", "pe": "tb.pe_bench"}
 _BUILD_ARGS = {"verilator": ["-CFLAGS", "-O1"], "icarus": []}
 
 
@@ -55,12 +58,16 @@ def run(job: Job, folder: Path) -> Result:
 
 def _prepare(job: Job, folder: Path) -> Path:
     """Write the design and the run's settings; return the Verilog file."""
-    config = MacConfig.parse(job.config)
+    config = CONFIGS[job.design].parse(job.config)
     source = folder / f"{TOP}.v"
-    source.write_text(Path(job.verilog).read_text() if job.verilog else emit(config, TOP))
-    settings = {**asdict(job), "latency": latency(config)}
+    source.write_text(Path(job.verilog).read_text() if job.verilog else _emit(config))
+    settings = {**asdict(job), "latency": latency(config.mac if isinstance(config, PeConfig) else config)}
     (folder / "run.json").write_text(json.dumps(settings))
     return source
+
+
+def _emit(config: MacConfig | PeConfig) -> str:
+    return pe_verilog.emit(config, TOP) if isinstance(config, PeConfig) else emit(config, TOP)
 
 
 def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outcome]:
@@ -82,7 +89,7 @@ def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outc
         log = folder / "simulation.log"
         runner.test(
             hdl_toplevel=TOP,
-            test_module="tb.bench",
+            test_module=_BENCHES[job.design],
             testcase=job.tests,
             seed=job.seed,
             test_dir=folder,
