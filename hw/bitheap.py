@@ -33,7 +33,8 @@ class BitHeap:
     full_adders, half_adders
         Adders with three and with two variable inputs. The most significant column needs exclusive-ors only.
     lower_bound
-        ``bits_in - width``, or 0: each full adder removes one bit. Only carries that drop out at 2^width save some.
+        Bits added (and the bits of the constant that no half adder takes) less ``width``, or 0: each full adder removes
+        one bit. Only carries that drop out at 2^width save some.
     depth
         Delay in units of one exclusive-or.
 
@@ -44,14 +45,9 @@ class BitHeap:
         self.width = width
         self.name = name
         self.constant = 0
-        self.bits_in = self.full_adders = self.half_adders = self.depth = 0
+        self.bits_in = self.full_adders = self.half_adders = self.lower_bound = self.depth = 0
         self._columns: list[list[Bit]] = [[] for _ in range(width)]
         self._signals: list[tuple[Signal, Value]] = []
-
-    @property
-    def lower_bound(self) -> int:
-        """Least number of full adders, ``bits_in - width``."""
-        return max(0, self.bits_in - self.width)
 
     def add_constant(self, value: int) -> None:
         """Add an integer of either sign."""
@@ -97,6 +93,7 @@ class BitHeap:
         """
         plan = compress(self._columns, self.constant)
         self.depth = plan.depth
+        self.lower_bound = max(0, self.bits_in + plan.repeated - self.width)
         self.half_adders = sum(adder.is_half for adder in plan.adders)
         self.full_adders = len(plan.adders) - self.half_adders
         m.d.comb += [signal.eq(value) for signal, value in self._signals]

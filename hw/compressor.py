@@ -56,10 +56,14 @@ class Adder:
 
 @dataclass(slots=True)
 class Plan:
-    """Adders in the order of columns, and the result: one bit (or constant) a column, least significant first."""
+    """Adders in the order of columns, and the result: one bit (or constant) a column, least significant first.
+
+    ``repeated`` counts the bits that entered two columns to take a 1 of the constant.
+    """
 
     adders: list[Adder] = field(default_factory=list)
     result: list[Bit | int] = field(default_factory=list)
+    repeated: int = 0
 
     @property
     def depth(self) -> int:
@@ -72,9 +76,10 @@ def compress(columns: Sequence[Iterable[Bit]], constant: int) -> Plan:
 
     Columns are reduced from the least significant one up, so that all carries into a column are known when its turn
     comes, and each is reduced to one bit by always adding the earliest bits (Oklobdzija's three-greedy method, carried
-    on through the final adder, which thereby starts where bits are early). Each full adder removes one bit, so
-    bits - columns of them are needed. An even column needs one half adder as well, which takes its bit of the constant
-    for nothing. In an odd column ``x + 1 = ~x + 2*x`` costs no gate, but one more bit in the next.
+    on through the final adder, which thereby starts where bits are early). Each full adder removes one bit. An even
+    column needs one half adder as well, which takes its 1 of the constant for nothing; in an odd column
+    ``x + 1 = ~x + 2*x`` costs no gate, but one more bit in the next. So as many full adders are used as there are bits,
+    those repeated included, less one a column; fewer if carries drop out at the most significant one.
 
     Source: V. G. Oklobdzija, D. Villeger, S. S. Liu, IEEE Trans. Computers 45(3), 1996.
     """
@@ -89,6 +94,7 @@ def compress(columns: Sequence[Iterable[Bit]], constant: int) -> Plan:
         if one and len(bits) % 2:
             bits.sort(key=_arrival)
             carries.append(bits[0])
+            plan.repeated += 1
             bits[0] = Bit(bits[0].wire, not bits[0].inverted)
             one = 0
         queue = _Queue(bits)
