@@ -1,0 +1,76 @@
+"""The processing element under cocotb: random commands pass, and planted defects are found."""
+
+import pytest
+from amaranth.hdl import Const, Mux
+
+from golden.pe_config import PeConfig
+from hw.pe import divider, output_scale, rescale
+from hw.pe.verilog import emit
+from tb.job import RANDOM_TESTS, TOP, Job
+from tb.pool import run_jobs
+
+CHOSEN = [
+    ("4/4/4/6:V=4,R=6,style=behavioural", "verilator"),
+    ("4/4U/4/4:V=2,pipeline=3,style=behavioural@lanes=4", "icarus"),
+    ("8/8/-/-:V=3,style=behavioural", "icarus"),
+    ("4/4/4/-:V=2,acc=12,pipeline=0,style=behavioural@lanes=3,ppu=off", "icarus"),
+]
+PLANTED = PeConfig.parse("4/4/4/6:V=2,style=behavioural@lanes=4")
+
+
+def simulate(folder, config, simulator, beats, verilog=None):
+    job = Job(
+        config=config.full_name, simulator=simulator, seed=7, beats=beats, design="pe", verilog=verilog, waves=False
+    )
+    [(_, result)] = run_jobs([job], folder, workers=1)
+    return result
+
+
+@pytest.mark.parametrize(("text", "simulator"), CHOSEN)
+def test_random_commands(text, simulator, require_tool, tmp_path):
+    require_tool(simulator)
+    result = simulate(tmp_path, PeConfig.parse(text), simulator, 60)
+    assert result.passed, result
+    assert [outcome.name for outcome in result.outcomes] == list(RANDOM_TESTS)
+    assert result.counts["illegal"] > 3
+    assert result.counts["results"] > 300
+
+
+def floor_scale(monkeypatch):
+    """The output scale is that of a maximum one less."""
+    sound = output_scale.ceil_quotient
+
+    def unsound(m, value, most, bits):
+        return sound(m, Mux(value == 0, 0, value - 1)[: len(value)], most, bits)
+
+    monkeypatch.setattr(output_scale, "ceil_quotient", unsound)
+
+
+def last_digit_lost(monkeypatch):
+    """The division's last digit is 0."""
+    sound = divider._step
+
+    def unsound(m, rest, scale, step):
+        rest, digit = sound(m, rest, scale, step)
+        return rest, digit if step else Const(0, 1)
+
+    monkeypatch.setattr(divider, "_step", unsound)
+
+
+def relu_ignored(monkeypatch):
+    """Negative values pass the ReLU."""
+    sound = rescale.Rescale._saturate
+    monkeypatch.setattr(
+        rescale.Rescale, "_saturate", lambda self, m, value, relu, z: sound(self, m, value, Const(0, 1), z)
+    )
+
+
+@pytest.mark.parametrize("plant", [floor_scale, last_digit_lost, relu_ignored])
+def test_planted_defects_are_found(plant, monkeypatch, require_tool, tmp_path):
+    require_tool("icarus")
+    plant(monkeypatch)
+    path = tmp_path / "planted.v"
+    path.write_text(emit(PLANTED, TOP))
+    result = simulate(tmp_path / "job", PLANTED, "icarus", 30, str(path))
+    wrong = [outcome for outcome in result.outcomes if "is wrong" in outcome.failure]
+    assert wrong, result
