@@ -98,13 +98,13 @@ def constrain(total: Any, bits: int, overflow: Overflow) -> tuple[Any, Any]:
 def scale_factor(config: MacConfig, weight_scales: Any, activation_scales: Any) -> tuple[Any, Any]:
     """Return the exact scale products p and the factors r that multiply the dot products.
 
-    Scales are integers or ``int64`` arrays that broadcast; pass 1 for a side without scale.
+    Scales are integers, or ``int64`` arrays or tensors that broadcast; pass 1 for a side without scale.
     """
     product = weight_scales * activation_scales
     if config.scale_product_bits is None:
         return product, product
     rounded = round_shift(product, config.scale_shift, config.rounding)
-    return product, np.minimum((1 << config.scale_product_bits) - 1, rounded)
+    return product, rounded.clip(max=(1 << config.scale_product_bits) - 1)
 
 
 def mac(

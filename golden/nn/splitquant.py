@@ -81,13 +81,19 @@ def split_model(model: nn.Module) -> nn.Module:
     """Replace every Linear and convolution inside ``model``, in place, by its :class:`SplitLayer`; return ``model``.
 
     The layers of ``NAME`` are ``NAME.lower``, ``NAME.middle`` and ``NAME.upper``, and can be quantized like any other.
-    Embeddings and norms stay as they are.
+    Embeddings and norms stay as they are; a layer that stands in several places stays one layer.
     """
     if isinstance(model, Splittable):
         return split_layer(model)
-    if not isinstance(model, SplitLayer):
-        for name, child in model.named_children():
-            setattr(model, name, split_model(child))
+    parted: dict[nn.Module, SplitLayer] = {}
+    for parent in list(model.modules()):
+        if isinstance(parent, SplitLayer):
+            continue
+        for name, child in parent._modules.items():
+            if isinstance(child, Splittable):
+                if child not in parted:
+                    parted[child] = split_layer(child)
+                setattr(parent, name, parted[child])
     return model
 
 
@@ -114,7 +120,6 @@ def quantize(
     InputError
         As :meth:`golden.quantizer.Quantizer.quantize` does.
     """
-    sign = -1 if bool((plane <= 0).all()) else 1
-    if bool((sign * plane >= 0).all()):
+    if sign := plane_sign(plane):
         quantizer = replace(quantizer, element=IntFormat(bits=quantizer.element.bits, signed=False))
-    return Plane(by(quantizer, sign * plane.detach(), name=name), sign)
+    return Plane(by(quantizer, (sign or 1) * plane.detach(), name=name), sign or 1)

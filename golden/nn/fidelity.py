@@ -1,0 +1,73 @@
+"""How well quantized tensors stand for the real ones, layer by layer."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from rich.table import Column, Table
+
+from golden.quantized import Quantized, step_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """One tensor's figures.
+
+    Parameters
+    ----------
+    sqnr
+        Signal to quantization noise, 10 log10(sum x^2 / sum (x - x^)^2), in dB; infinite without noise.
+    clipped
+        Share of the elements beyond the largest code by more than half a step.
+    zero_scales
+        Share of the vectors whose scale became 0 although they are not all zero.
+    """
+
+    sqnr: float
+    clipped: float
+    zero_scales: float
+
+
+@torch.no_grad()
+def fidelity(x: torch.Tensor, quantized: Quantized[torch.Tensor]) -> Fidelity:
+    """Return the figures of ``x``, which became ``quantized``."""
+    quantizer, exact = quantized.quantizer, x.detach().double()
+    noise = (exact - quantized.dequantize()).square().sum().item()
+    signal = exact.square().sum().item()
+    vectors = quantizer.split(x.detach().float(), torch).double().abs()
+    step = step_size(quantized.scales, quantized.gamma, torch).double()
+    alive = vectors.amax(dim=-1) > 0
+    lost = alive & (step.expand(alive.shape) == 0)
+    clipped = (vectors > (quantizer.element.qmax + 0.5) * step[..., None]) & ~lost[..., None]
+    return Fidelity(
+        sqnr=10 * math.log10(signal / noise) if signal and noise else math.inf if signal else -math.inf,
+        clipped=clipped.sum().item() / x.numel(),
+        zero_scales=lost.float().mean().item(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSummary:
+    """One layer's configuration and figures; None for what is in float, or for inputs that calibration did not see."""
+
+    name: str
+    scheme: str
+    weights: Fidelity | None = None
+    inputs: Fidelity | None = None
+
+
+def table(layers: Iterable[LayerSummary]) -> Table:
+    """Return the figures of all layers: those of weights, then those of inputs."""
+    columns = [Column(f"{side} {figure}", justify="right") for side in "wx" for figure in ("SQNR", "clipped", "zero")]
+    result = Table(Column("layer", overflow="fold"), Column("configuration", overflow="fold"), *columns)
+    for layer in layers:
+        cells = []
+        for figures in (layer.weights, layer.inputs):
+            cells += (
+                ["-"] * 3
+                if figures is None
+                else [f"{figures.sqnr:.1f} dB", f"{figures.clipped:.2%}", f"{figures.zero_scales:.2%}"]
+            )
+        result.add_row(layer.name, layer.scheme, *cells)
+    return result

@@ -1,0 +1,301 @@
+"""Linear and convolution layers that compute with quantized weights and inputs, and can be trained with them.
+
+    y = x^ W^T + bias          x^, W^: quantized, as float32;  gradients pass straight through to x and W
+
+A layer sees its inputs as M rows of P window positions with C channels each, and its weights as [N, P, C]; vectors run
+along the channels. A Linear has P = 1. A convolution of one channel runs its vectors along the window instead, so that
+a vector is not one element and padding.
+
+Where the configuration rounds scale products, the forward pass computes with the rounded ones:
+
+    y = (sum_g d_g * r_g) * 2^s * gamma_w * gamma_x + bias
+
+Source: VS-Quant (Dai et al., MLSys 2021), sections 3 to 5; Bengio et al. (arXiv 1308.3432) for the gradients.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from golden import torch_quantizer
+from golden.datapath import scale_factor
+from golden.formats import IntFormat
+from golden.nn import mmse
+from golden.nn.scheme import Scheme, WeightScales
+from golden.quantized import Quantized
+
+
+class _StraightThrough(torch.autograd.Function):
+    """The second argument's values with the first one's gradient."""
+
+    @staticmethod
+    def forward(_ctx: Any, _x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(_ctx: Any, *gradients: Any) -> tuple[Any, None]:
+        return gradients[0], None
+
+
+def straight_through(x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return exactly ``values``, as if they were ``x`` to the gradient."""
+    result: torch.Tensor = _StraightThrough.apply(x, values)  # type: ignore[no-untyped-call]  # PyTorch leaves it so
+    return result
+
+
+class QuantizedLayer(nn.Module):
+    """What the quantized layers share. Each is a subclass of its float layer too, with all its attributes.
+
+    Weights are quantized anew in each call, for training, until :meth:`freeze` keeps their integers.
+
+    Attributes
+    ----------
+    name
+        What error messages call the layer.
+    scheme
+        How it is quantized.
+    sign
+        -1 where the integers are magnitudes of weights that are not positive, else 1.
+    bypassed
+        Whether calls compute in float, as they do during calibration.
+    input_gamma
+        Buffer, float32, one value: the calibrated gamma of the inputs; NaN before calibration.
+    weight_codes, weight_scales, weight_gamma
+        Buffers of a frozen layer, [N, P, G, V], [N, P, G] and [N, 1, 1]; otherwise None.
+    """
+
+    weight: torch.Tensor
+    bias: Any  # a tensor or None, which PyTorch's Linear and convolutions declare differently
+    input_gamma: torch.Tensor
+    weight_codes: torch.Tensor | None
+    weight_scales: torch.Tensor | None
+    weight_gamma: torch.Tensor | None
+
+    def _adopt(self, layer: nn.Linear | nn.Conv1d | nn.Conv2d, scheme: Scheme, name: str, sign: int) -> None:
+        """Take over the parameters of a float layer."""
+        self.weight, self.bias = layer.weight, layer.bias
+        if sign:
+            unsigned = IntFormat(bits=scheme.config.weight.bits, signed=False)
+            scheme = replace(scheme, config=replace(scheme.config, weight=unsigned))
+        self.scheme, self.name, self.sign, self.bypassed = scheme, name, sign or 1, False
+        self.train(layer.training)
+        self.register_buffer("input_gamma", torch.full((), math.nan, device=layer.weight.device))
+        for buffer in ("weight_codes", "weight_scales", "weight_gamma"):
+            self.register_buffer(buffer, None)
+
+    # The layer's geometry -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the rows [M, P, C] that the weights are multiplied with, in float32."""
+
+    @abstractmethod
+    def output(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return products [M, N] in the shape and type of the layer's output for the input ``x``."""
+
+    @abstractmethod
+    def weight_rows(self) -> torch.Tensor:
+        """Return the weights as [N, P, C], in float32."""
+
+    def magnitudes(self) -> torch.Tensor:
+        """Return what the weights' integers stand for: ``weight_rows() * sign`` as the quantizer takes it."""
+        rows = self.grouped(self.weight_rows())
+        return rows if self.scheme.weights.element.signed else (rows * self.sign).clamp(min=0)
+
+    # Quantization ---------------------------------------------------------------------------------------------
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the weights' integers are kept."""
+        return self.weight_codes is not None
+
+    def quantized_weights(self) -> Quantized[torch.Tensor]:
+        """Return the weights' integers: the kept ones, or those of the weights as they are now."""
+        rows = self.magnitudes()
+        if self.weight_codes is not None and self.weight_gamma is not None:
+            return Quantized(
+                codes=self.weight_codes.int(),
+                scales=None if self.weight_scales is None else self.weight_scales.int(),
+                gamma=self.weight_gamma,
+                length=rows.shape[-1],
+                quantizer=self.scheme.weights,
+                xp=torch,
+            )
+        by = mmse.quantize if self.scheme.weight_scales == WeightScales.MMSE else torch_quantizer.quantize
+        return by(self.scheme.weights, rows, name=f"{self.name}.weight")
+
+    def quantized_inputs(self, rows: torch.Tensor) -> Quantized[torch.Tensor]:
+        """Return the integers of rows [M, P, C].
+
+        Raises
+        ------
+        InputError
+            If they are not finite, or negative in an unsigned format, or the gamma was never calibrated.
+        """
+        gamma = self.input_gamma if self.scheme.calibrated else None
+        return torch_quantizer.quantize(
+            self.scheme.inputs, self.grouped(rows), gamma=gamma, name=f"inputs of {self.name}"
+        )
+
+    @torch.no_grad()
+    def freeze(self, weights: Quantized[torch.Tensor] | None = None) -> None:
+        """Keep the weights' integers from now on: those given, else those of the weights as they are now."""
+        weights = weights or self.quantized_weights()
+        element, scale = self.scheme.weights.element, self.scheme.weights.scale
+        self.weight_codes = weights.codes.to(_narrowest(element.qmax))
+        self.weight_scales = (
+            None if scale is None or weights.scales is None else weights.scales.to(_narrowest(scale.max))
+        )
+        self.weight_gamma = weights.gamma
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the layer's output from quantized weights and inputs, or the float layer's while calibration runs."""
+        if self.bypassed:
+            y: torch.Tensor = super().forward(x)
+            return y
+        rows = self.rows(x)
+        weights, inputs = self.quantized_weights(), self.quantized_inputs(rows)
+        w = weights.dequantize()
+        if not self.frozen:
+            w = straight_through(self.magnitudes(), w)
+        real = straight_through(self.grouped(rows), inputs.dequantize())
+        bias = None if self.bias is None else self.bias.float()
+        y = functional.linear(real.flatten(1), self.sign * w.flatten(1), bias)
+        if self.scheme.config.scale_shift:
+            y = straight_through(y, self._rounded(weights, inputs).to(y.dtype))
+        return self.output(y, x)
+
+    @torch.no_grad()
+    def _rounded(self, weights: Quantized[torch.Tensor], inputs: Quantized[torch.Tensor]) -> torch.Tensor:
+        """Return the products with rounded scale products, [M, N], in float64: exact up to gammas and bias."""
+        config = self.scheme.config
+        (w, sw), (a, sa) = weights.operand(), inputs.operand()
+        acc = torch.zeros(len(a), len(w), dtype=torch.float64, device=a.device)
+        for g in range(w.shape[1]):
+            wide = 1 if sw is None else sw[None, :, g].long()
+            tall = 1 if sa is None else sa[:, None, g].long()
+            factor = scale_factor(config, wide, tall)[1]
+            acc += (a[:, g].double() @ w[:, g].double().T).mul_(factor)
+        gammas = weights.gamma.double().reshape(1, -1) * inputs.gamma.double().reshape(-1, 1)
+        y = self.sign * acc * 2.0**config.scale_shift * gammas
+        return y if self.bias is None else y + self.bias.double()
+
+    def grouped(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return rows as the quantizers take them; for float32 scales each vector is a row of its own."""
+        return self.scheme.inputs.split(rows, torch).flatten(1, 2) if self.scheme.float_scales else rows
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> nn.Module:
+        """Move the layer to another device or type; gammas stay float32."""
+        before = {
+            name: buffer for name in ("input_gamma", "weight_gamma") if (buffer := getattr(self, name)) is not None
+        }
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
+        for name, buffer in before.items():
+            setattr(self, name, buffer.to(getattr(self, name).device))
+        return self
+
+    def extra_repr(self) -> str:
+        """Return the float layer's attributes, and the configuration."""
+        return f"{super().extra_repr()}, {self.scheme}"
+
+
+class QuantizedLinear(QuantizedLayer, nn.Linear):
+    """A quantized Linear: rows are tokens, [M, 1, K]."""
+
+    def __init__(self, layer: nn.Linear, scheme: Scheme, name: str = "linear", sign: int = 0) -> None:
+        super().__init__(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
+        self._adopt(layer, scheme, name, sign)
+
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
+        """Return [M, 1, K]."""
+        return x.float().reshape(-1, 1, x.shape[-1])
+
+    def output(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return [..., N]."""
+        return y.reshape(*x.shape[:-1], -1).to(x.dtype)
+
+    def weight_rows(self) -> torch.Tensor:
+        """Return [N, 1, K]."""
+        return self.weight.float()[:, None]
+
+
+class _QuantizedConv(QuantizedLayer):
+    """What the quantized convolutions share; they have one group."""
+
+    in_channels: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding_mode: Any  # PyTorch's list of names
+    _reversed_padding_repeated_twice: list[int]
+
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the windows, [M, P, C]: M counts batch and output positions, in row-major order."""
+        maps = self._batched(x).float()
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        padded = functional.pad(maps, self._reversed_padding_repeated_twice, mode=mode)
+        kernel, stride, dilation = self.kernel_size, self.stride, self.dilation
+        if len(kernel) == 1:  # unfold knows planes only
+            padded = padded[:, :, None]
+            kernel, stride, dilation = (1, *kernel), (1, *stride), (1, *dilation)
+        columns = functional.unfold(padded, kernel, dilation=dilation, stride=stride)  # [B, C * P, L]
+        windows = columns.reshape(len(maps), self.in_channels, -1, columns.shape[2]).permute(0, 3, 2, 1).flatten(0, 1)
+        return _along_window(windows)
+
+    def output(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return [B, N, ...], or without the batch axis if the input has none."""
+        maps = self._batched(x)
+        before, after = self._reversed_padding_repeated_twice[::-2], self._reversed_padding_repeated_twice[-2::-2]
+        sizes = [
+            (size + left + right - dilation * (kernel - 1) - 1) // stride + 1
+            for size, left, right, dilation, kernel, stride in zip(
+                maps.shape[2:], before, after, self.dilation, self.kernel_size, self.stride, strict=True
+            )
+        ]
+        out = y.reshape(len(maps), *sizes, -1).movedim(-1, 1).to(x.dtype)
+        return out if maps is x else out[0]
+
+    def weight_rows(self) -> torch.Tensor:
+        """Return [N, P, C]."""
+        return _along_window(self.weight.float().flatten(2).transpose(1, 2))
+
+    def _batched(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.ndim == len(self.kernel_size) + 2 else x[None]
+
+
+class QuantizedConv1d(_QuantizedConv, nn.Conv1d):
+    """A quantized Conv1d."""
+
+    def __init__(self, layer: nn.Conv1d, scheme: Scheme, name: str = "conv1d", sign: int = 0) -> None:
+        super().__init__(**_geometry(layer))
+        self._adopt(layer, scheme, name, sign)
+
+
+class QuantizedConv2d(_QuantizedConv, nn.Conv2d):
+    """A quantized Conv2d."""
+
+    def __init__(self, layer: nn.Conv2d, scheme: Scheme, name: str = "conv2d", sign: int = 0) -> None:
+        super().__init__(**_geometry(layer))
+        self._adopt(layer, scheme, name, sign)
+
+
+def _geometry(layer: nn.Conv1d | nn.Conv2d) -> dict[str, Any]:
+    """Return the arguments that make a convolution of the same geometry."""
+    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "padding_mode")
+    return {name: getattr(layer, name) for name in names} | {"bias": layer.bias is not None, "device": "meta"}
+
+
+def _along_window(rows: torch.Tensor) -> torch.Tensor:
+    """Return [M, P, C], or [M, 1, P] for a single channel."""
+    return rows.transpose(1, 2) if rows.shape[2] == 1 else rows
+
+
+def _narrowest(largest: int) -> torch.dtype:
+    """Return the narrowest signed integer type that holds ``largest``."""
+    return next(kind for kind in (torch.int8, torch.int16, torch.int32) if torch.iinfo(kind).max >= largest)

@@ -1,0 +1,218 @@
+"""Whole models: every Linear, Conv1d and Conv2d becomes a quantized layer, calibrated by running the model.
+
+    model = quantize(model, "4/8/6/10", lambda m: m(batch), rules=[Rule(pattern="head", scheme=None)])
+
+``ptq`` freezes the weights' integers; ``qat`` leaves them to follow the weights, which any optimiser may then train.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from golden.config import MacConfig
+from golden.errors import InputError
+from golden.nn import fidelity
+from golden.nn.calibration import Observer, observer, watch
+from golden.nn.modules import QuantizedConv1d, QuantizedConv2d, QuantizedLayer, QuantizedLinear
+from golden.nn.rules import Rule, assign
+from golden.nn.scheme import Scheme
+from golden.nn.splitquant import SplitLayer, plane_sign
+from golden.presets import resolve
+
+_SAMPLE_ROWS = 512
+_KINDS: dict[type[nn.Module], Callable[..., QuantizedLayer]] = {
+    nn.Linear: QuantizedLinear,
+    nn.Conv1d: QuantizedConv1d,
+    nn.Conv2d: QuantizedConv2d,
+}
+
+
+class Mode(StrEnum):
+    """Post-training quantization, or quantization-aware training."""
+
+    PTQ = "ptq"
+    QAT = "qat"
+
+
+def quantized_layers(model: nn.Module) -> dict[str, QuantizedLayer]:
+    """Return the model's quantized layers by name."""
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, QuantizedLayer)}
+
+
+def prepare(
+    model: nn.Module,
+    config: MacConfig | Scheme | str,
+    *,
+    rules: Sequence[Rule] = (),
+    skip: Iterable[str] = (),
+    mode: Mode | str = Mode.PTQ,
+) -> nn.Module:
+    """Replace the layers of ``model``, in place, by uncalibrated quantized ones; return ``model``.
+
+    This is what the ``state_dict`` of a quantized model can be loaded into. Arguments and errors are those of
+    :func:`quantize`.
+    """
+    if mode not in tuple(Mode):
+        raise InputError(f"mode {mode!r}: choose one of {', '.join(Mode)}")
+    default = (
+        config if isinstance(config, Scheme) else Scheme(config=resolve(config) if isinstance(config, str) else config)
+    )
+    model, fresh = _replace(model, default, rules, skip)
+    if mode == Mode.PTQ:
+        for layer in fresh.values():
+            layer.freeze()
+    return model
+
+
+def quantize(
+    model: nn.Module,
+    config: MacConfig | Scheme | str,
+    forward_loop: Callable[[nn.Module], Any] | None = None,
+    *,
+    rules: Sequence[Rule] = (),
+    skip: Iterable[str] = (),
+    mode: Mode | str = Mode.PTQ,
+    console: Console | None = None,
+) -> nn.Module:
+    """Replace the layers of ``model``, in place, by calibrated quantized ones; return ``model``.
+
+    Layers that are not supported (other types, grouped convolutions) are named in a warning and stay in float.
+
+    Parameters
+    ----------
+    model
+        The float model; parameters are shared, not copied.
+    config
+        Of the layers that no rule matches: a configuration, its text, a preset's name, or a whole scheme.
+    forward_loop
+        Runs the model that it is given on calibration data. None is for schemes without static gammas.
+    rules, skip
+        See :func:`golden.nn.rules.assign`.
+    mode
+        ``ptq`` or ``qat``.
+    console
+        Where the summary is printed: each layer's configuration and figures. None prints nothing.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches nothing, a layer never ran in ``forward_loop``, or a tensor is NaN, infinite or, in an
+        unsigned format, negative; the message names it.
+    """
+    model = prepare(model, config, rules=rules, skip=skip, mode=mode)
+    layers = quantized_layers(model)
+    watches = {name: _Watch(layer) for name, layer in layers.items()}
+    if forward_loop is not None:
+        for layer in layers.values():
+            layer.bypassed = True
+        try:
+            watch(model, {name: seen.observe for name, seen in watches.items()}, forward_loop)
+        finally:
+            for layer in layers.values():
+                layer.bypassed = False
+        for seen in watches.values():
+            seen.settle()
+    elif static := [name for name, layer in layers.items() if layer.scheme.calibrated]:
+        raise InputError(
+            f"layer {static[0]!r}: its static gamma needs calibration; give a forward_loop, or input_gamma='row'"
+        )
+    if console is not None:
+        console.print(fidelity.table(_summaries(model, watches)))
+    return model
+
+
+class _Watch:
+    """Sees one layer's inputs during calibration: chooses its gamma, and keeps some rows for the summary."""
+
+    def __init__(self, layer: QuantizedLayer) -> None:
+        scheme = layer.scheme
+        self.layer = layer
+        self.rows: torch.Tensor | None = None
+        self.observer: Observer | None = None
+        if scheme.calibrated:
+            self.observer = observer(
+                scheme.calibration, scheme.inputs, name=f"inputs of {layer.name}", percentile=scheme.percentile
+            )
+
+    def observe(self, x: torch.Tensor) -> None:
+        """Take one batch of the layer's inputs."""
+        rows = self.layer.rows(x)
+        if self.observer is not None:
+            self.observer.observe(rows)
+        if self.rows is None:
+            self.rows = rows[:_SAMPLE_ROWS].clone()
+
+    def settle(self) -> None:
+        """Give the layer its static gamma, if it needs one."""
+        if self.rows is None:
+            raise InputError(
+                f"inputs of {self.layer.name}: the calibration loop never ran the layer; run the whole model in it"
+            )
+        if self.observer is not None:
+            self.layer.input_gamma.copy_(self.observer.gamma())
+
+
+def _replace(
+    model: nn.Module, default: Scheme, rules: Sequence[Rule], skip: Iterable[str]
+) -> tuple[nn.Module, dict[str, QuantizedLayer]]:
+    """Return the model with quantized layers, and these by name."""
+    layers: dict[str, nn.Module] = {}
+    problems: dict[str, str] = {}
+    for name, module in model.named_modules():
+        if problem := _problem(module):
+            problems[name] = problem
+        if problem or type(module) in _KINDS:
+            layers[name] = module
+    if len(layers) == len(problems):
+        raise InputError(
+            f"model {type(model).__name__}: no Linear, Conv1d or Conv2d to quantize; give one that has some"
+        )
+    schemes = {name: scheme for name, scheme in assign(layers, default, rules, skip).items() if scheme is not None}
+    for name in [name for name in problems if name in schemes]:
+        del schemes[name]
+        warnings.warn(f"layer {name!r} stays in float: {problems[name]}", UserWarning, stacklevel=4)
+    planes = {id(plane) for module in model.modules() if isinstance(module, SplitLayer) for plane in module.children()}
+    fresh = {}
+    for name, scheme in schemes.items():
+        layer: Any = layers[name]
+        sign = plane_sign(layer.weight) if id(layer) in planes else 0
+        fresh[name] = _KINDS[type(layer)](layer, scheme, name or "layer", sign)
+    by_identity = {id(layers[name]): quantized for name, quantized in fresh.items()}
+    for parent in list(model.modules()):
+        for child_name, child in list(parent._modules.items()):  # named_children() gives a shared child once
+            if id(child) in by_identity:
+                setattr(parent, child_name, by_identity[id(child)])
+    return by_identity.get(id(model), model), fresh
+
+
+def _problem(module: nn.Module) -> str | None:
+    """Return why a module stays in float; None if it need not, or has no weights to multiply."""
+    kind = type(module).__name__
+    if type(module) in _KINDS:
+        groups = getattr(module, "groups", 1)
+        return f"{kind} with {groups} groups is not supported" if groups != 1 else None
+    if isinstance(module, (nn.Embedding, nn.EmbeddingBag, QuantizedLayer)):
+        return None
+    weights = any(parameter.ndim > 1 for parameter in module.parameters(recurse=False))
+    return f"type {kind} is not supported" if weights else None
+
+
+@torch.no_grad()
+def _summaries(model: nn.Module, watches: dict[str, "_Watch"]) -> Iterator[fidelity.LayerSummary]:
+    """Yield every layer's figures; those of inputs from the rows that calibration kept."""
+    for name, module in model.named_modules():
+        if isinstance(module, QuantizedLayer):
+            rows = watches[name].rows
+            yield fidelity.LayerSummary(
+                name=name,
+                scheme=str(module.scheme),
+                weights=fidelity.fidelity(module.magnitudes(), module.quantized_weights()),
+                inputs=None if rows is None else fidelity.fidelity(module.grouped(rows), module.quantized_inputs(rows)),
+            )
+        elif type(module) in _KINDS or _problem(module):
+            yield fidelity.LayerSummary(name=name, scheme="float")

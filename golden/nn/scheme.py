@@ -1,0 +1,115 @@
+"""How one layer is quantized: its formats, where its scales come from, and how they are rounded."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from golden.config import MacConfig
+from golden.errors import InputError
+from golden.nn.calibration import Calibration
+from golden.quantizer import Granularity, Order, Quantizer, ScaleRounding
+
+
+class WeightScales(StrEnum):
+    """What chooses a weight's scales: its largest magnitudes, or the least squared error."""
+
+    MAX = "max"
+    MMSE = "mmse"
+
+
+class InputGamma(StrEnum):
+    """Where the gamma of a layer's inputs comes from.
+
+    ``static``: calibrated, one for all inputs. ``tensor``: taken from each call's whole input. ``row``: taken from what
+    one row of outputs is computed from, which is a token of a Linear and a window of a convolution.
+    """
+
+    STATIC = "static"
+    TENSOR = "tensor"
+    ROW = "row"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """The quantization of one layer's weights and inputs.
+
+    Parameters
+    ----------
+    config
+        Formats, V and the rounding of scale products. A side without integer scales has one gamma per output channel
+        (weights), or one for what ``input_gamma`` says.
+    weight_scales
+        See :class:`WeightScales`.
+    input_gamma
+        See :class:`InputGamma`.
+    calibration, percentile
+        How a static gamma is chosen (:mod:`golden.nn.calibration`).
+    order
+        See :class:`golden.quantizer.Order`.
+    weight_rounding, input_rounding
+        Rounding of integer scales. Inputs round up, because vectors far below a static gamma would vanish otherwise.
+    float_scales
+        One float32 scale for each vector of either side, and no second level: the accuracy that integer scales
+        approach. No hardware has it.
+
+    Raises
+    ------
+    InputError
+        If a name is not one of its options, or ``float_scales`` meets integer scales.
+    """
+
+    config: MacConfig
+    weight_scales: WeightScales = WeightScales.MAX
+    input_gamma: InputGamma = InputGamma.STATIC
+    calibration: Calibration = Calibration.MAX
+    percentile: float = 99.99
+    order: Order = Order.REQUANTISED
+    weight_rounding: ScaleRounding = ScaleRounding.NEAREST
+    input_rounding: ScaleRounding = ScaleRounding.CEIL
+    float_scales: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in (
+            ("weight_scales", WeightScales),
+            ("input_gamma", InputGamma),
+            ("calibration", Calibration),
+            ("order", Order),
+            ("weight_rounding", ScaleRounding),
+            ("input_rounding", ScaleRounding),
+        ):
+            value = getattr(self, name)
+            if value not in tuple(kind):
+                raise InputError(f"{name.replace('_', ' ')} {value!r}: choose one of {', '.join(kind)}")
+            object.__setattr__(self, name, kind(value))
+        if self.float_scales and self.config.full_product_bits:
+            raise InputError(f"float scales: {self.config} has integer scales; write - in their place")
+
+    def __str__(self) -> str:
+        """The configuration's full name; with float32 scales, ``fp`` in their place."""
+        return self.config.full_name.replace("-/-", "fp/fp") if self.float_scales else self.config.full_name
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the inputs' gamma is static."""
+        return self.input_gamma == InputGamma.STATIC and not self.float_scales
+
+    @cached_property
+    def weights(self) -> Quantizer:
+        """The quantizer of weights [N, P, C]."""
+        return Quantizer.for_weights(
+            self.config,
+            granularity=Granularity.TOKEN if self.float_scales else Granularity.CHANNEL,
+            order=self.order,
+            scale_rounding=self.weight_rounding,
+        )
+
+    @cached_property
+    def inputs(self) -> Quantizer:
+        """The quantizer of input rows [M, P, C]."""
+        granularity = Granularity.CHANNEL if self.input_gamma == InputGamma.ROW else Granularity.TENSOR
+        return Quantizer.for_activations(
+            self.config,
+            granularity=Granularity.TOKEN if self.float_scales else granularity,
+            order=self.order,
+            scale_rounding=self.input_rounding,
+        )

@@ -1,0 +1,183 @@
+"""Whole models: rules, calibration, summary, state, and what is refused."""
+
+import copy
+import io
+import math
+import warnings
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from golden.config import MacConfig
+from golden.errors import InputError
+from golden.quantizer import Quantizer
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+from golden import torch_quantizer  # noqa: E402
+from golden.nn.fidelity import fidelity  # noqa: E402
+from golden.nn.quantize import prepare, quantize, quantized_layers  # noqa: E402
+from golden.nn.rules import Rule  # noqa: E402
+from golden.nn.scheme import Scheme  # noqa: E402
+from golden.nn.splitquant import split_model  # noqa: E402
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 20, 3, padding=1), nn.ReLU(), nn.Conv2d(20, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 5)
+    ).eval()
+
+
+def images(count=4, seed=0):
+    return torch.tensor(np.random.default_rng(seed).random((count, 3, 6, 6)), dtype=torch.float32)
+
+
+def forward(model):
+    return model(images())
+
+
+def test_configurations_follow_the_first_rule_that_matches():
+    eight, wide = Scheme(config=MacConfig.parse("8/8/-/-")), Scheme(config=MacConfig.parse("6/6/4/4"))
+    rules = [Rule(pattern="[05]", scheme=eight), Rule(kind=nn.Linear, scheme=wide), Rule(pattern="2", scheme=wide)]
+    model = quantize(network(), "4/4/4/6", forward, rules=rules)
+    assert {name: str(layer.scheme) for name, layer in quantized_layers(model).items()} == {
+        "0": "8/8/-/-",
+        "2": "6/6/4/4",
+        "5": "8/8/-/-",
+    }
+    assert {*quantized_layers(quantize(network(), "headline-u", forward, skip=["0"]))} == {"2", "5"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"skip": ["conv*"]}, ["'conv*'", "matches no layer"]),
+        ({"skip": ["00"]}, ["'00'", "did you mean 0"]),
+        ({"rules": [Rule(kind=nn.Conv1d, scheme=None)]}, ["Conv1d"]),
+        ({"mode": "qta"}, ["'qta'", "ptq, qat"]),
+    ],
+)
+def test_what_matches_nothing_is_refused(options, words):
+    with pytest.raises(InputError) as error:
+        quantize(network(), "4/4/4/6", forward, **options)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_every_layer_must_run_in_calibration():
+    with pytest.raises(InputError, match=r"inputs of 0: the calibration loop never ran"):
+        quantize(network(), "4/4/4/6", lambda model: None)
+    with pytest.raises(InputError, match=r"inputs of 5: the calibration loop never ran"):
+        quantize(network(), "4/4/4/6", lambda model: model[:4](images()))
+    with pytest.raises(InputError, match=r"'0'.*give a forward_loop"):
+        quantize(network(), "4/4/4/6")
+
+
+def test_dynamic_gammas_need_no_calibration():
+    scheme = Scheme(config=MacConfig.parse("8/8/8/10"), input_gamma="row")
+    model = quantize(network(), scheme)
+    torch.testing.assert_close(model(images()), network()(images()), rtol=0.1, atol=0.02)
+
+
+def test_unsupported_layers_stay_in_float_with_a_warning():
+    model = nn.Sequential(nn.Conv2d(3, 6, 3, groups=3), nn.Flatten(), nn.Bilinear(96, 96, 4), nn.Linear(4, 2))
+    model.forward = lambda x: model[3](model[2](h := model[1](model[0](x)), h))
+    with pytest.warns(UserWarning, match="stays in float") as caught:
+        quantize(model, "4/4/4/6", forward)
+    assert [str(warning.message) for warning in caught] == [
+        "layer '0' stays in float: Conv2d with 3 groups is not supported",
+        "layer '2' stays in float: type Bilinear is not supported",
+    ]
+    assert {*quantized_layers(model)} == {"3"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quantize(nn.Sequential(nn.Bilinear(2, 2, 2), nn.Linear(4, 2)), _dynamic(), skip=["0"])
+    with pytest.raises(InputError, match="no Linear"):
+        quantize(nn.Sequential(nn.ReLU()), "4/4/4/6", forward)
+
+
+def _dynamic():
+    return Scheme(config=MacConfig.parse("4/4/4/6"), input_gamma="row")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_values_that_are_not_finite_name_the_tensor(value):
+    model = network()
+    with torch.no_grad():
+        model[2].weight[3, 1] = value
+    with pytest.raises(InputError, match=r"^2\.weight\[3, 0, 1\]"):
+        quantize(model, "4/4/4/6", forward)
+    with pytest.raises(InputError, match=r"^inputs of 0\["):
+        quantize(network(), "4/4/4/6", lambda model: model(images() * value))
+
+
+def test_state_survives_saving_and_loading():
+    model = quantize(network(), "4/4/4/6", forward)
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    other = prepare(network(seed=1), "4/4/4/6")
+    other.load_state_dict(torch.load(file))
+    assert torch.equal(other(images(seed=2)), model(images(seed=2)))
+    assert copy.deepcopy(model)(images()).equal(model(images()))
+
+
+def test_training_moves_the_integers_until_they_are_frozen():
+    model = quantize(network(), "3/4/4/6", forward, mode="qat")
+    assert not any(key.endswith("weight_codes") for key in model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    losses = []
+    for _ in range(8):
+        loss = model(images()).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+    trained = model(images())
+    for layer in quantized_layers(model).values():
+        layer.freeze()
+    assert torch.equal(model(images()), trained)
+
+
+def test_shared_layers_stay_shared():
+    shared = nn.Linear(8, 8)
+    model = quantize(nn.Sequential(shared, nn.ReLU(), shared), _dynamic())
+    assert model[0] is model[2]
+    assert isinstance(quantize(nn.Linear(8, 8), _dynamic()), nn.Linear)
+
+
+def test_split_layers_are_quantized_like_any_other():
+    float_model = network()
+    model = quantize(split_model(copy.deepcopy(float_model)), "2/8/-/-", forward)
+    assert {*quantized_layers(model)} >= {"0.lower", "0.middle", "0.upper", "5.lower"}
+    plain = quantize(copy.deepcopy(float_model), "2/8/-/-", forward)
+    target = float_model(images())
+    assert (model(images()) - target).norm() < (plain(images()) - target).norm()
+
+
+def test_figures_are_those_of_their_definitions():
+    x = torch.tensor([[4.0, 0.0, 0.0, 0.0], [0.01, 0.005, 0.0, 0.0], [7.0, 1.0, -3.0, 20.0], [0.0] * 4]).reshape(1, -1)
+    quantizer = Quantizer.for_weights(MacConfig.parse("4/4/4/4:V=4"))
+    figures = fidelity(x, torch_quantizer.quantize(quantizer, x, gamma=1 / 15 * 10 / 7))
+    assert figures.clipped == 1 / 16  # 20, where the largest step is 10/7
+    assert figures.zero_scales == 1 / 4
+    exact = fidelity(
+        torch.tensor([[7.0, -3.0]]), torch_quantizer.quantize(quantizer, torch.tensor([[105.0, -45.0]]) / 15)
+    )
+    assert exact.sqnr > 100
+
+
+def test_the_summary_names_every_layer():
+    console = Console(file=io.StringIO(), width=200)
+    quantize(network(), "4/4/4/6", forward, skip=["2"], console=console)
+    lines = console.file.getvalue().splitlines()
+    first, second, third = (next(line for line in lines if f"│ {name} " in line) for name in "025")
+    assert "4/4/4/6" in first
+    assert first.count(" dB") == 2
+    assert "float" in second
+    assert third.count("%") == 4
