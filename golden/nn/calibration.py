@@ -10,10 +10,11 @@ import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from golden import torch_quantizer
 from golden.errors import InputError
@@ -35,6 +36,16 @@ class Calibration(StrEnum):
     PERCENTILE = "percentile"
     ENTROPY = "entropy"
     MSE = "mse"
+
+
+class Calibrator(Protocol):
+    """What :func:`calibrate` needs: an :class:`Observer`, or something around one."""
+
+    def observe(self, x: torch.Tensor) -> None:
+        """Take one batch."""
+
+    def gamma(self) -> torch.Tensor:
+        """Return the calibrated gamma."""
 
 
 class Observer(ABC):
@@ -207,34 +218,55 @@ def observer(
     return kinds[method]()
 
 
-def calibrate(
-    model: nn.Module, observers: Mapping[str, Observer], forward_loop: Callable[[nn.Module], Any]
-) -> dict[str, torch.Tensor]:
-    """Return each observer's gamma after ``forward_loop(model)``, in which it sees its module's first input.
+def watch(
+    model: nn.Module, watchers: Mapping[str, Callable[[torch.Tensor], object]], forward_loop: Callable[[nn.Module], Any]
+) -> None:
+    """Run ``forward_loop(model)`` without gradients, and show every watcher its module's first input at each call.
 
     Parameters
     ----------
-    observers
-        By module name.
+    watchers
+        By module name: for example ``Observer.observe`` or ``Hessian.observe``.
 
     Raises
     ------
     InputError
-        If the model has no module of such a name, or a module never ran.
+        If the model has no module of such a name.
     """
     modules = dict(model.named_modules())
-    for name in observers:
+    for name in watchers:
         if name not in modules:
             near = difflib.get_close_matches(name, modules, cutoff=0) or ["none at all"]
             raise InputError(f"module {name!r}: the model has none of that name; did you mean {' or '.join(near)}?")
-    hooks = [
-        modules[name].register_forward_pre_hook(lambda _module, inputs, seen=seen: seen.observe(inputs[0]))
-        for name, seen in observers.items()
-    ]
+    hooks: list[RemovableHandle] = []
     try:
+        for name, watcher in watchers.items():
+            hooks.append(modules[name].register_forward_pre_hook(_showing(watcher)))
         with torch.no_grad():
             forward_loop(model)
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def calibrate(
+    model: nn.Module, observers: Mapping[str, Calibrator], forward_loop: Callable[[nn.Module], Any]
+) -> dict[str, torch.Tensor]:
+    """Return each observer's gamma after ``forward_loop(model)``, in which it sees its module's first input.
+
+    Raises
+    ------
+    InputError
+        If the model has no module of an observer's name, or a module never ran.
+    """
+    watch(model, {name: seen.observe for name, seen in observers.items()}, forward_loop)
     return {name: seen.gamma() for name, seen in observers.items()}
+
+
+def _showing(watcher: Callable[[torch.Tensor], object]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    """Return a forward pre-hook that passes the first input on and changes nothing."""
+
+    def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        watcher(inputs[0])
+
+    return hook

@@ -17,16 +17,23 @@ import torch
 
 from golden import torch_quantizer
 from golden.nn.planes import Plane
-from golden.nn.search import Minimum, minimise
+from golden.nn.search import LOWEST, Minimum, minimise
 from golden.quantized import Quantized
 from golden.quantizer import Quantizer
 
-_NESTED = {"points": 20, "sections": 6}  # the effort of a search and of each search inside it
+_NESTED = (20, 6)  # points and sections: the effort of a search and of each search inside it
 
 
 @torch.no_grad()
-def quantize(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> Quantized[torch.Tensor]:
+def quantize(
+    quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor", points: int = 40, sections: int = 10
+) -> Quantized[torch.Tensor]:
     """Return ``x`` quantized with the scales of least squared error.
+
+    Parameters
+    ----------
+    points, sections
+        Effort of :func:`golden.nn.search.minimise`.
 
     Raises
     ------
@@ -34,7 +41,7 @@ def quantize(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> 
         As :meth:`golden.quantizer.Quantizer.quantize` does.
     """
     groups, peak = _groups(quantizer, x, name)
-    return _with_factors(quantizer, x, _single(quantizer, groups).factor * peak, name)
+    return _with_factors(quantizer, x, _single(quantizer, groups, points, sections).factor * peak, name)
 
 
 @torch.no_grad()
@@ -50,9 +57,9 @@ def dual(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> tupl
 
     def left_over(factor: torch.Tensor) -> torch.Tensor:
         residual, size = _normalised(groups - _rounded(quantizer, groups, factor))
-        return _single(quantizer, residual, **_NESTED).error * size.square()
+        return _single(quantizer, residual, *_NESTED).error * size.square()
 
-    factor = minimise(left_over, peak, **_NESTED).factor
+    factor = minimise(left_over, peak, *_NESTED).factor
     first = _with_factors(quantizer, x, factor * peak, name)
     second = quantize(quantizer, x.detach() - first.dequantize(), name=f"residual of {name}")
     return Plane(first), Plane(second)
@@ -89,13 +96,18 @@ def _normalised(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return groups / torch.where(peak > 0, peak, 1.0)[..., None], peak
 
 
-def _single(quantizer: Quantizer, groups: torch.Tensor, **effort: int) -> Minimum:
-    """Return the best factor of absmax / qmax, and its squared error."""
+def _single(quantizer: Quantizer, groups: torch.Tensor, points: int, sections: int) -> Minimum:
+    """Return the best factor of absmax / qmax, and its squared error.
+
+    Among V elements with absmax M, the factor 1 errs by at most V*(M / 2qmax)^2, and a factor f clips M alone by
+    (1-f)*M, so the best f is at least 1 - sqrt(V) / 2qmax.
+    """
+    low = max(LOWEST, 1 - math.sqrt(groups.shape[-1]) / (2 * quantizer.element.qmax))
 
     def error(factor: torch.Tensor) -> torch.Tensor:
         return (groups - _rounded(quantizer, groups, factor)).square().sum(dim=-1)
 
-    return minimise(error, groups[..., 0], **effort)
+    return minimise(error, groups[..., 0], points, sections, low)
 
 
 def _rounded(quantizer: Quantizer, groups: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:

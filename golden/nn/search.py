@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-HIGHEST = 1.25
+HIGHEST = 1.5
 LOWEST = 0.05
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -24,9 +24,9 @@ class Minimum(NamedTuple):
     error: torch.Tensor
 
 
-def grid(points: int) -> list[float]:
-    """Return the factors between LOWEST and HIGHEST in geometric steps, ascending, and 1 in place of the nearest."""
-    step = (LOWEST / HIGHEST) ** (1 / (points - 1))
+def grid(points: int, low: float = LOWEST) -> list[float]:
+    """Return factors from ``low`` to HIGHEST in geometric steps, ascending, and 1 in place of the nearest."""
+    step = (low / HIGHEST) ** (1 / (points - 1))
     factors = [HIGHEST * step**i for i in reversed(range(points))]
     nearest = min(range(points), key=lambda i: abs(math.log(factors[i])))
     factors[nearest] = 1.0
@@ -34,7 +34,11 @@ def grid(points: int) -> list[float]:
 
 
 def minimise(
-    error: Callable[[torch.Tensor], torch.Tensor], like: torch.Tensor, *, points: int = 40, sections: int = 10
+    error: Callable[[torch.Tensor], torch.Tensor],
+    like: torch.Tensor,
+    points: int = 40,
+    sections: int = 10,
+    low: float = LOWEST,
 ) -> Minimum:
     """Return the factors of least error, elementwise.
 
@@ -45,23 +49,25 @@ def minimise(
     like
         Gives shape, type and device.
     points
-        Grid points between LOWEST and HIGHEST; 1 is among them, so that the result is never worse than factor 1.
+        Grid points; 1 is among them, so that the result is never worse than factor 1.
     sections
         Golden sections between the neighbours of the best grid point; each shrinks the interval to 0.618 of it.
+    low
+        Where the grid begins; it ends at HIGHEST.
     """
-    factors = grid(points)
+    factors = grid(points, low)
     errors = torch.stack([error(torch.full_like(like, factor)) for factor in factors])
     least, index = errors.min(dim=0)
-    table = torch.tensor([LOWEST, *factors, HIGHEST], dtype=like.dtype, device=like.device)
+    table = torch.tensor([low, *factors, HIGHEST], dtype=like.dtype, device=like.device)
     best = Minimum(table[index + 1], least)
-    low, high = table[index], table[index + 2]
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    lower, upper = table[index], table[index + 2]
+    left, right = upper - _GOLDEN * (upper - lower), lower + _GOLDEN * (upper - lower)
     at_left, at_right = error(left), error(right)
     for _ in range(sections):
         best = _better(_better(best, left, at_left), right, at_right)
         shrink = at_left < at_right  # the minimum is left of ``right``
-        low, high = torch.where(shrink, low, left), torch.where(shrink, right, high)
-        fresh = torch.where(shrink, high - _GOLDEN * (high - low), low + _GOLDEN * (high - low))
+        lower, upper = torch.where(shrink, lower, left), torch.where(shrink, right, upper)
+        fresh = torch.where(shrink, upper - _GOLDEN * (upper - lower), lower + _GOLDEN * (upper - lower))
         at_fresh = error(fresh)
         left, right = torch.where(shrink, fresh, right), torch.where(shrink, left, fresh)
         at_left, at_right = torch.where(shrink, at_fresh, at_right), torch.where(shrink, at_left, at_fresh)

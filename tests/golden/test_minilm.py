@@ -16,6 +16,7 @@ minilm = pytest.importorskip("golden.workloads.minilm")
 
 from golden import torch_quantizer  # noqa: E402
 from golden.nn import dual_precision, mmse  # noqa: E402
+from golden.nn.calibration import watch  # noqa: E402
 from golden.workloads.sentences import CALIBRATION, EVALUATION  # noqa: E402
 
 ORACLE = Path(__file__).parent / "oracles" / "minilm.npz"
@@ -43,16 +44,8 @@ def oracle():
 def inputs(encoder, sentences, names):
     """Return the inputs [n, K] of the named modules, in order."""
     seen = {name: [] for name in names}
-    hooks = [
-        encoder.model.get_submodule(name).register_forward_pre_hook(
-            lambda _module, args, name=name: seen[name].append(args[0].flatten(0, 1))
-        )
-        for name in names
-    ]
-    encoder.embed(sentences)
-    for hook in hooks:
-        hook.remove()
-    return {name: torch.cat(parts) for name, parts in seen.items()}
+    watch(encoder.model, {name: seen[name].append for name in names}, lambda _: encoder.embed(sentences))
+    return {name: torch.cat([x.flatten(0, 1) for x in parts]) for name, parts in seen.items()}
 
 
 def test_token_ids_equal_transformers(encoder, oracle):

@@ -115,7 +115,7 @@ def test_mse_is_the_best_of_many_gammas(scale):
     largest = observed("max", sides, [x])
     ours = error(observed("mse", sides, [x]))
     assert ours < error(largest)
-    assert ours <= 1.02 * min(error(largest * factor) for factor in np.linspace(0.05, 1.25, 300))
+    assert ours <= 1.02 * min(error(largest * factor) for factor in np.linspace(0.05, 1.5, 300))
 
 
 def test_the_mse_sample_is_bounded_and_fair():
@@ -134,7 +134,7 @@ def test_the_mse_sample_is_bounded_and_fair():
 def test_no_method_exceeds_the_maximum_by_much_and_zeros_give_zero(method, element):
     sides = quantizer(element)
     data = [x.abs() for x in batches()]
-    assert 0 < observed(method, sides, data) <= 1.25 * observed("max", sides, data)
+    assert 0 < observed(method, sides, data) <= 1.5 * observed("max", sides, data)
     assert observed(method, sides, [torch.zeros(2, 16)]) == 0
 
 

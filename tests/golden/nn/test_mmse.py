@@ -50,12 +50,12 @@ def test_close_to_the_best_of_a_thousand_scales(bits, size):
     x = gaussian(60, size)
     quantizer = Quantizer(element=IntFormat.parse(bits), scale=None, vector_size=16, granularity="channel")
     ours = by_mmse(quantizer, x)
-    best = brute_force(x, quantizer.element.qmax, np.linspace(0.05, 1.25, 1000))
+    best = brute_force(x, quantizer.element.qmax, np.linspace(0.05, 1.5, 1000))
     assert (ours <= by_maximum(quantizer, x) * (1 + 1e-6)).all()
     assert ours.sum() <= 1.02 * best.sum()
 
 
-@pytest.mark.parametrize(("size", "rows", "ratio"), [(16, 2000, 0.855), (1024, 60, 0.63), (36864, 4, 0.40)])
+@pytest.mark.parametrize(("size", "rows", "ratio"), [(16, 2000, 0.854), (1024, 60, 0.63), (36864, 4, 0.40)])
 def test_gain_over_the_maximum_on_gaussian_data(size, rows, ratio):
     """Choukroun et al. at 4 bits: the longer the vector, the more there is to gain."""
     x = gaussian(rows, size)
@@ -65,10 +65,8 @@ def test_gain_over_the_maximum_on_gaussian_data(size, rows, ratio):
 def test_the_grid_finds_what_golden_section_alone_misses():
     """On short vectors the error has many minima; a two-point grid is golden section over the whole interval."""
     x = gaussian(1000, 16)
-    groups, _ = mmse._groups(PER_CHANNEL, x, "x")
-    alone = mmse._single(PER_CHANNEL, groups, points=2, sections=20).error.sum()
-    seeded = mmse._single(PER_CHANNEL, groups).error.sum()
-    assert seeded < 0.995 * alone
+    alone = squared_error(x, mmse.quantize(PER_CHANNEL, x, points=2, sections=20).dequantize()).sum()
+    assert by_mmse(PER_CHANNEL, x).sum() < 0.995 * alone
 
 
 def test_better_sqnr_than_the_maximum_per_channel_and_per_vector():

@@ -133,6 +133,13 @@ def test_a_whole_model_is_split_once():
     assert torch.allclose(twice(tokens), before, atol=1e-6)
 
 
+def test_a_shared_layer_stays_shared():
+    layer = nn.Linear(4, 4)
+    model = splitquant.split_model(nn.Sequential(layer, nn.ReLU(), nn.Sequential(layer)))
+    assert isinstance(model[0], splitquant.SplitLayer)
+    assert model[2][0] is model[0]
+
+
 @pytest.mark.parametrize("by", BY)
 @pytest.mark.parametrize("granularity", [Granularity.CHANNEL, Granularity.TENSOR])
 @pytest.mark.parametrize("scale", [None, IntFormat(bits=4, signed=False)])
