@@ -104,6 +104,7 @@ def _add_overrides(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--accumulator-bits", type=int, metavar="P", help="accumulator width, 2 to 96")
     group.add_argument("--max-vectors", type=int, metavar="N", help="vectors that the default width must hold")
     group.add_argument("--overflow", choices=[*map(str, Overflow)], help="what the accumulator does beyond its bits")
+    group.add_argument("--narrow", action="store_true", default=None, help="promise that -2^(bits-1) never occurs")
     group.add_argument("--pipeline", type=int, metavar="D", help="register stages before the accumulator, 0 to 3")
     group.add_argument("--arithmetic", choices=[*map(str, Arithmetic)], help="style of the arithmetic")
     group.add_argument("--target", choices=[*map(str, Target)], help="what 'auto' arithmetic is chosen for")
@@ -130,7 +131,15 @@ def _generate(args: argparse.Namespace) -> int:
     from hw.verilog import default_name, emit
     from tb.vectors import write_vectors
 
-    overrides = ("vector_size", "scale_product_bits", "rounding", "accumulator_bits", "max_vectors", "overflow")
+    overrides = (
+        "vector_size",
+        "scale_product_bits",
+        "rounding",
+        "accumulator_bits",
+        "max_vectors",
+        "overflow",
+        "narrow",
+    )
     options = {name: getattr(args, name) for name in (*overrides, "pipeline", "arithmetic", "target")}
     config = resolve(args.config, **options)
     name = args.name or default_name(config)

@@ -5,7 +5,7 @@ internal widths separately, so that one mistake cannot hide in both.
 """
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -51,6 +51,7 @@ _OPTIONS = {
     "acc": "accumulator_bits",
     "max_vectors": "max_vectors",
     "overflow": "overflow",
+    "narrow": "narrow",
     "pipeline": "pipeline",
     "style": "arithmetic",
     "target": "target",
@@ -80,6 +81,9 @@ class MacConfig:
         ``accumulator_bits``, not both.
     overflow
         What the accumulator does beyond P bits.
+    narrow
+        Whether signed elements never have the code -2^(bits-1), as in everything that a quantizer produces. The
+        hardware may be smaller then; golden model and benches refuse that code.
     pipeline
         Register stages before the accumulator, 0 to 3.
     arithmetic
@@ -105,11 +109,18 @@ class MacConfig:
     accumulator_bits: int | None = None
     max_vectors: int | None = None
     overflow: Overflow = Overflow.SATURATE
+    narrow: bool = False
     pipeline: int = 1
     arithmetic: Arithmetic = Arithmetic.AUTO
     target: Target = Target.ASIC
 
     def __post_init__(self) -> None:
+        if self.narrow not in (False, True):
+            raise InputError(f"narrow = {self.narrow!r}: a promise is kept or not; choose 0 or 1")
+        object.__setattr__(self, "narrow", bool(self.narrow))
+        for side in ("weight", "activation"):
+            element = getattr(self, side)
+            object.__setattr__(self, side, replace(element, narrow=self.narrow and element.signed))
         for side, scale in (("weight", self.weight_scale), ("activation", self.activation_scale)):
             if scale is not None and scale.signed:
                 raise InputError(f"{side} scale {scale}: scales are unsigned; give an unsigned format")
@@ -202,7 +213,12 @@ class MacConfig:
     def full_name(self) -> str:
         """``W/A/ws/as:V=…`` with every option that is not at its default; :meth:`parse` reads it back."""
         defaults = {field.name: field.default for field in fields(self)}
-        tail = [f"{key}={value}" for key, name in _OPTIONS.items() if (value := getattr(self, name)) != defaults[name]]
+        values = {key: (getattr(self, name), defaults[name]) for key, name in _OPTIONS.items()}
+        tail = [
+            f"{key}={int(value) if isinstance(value, bool) else value}"
+            for key, (value, default) in values.items()
+            if value != default
+        ]
         return f"{self}:{','.join(tail)}" if tail else str(self)
 
     @property

@@ -17,11 +17,13 @@ MAX_SCALE_BITS = 16
 class IntFormat:
     """An integer format of ``bits`` bits: two's complement if ``signed``, else plain binary.
 
-    Spelled ``4`` (signed) or ``4U`` (unsigned). Legal: 1 bit unsigned, or 2 to 16 bits.
+    Spelled ``4`` (signed) or ``4U`` (unsigned). Legal: 1 bit unsigned, or 2 to 16 bits. ``narrow`` promises that the
+    code -2^(bits-1) never occurs, as in everything that a quantizer produces.
     """
 
     bits: int
     signed: bool
+    narrow: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.bits, int) or not 1 <= self.bits <= MAX_ELEMENT_BITS:
@@ -50,8 +52,8 @@ class IntFormat:
 
     @property
     def min(self) -> int:
-        """The smallest code, -2^(bits-1) or 0."""
-        return -(1 << (self.bits - 1)) if self.signed else 0
+        """The smallest code, -2^(bits-1) (one more if ``narrow``) or 0."""
+        return self.narrow - (1 << (self.bits - 1)) if self.signed else 0
 
     @property
     def max(self) -> int:

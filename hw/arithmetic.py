@@ -24,10 +24,14 @@ class Style(Protocol):
         weights: Sequence[Value],
         activations: Sequence[Value],
         loads: Sequence[Value],
+        narrow: bool,
         shape: Shape,
         name: str,
     ) -> Signal:
-        """Return sum_j weights[j] * activations[j], with one register stage inside for each enable in ``loads``."""
+        """Return sum_j weights[j] * activations[j], with one register stage inside for each enable in ``loads``.
+
+        ``narrow`` promises that signed operands never have their most negative code.
+        """
 
     def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:
         """Return a * b + addend, addend >= 0 a constant."""
@@ -45,6 +49,7 @@ class Behavioural:
         weights: Sequence[Value],
         activations: Sequence[Value],
         loads: Sequence[Value],
+        narrow: bool,
         shape: Shape,
         name: str,
     ) -> Signal:
@@ -110,13 +115,14 @@ class BitHeaps:
         weights: Sequence[Value],
         activations: Sequence[Value],
         loads: Sequence[Value],
+        narrow: bool,
         shape: Shape,
         name: str,
     ) -> Signal:
         """Return the dot product as one heap of all partial products, cut into parts of equal depth."""
         heap = BitHeap(shape.width, name)
         for w, a in zip(weights, activations, strict=True):
-            heap.multiply(w, a)
+            heap.multiply(w, a, narrow)
         return _named(m, heap.compress(m, loads), shape, name)
 
     def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:

@@ -52,6 +52,7 @@ class DotProduct(wiring.Component):
             [self.weights[i] for i in lanes],
             [self.activations[i] for i in lanes],
             loads[:-1],
+            self.config.narrow,
             self.d.shape(),
             "dot",
         )

@@ -13,25 +13,26 @@ def least_shape(low: int, high: int) -> Shape:
     """Return the least shape that holds low .. high: n signed bits hold -2^(n-1) .. 2^(n-1) - 1."""
     if low >= 0:
         return unsigned(high.bit_length())
-    return signed(1 + max((-low - 1).bit_length(), high.bit_length()))
+    return signed(1 + max((-low - 1).bit_length(), max(high, 0).bit_length()))
 
 
 def dot_range(config: MacConfig) -> tuple[int, int]:
     """Return the range of d = sum of V products.
 
-    Proof, with half = 2^(bits-1) and full = 2^bits - 1 of a format: both signed, a product lies in
-    -half_w*(half_a - 1) or -(half_w - 1)*half_a, whichever is less, to half_w*half_a. One signed, in
-    -half*full .. (half - 1)*full. None, in 0 .. full_w*full_a. V of them reach V times that.
+    Proof, with half = 2^(bits-1) and full = 2^bits - 1 of a format, and low = half, or half - 1 if narrow, the largest
+    negative magnitude: both signed, a product lies in -low_w*(half_a - 1) or -(half_w - 1)*low_a, whichever is less, to
+    low_w*low_a. One signed, in -low*full .. (half - 1)*full. None, in 0 .. full_w*full_a. V of them reach V times that.
     """
     w, a = config.weight, config.activation
     half_w, half_a = 1 << (w.bits - 1), 1 << (a.bits - 1)
     full_w, full_a = (1 << w.bits) - 1, (1 << a.bits) - 1
+    low_w, low_a = half_w - config.narrow, half_a - config.narrow
     if w.signed and a.signed:
-        low, high = min(half_w, half_a) - half_w * half_a, half_w * half_a
+        low, high = -max(low_w * (half_a - 1), (half_w - 1) * low_a), low_w * low_a
     elif w.signed:
-        low, high = -half_w * full_a, (half_w - 1) * full_a
+        low, high = -low_w * full_a, (half_w - 1) * full_a
     elif a.signed:
-        low, high = -half_a * full_w, (half_a - 1) * full_w
+        low, high = -low_a * full_w, (half_a - 1) * full_w
     else:
         low, high = 0, full_w * full_a
     return low * config.vector_size, high * config.vector_size

@@ -56,3 +56,10 @@ def test_both_sides_derive_the_same_term_range(text):
 def test_a_wrapping_accumulator_needs_no_higher_bits():
     config = MacConfig.parse("4/4/4/6:acc=9,overflow=wrap")
     assert (dot_shape(config).width, term_shape(config).width) == (9, 9)
+
+
+@pytest.mark.parametrize("text", SMALL)
+def test_narrow_dot_range_is_exact(text):
+    config = MacConfig.parse(text, vector_size=1, narrow=True)
+    products = [w * a for w, a in product(*(range(f.min, f.max + 1) for f in (config.weight, config.activation)))]
+    assert dot_range(config) == (min(0, *products), max(products))
