@@ -97,6 +97,13 @@ def split_model(model: nn.Module) -> nn.Module:
     return model
 
 
+def plane_sign(plane: torch.Tensor) -> int:
+    """Return 1 for a plane without negative values, else -1 for one without positive values, else 0."""
+    if bool((plane >= 0).all()):
+        return 1
+    return -1 if bool((plane <= 0).all()) else 0
+
+
 def quantize(
     quantizer: Quantizer,
     plane: torch.Tensor,
