@@ -62,7 +62,7 @@ class MacArea:
 def baseline_of(config: MacConfig) -> MacConfig:
     """Return the per-channel 8-bit MAC to compare with: ``8/8/-/-``, or ``8/8U/-/-`` for unsigned activations.
 
-    Vector size, vectors per result, overflow policy, pipeline depth and arithmetic style are those of ``config``.
+    Everything else that is no format stays as in ``config``: vector size, vectors per result, pipeline depth and so on.
     """
     return replace(
         config,
@@ -90,7 +90,8 @@ def measure(configs: Iterable[MacConfig], flow: Flow) -> list[MacArea]:
         If the library cannot hold a design.
     """
     wanted = list(dict.fromkeys(configs))
-    designs = list(dict.fromkeys([*wanted, *map(baseline_of, wanted)]))
+    # The baselines are the largest designs, so they start first.
+    designs = list(dict.fromkeys([*map(baseline_of, wanted), *wanted]))
     netlists = dict(zip(designs, _synthesise_all(designs, flow), strict=True))
     components = {config: by_component(netlist, flow.library) for config, netlist in netlists.items()}
     totals = {
