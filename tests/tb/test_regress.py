@@ -24,7 +24,7 @@ CHOSEN = {
     "icarus": [
         "4/4U/4/4:V=1,R=6,acc=14,pipeline=0",
         "5/7/3/9:V=24,R=6,round=half_even,pipeline=3",
-        "16/16/16/16:V=3,R=4,round=truncate,acc=37,overflow=wrap,pipeline=2",
+        "16/16/16/16:V=3,R=4,round=truncate,acc=37,overflow=wrap,pipeline=2,style=behavioural",
         "8/8U/-/-:V=64,style=behavioural",
     ],
     "verilator": ["4/4U/4/6:R=6,round=half_even,acc=18", "16/16/16/16:V=3,overflow=wrap,pipeline=0"],
