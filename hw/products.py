@@ -40,8 +40,10 @@ def array(heap: "BitHeap", a: Value, b: Value) -> None:
     if not (a.shape().signed and b.shape().signed) or min(m, n) < 0:
         _nands(heap, a, b, 0)
         return
-    _nands(heap, a[:m], b, 0)
-    _nands(heap, a[m:].as_signed(), b[:n], m)
+    if m:
+        _nands(heap, a[:m], b, 0)
+    if n:
+        _nands(heap, a[m:].as_signed(), b[:n], m)
     (a0, a1), (b0, b1) = a[m:], b[n:]
     z, cross = heap.signal("corner", ~a0 | ~b0), heap.signal("cross", Cat(~a0 | ~b1, ~a1 | ~b0))
     heap.add_bit(z, m + n, inverted=True, arrival=1)
@@ -55,13 +57,13 @@ def _array_area(a: Value, b: Value) -> float:
 
 def _nands(heap: "BitHeap", a: Value, b: Value, shift: int) -> None:
     """Add ``a * b * 2^shift`` bit by bit; positive bits enter as complements too."""
-    if len(a) == 0 or len(b) == 0:
-        return
-    nands = heap.signal("nands", Cat((~bit).replicate(len(b)) for bit in a) | (~Cat(b)).replicate(len(a)))
-    for i in range(len(a)):
-        for j in range(len(b)):
+    rows = [(i, min(len(b), heap.width - shift - i)) for i in range(min(len(a), heap.width - shift))]
+    nands = heap.signal("nands", ~Cat(a[i].replicate(n) for i, n in rows) | ~Cat(b[:n] for _, n in rows))
+    bits = iter(nands)
+    for i, n in rows:
+        for j in range(n):
             negative = _is_sign(a, i) != _is_sign(b, j)
-            heap.add_bit(nands[i * len(b) + j], shift + i + j, negative=negative, inverted=True, arrival=1)
+            heap.add_bit(next(bits), shift + i + j, negative=negative, inverted=True, arrival=1)
 
 
 def booth(heap: "BitHeap", a: Value, b: Value) -> None:
@@ -72,27 +74,29 @@ def booth(heap: "BitHeap", a: Value, b: Value) -> None:
 
     Source: O. L. MacSorley, Proc. IRE 49(1), 1961; W.-C. Yeh and C.-W. Jen, IEEE Trans. Comp. 49(7), 2000 (low bit).
     """
-    m, n, signed_b = len(a), len(b), b.shape().signed
-    sign = a[-1] if a.shape().signed else Const(0, 1)
-    bits = Cat(Const(0, 1), a, sign, sign)
-    single, double = Cat(b, b[-1] if signed_b else Const(0, 1)), Cat(Const(0, 1), b)
-    for shift in range(0, m + (not a.shape().signed), 2):
+    n, a_signed, b_signed = len(b), a.shape().signed, b.shape().signed
+    sign = a[-1] if a_signed else Const(0, 1)
+    bits = Cat(Const(0, 1), a, sign)
+    single, double = Cat(b, b[-1] if b_signed else Const(0, 1)), Cat(Const(0, 1), b)
+    for shift in range(0, min(len(a), heap.width), 2):
         below, low, high = bits[shift : shift + 3]
         one = heap.signal("one", low ^ below)
-        two = heap.signal("two", (high ^ low) & ~(low ^ below))
-        row = (single & one.replicate(n + 1)) | (double & two.replicate(n + 1))
-        start = 0
-        if has_sign := shift + 1 < m + a.shape().signed:
-            start = 1
+        two = heap.signal("two", (high ^ low) & ~one)
+        negated = shift + 1 < len(a) + a_signed
+        if negated:
             lowest = heap.signal("low", ~one | ~b[0])
             heap.add_bit(lowest, shift, inverted=True, arrival=2)
             heap.add_bit(heap.signal("negative", ~high | ~lowest), shift + 1, inverted=True, arrival=3)
-            if not signed_b:
+            if not b_signed:
                 heap.add_bit(high, shift + n + 1, negative=True)
-            row = row ^ high.replicate(n + 1)
-        row = heap.signal("row", row[start:] if has_sign else ~row)
+        start, stop = int(negated), max(1, min(n + 1, heap.width - shift))
+        size = stop - start
+        multiple = (single[start:stop] & one.replicate(size)) | (double[start:stop] & two.replicate(size))
+        row = heap.signal("row", multiple ^ high.replicate(size) if negated else ~multiple)
         for j, bit in enumerate(row, start):
-            heap.add_bit(bit, shift + j, negative=signed_b and j == n, inverted=not has_sign, arrival=4)
+            heap.add_bit(bit, shift + j, negative=b_signed and j == n, inverted=not negated, arrival=4)
+    if not a_signed and len(a) % 2 == 0 and len(a) < heap.width:
+        _nands(heap, a[-1:], b, len(a))  # the last digit, which is 0 or 1
 
 
 def _booth_area(a: Value, b: Value) -> float:
@@ -106,21 +110,21 @@ def _booth_area(a: Value, b: Value) -> float:
 
 def sign_magnitude(heap: "BitHeap", a: Value, b: Value) -> None:
     """Add ``|a| * (b if a >= 0 else -b)``; both are signed, and neither takes the code -2^(bits-1)."""
-    magnitude = heap.signal("magnitude", _negate_if(a[-1], a[:-1]))
-    array(heap, magnitude, heap.signal("signed", _negate_if(a[-1], Cat(b))).as_signed())
+    array(heap, _negate_if(heap, a[-1], a[:-1]), _negate_if(heap, a[-1], Cat(b)).as_signed())
 
 
 def _sign_magnitude_area(a: Value, b: Value) -> float:
     return (len(a) - 1) * len(b) * (1 + _FULL_ADDER) + (len(a) + len(b) - 3) * _NEGATED_BIT
 
 
-def _negate_if(condition: Value, value: Value) -> Value:
+def _negate_if(heap: "BitHeap", condition: Value, value: Value) -> Value:
     """Return ``-value`` or ``value``, of the same bits: those above the lowest 1 are inverted."""
-    bits, ones = [value[0]], condition & value[0]
-    for bit in value[1:]:
-        bits.append(bit ^ ones)
-        ones = ones | (condition & bit)
-    return Cat(bits)
+    if len(value) == 1:
+        return value
+    above = [condition & value[0]]
+    for i in range(1, len(value) - 1):
+        above.append(above[-1] | (condition & value[i]))
+    return Cat(value[0], heap.signal("negated", value[1:] ^ Cat(above)))
 
 
 def _is_sign(value: Value, index: int) -> bool:
