@@ -44,7 +44,8 @@ def input_words(config: PeConfig, streams: Streams) -> dict[str, list[Words]]:
         "activations": _vector_words(config.mac.activation, streams.activations, streams.activation_scales),
     }
     if config.ppu:
-        assert streams.params is not None
+        words["lane_params"] = []
+    if streams.params is not None:
         bias = streams.params.bias & ((1 << config.bias_bits) - 1)
         columns = (streams.params.multiplier, streams.params.shift, bias)
         words["lane_params"] = list(zip(*(column.tolist() for column in columns), strict=True))

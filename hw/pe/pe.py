@@ -15,6 +15,23 @@ from hw.pe.ppu import PostProcessing
 from hw.pe.streams import activation_layout, command_layout, output_layout, params_layout, weight_layout
 
 
+def pe_signature(config: PeConfig) -> wiring.Signature:
+    """Return the element's streams; without post-processing it takes no lane parameters."""
+    inputs = {
+        "command": command_layout(config),
+        "weights": weight_layout(config),
+        "activations": activation_layout(config),
+    }
+    if config.ppu:
+        inputs["lane_params"] = params_layout(config)
+    return wiring.Signature(
+        {
+            **{name: In(stream.Signature(layout)) for name, layout in inputs.items()},
+            "result": Out(stream.Signature(output_layout(config))),
+        }
+    )
+
+
 class ProcessingElement(wiring.Component):
     """L vector MACs that share the activation vector, with double-buffered operands and post-processing.
 
@@ -46,19 +63,7 @@ class ProcessingElement(wiring.Component):
 
     def __init__(self, config: PeConfig):
         self.config = config
-        inputs = {
-            "command": command_layout(config),
-            "weights": weight_layout(config),
-            "activations": activation_layout(config),
-        }
-        if config.ppu:
-            inputs["lane_params"] = params_layout(config)
-        super().__init__(
-            {
-                **{name: In(stream.Signature(layout)) for name, layout in inputs.items()},
-                "result": Out(stream.Signature(output_layout(config))),
-            }
-        )
+        super().__init__(pe_signature(config))
 
     def elaborate(self, platform: object) -> Module:
         """Wire the parts."""

@@ -1,0 +1,214 @@
+"""Whole layers through the RTL of a processing element, without Python in the simulation.
+
+A plain-Verilog bench reads each stream's beats from a file, one hexadecimal word a line, and writes the results
+likewise. It is built once for a configuration, and run once for each layer.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from amaranth.hdl import Shape
+
+from golden.packing import unpack
+from golden.pe import Command, Result, Streams
+from golden.pe_config import PeConfig
+from hw.emission import plain_ports
+from hw.pe.pe import pe_signature
+from hw.pe.verilog import emit
+from tb import objcache, simulators
+from tb.agents import Words
+from tb.job import TOP
+from tb.pe_agents import input_fields, input_words, result_fields
+
+_IDLE_CYCLES = 1_000_000  # without a result, after which a run is given up
+
+_BENCH = """`timescale 1ns/1ps
+module playback;
+  reg clk = 0, rst = 1;
+  integer idle = 0, left, cycles = 0, result_file;
+  always #1 clk = ~clk;
+  initial begin
+    if (!$value$plusargs("results=%d", left)) $fatal;
+    result_file = $fopen("result.txt");
+  end
+{streams}
+  wire [{result_high}:0] result_word;
+  wire result_valid;
+  {top} dut(.clk(clk), .rst(rst), .result_valid(result_valid), .result_ready(1'b1),
+{ports});
+  always @(posedge clk) begin
+    rst <= 0;
+    cycles <= cycles + 1;
+    idle <= idle + 1;
+    if (!rst && result_valid) begin
+      idle <= 0;
+      left <= left - 1;
+      $fwrite(result_file, "%h %0d\\n", result_word, cycles);
+      if (left == 1) begin
+        $fclose(result_file);
+        $finish;
+      end
+    end
+    if (idle == {idle}) $finish;
+  end
+endmodule
+"""
+
+_STREAM = """
+  integer {name}_file, {name}_read;
+  reg [{high}:0] {name}_word, {name}_next;
+  reg {name}_valid = 0;
+  wire {name}_ready;
+  initial {name}_file = $fopen("{name}.txt", "r");
+  always @(posedge clk) if (!{name}_valid || {name}_ready) begin
+    {name}_read = $fscanf({name}_file, "%h", {name}_next);
+    {name}_word <= {name}_next;
+    {name}_valid <= {name}_read == 1;
+  end
+"""
+
+
+class Playback:
+    """The RTL of one configuration, built for playback.
+
+    Parameters
+    ----------
+    config
+        The processing element.
+    simulator
+        ``verilator`` or ``icarus``.
+    folder
+        Where the simulation is built and runs.
+
+    Raises
+    ------
+    InputError
+        If the simulator is missing or too old.
+
+    Attributes
+    ----------
+    cycles
+        Clock cycles of all runs, from reset to the last result.
+    """
+
+    def __init__(self, config: PeConfig, simulator: str, folder: Path) -> None:
+        self._config, self._folder = config, folder
+        self.cycles = 0
+        ports = plain_ports(pe_signature(config), {})
+        self._widths = {name: Shape.cast(member.shape).width for name, member in ports.items()}
+        found = simulators.find(simulator)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dut.v").write_text(emit(config, TOP))
+        (folder / "playback.v").write_text(self._bench())
+        sources = ["playback.v", "dut.v"]
+        if simulator == "verilator":
+            flags = [
+                "--binary",
+                "--timing",
+                "-Wno-fatal",
+                "-Wno-lint",
+                "-CFLAGS",
+                "-std=c++20 -O1",
+                "--top",
+                "playback",
+            ]
+            build = [str(found.executable), *flags, "--Mdir", "build", "-o", "playback", *sources]
+            self._command = [str(folder / "build" / "playback")]
+        else:
+            build = ["iverilog", "-g2012", "-s", "playback", "-o", "playback.vvp", *sources]
+            self._command = ["vvp", "-n", "playback.vvp"]
+        self._environment = {**os.environ, **found.environment(), "OBJCACHE": objcache.COMMAND}
+        self._call(build)
+
+    def run(self, streams: Streams) -> list[Result]:
+        """Execute the commands on an element that was just reset; return a result for each.
+
+        Raises
+        ------
+        RuntimeError
+            If results are missing after a million idle cycles.
+        """
+        for stream, words in input_words(self._config, streams).items():
+            names = [f"{stream}_{field}" for field in input_fields(self._config)[stream]]
+            text = "".join(f"{self._join(names, beat):x}\n" for beat in words)
+            (self._folder / f"{stream}.txt").write_text(text)
+        count = sum(_result_count(self._config, command) for command in streams.commands)
+        self._call([*self._command, f"+results={count}"])
+        lines = (self._folder / "result.txt").read_text().split("\n")[:-1]
+        if len(lines) != count:
+            raise RuntimeError(f"{self._config}: {len(lines)} results of {count}, then none for {_IDLE_CYCLES} cycles")
+        self.cycles += int(lines[-1].split()[1])
+        return list(self._results(streams.commands, lines))
+
+    def _bench(self) -> str:
+        fields = input_fields(self._config)
+        streams, ports = [], []
+        for stream, names in fields.items():
+            ports += [f".{stream}_valid({stream}_valid)", f".{stream}_ready({stream}_ready)"]
+            low = 0
+            for name in names:
+                width = self._widths[f"{stream}_{name}"]
+                ports.append(f".{stream}_{name}({stream}_word[{low} +: {width}])")
+                low += width
+            streams.append(_STREAM.format(name=stream, high=low - 1))
+        low = 0
+        for name in result_fields(self._config):
+            width = self._widths[f"result_{name}"]
+            ports.append(f".result_{name}(result_word[{low} +: {width}])")
+            low += width
+        return _BENCH.format(
+            streams="".join(streams),
+            ports=",\n".join(f"    {port}" for port in ports),
+            top=TOP,
+            result_high=low - 1,
+            idle=_IDLE_CYCLES,
+        )
+
+    def _join(self, names: Sequence[str], beat: Words) -> int:
+        word, low = 0, 0
+        for name, value in zip(names, beat, strict=True):
+            word |= value << low
+            low += self._widths[name]
+        return word
+
+    def _results(self, commands: Sequence[Command], lines: Sequence[str]) -> Iterator[Result]:
+        """Yield the results of the commands from the lines of the result file."""
+        config, start = self._config, 0
+        size, element, bits = config.mac.vector_size, config.mac.activation, config.mac.acc_bits
+        for command in commands:
+            count = _result_count(config, command)
+            beats = [self._split(line) for line in lines[start : start + count]]
+            start += count
+            if command.requantise:
+                codes = unpack([beat["codes"] for beat in beats], element, size).reshape(command.rows, -1, size)
+                scales = [beat["scale"] for beat in beats] if config.mac.activation_scale else None
+                yield Result(codes=codes, scales=None if scales is None else np.array(scales).reshape(command.rows, -1))
+            else:
+                acc = np.array([beat["acc"] - (beat["acc"] >> (bits - 1) << bits) for beat in beats])
+                overflow = np.array([bool(beat.get("overflow", 0)) for beat in beats])
+                yield Result(acc=acc.reshape(command.rows, -1), overflow=overflow.reshape(command.rows, -1))
+
+    def _split(self, line: str) -> Mapping[str, int]:
+        """Return a result's fields; digits that are undefined, in fields that do not matter, count as 0."""
+        word = int("".join("0" if digit in "xXzZ" else digit for digit in line.split()[0]), 16)
+        fields = {}
+        for name in result_fields(self._config):
+            width = self._widths[f"result_{name}"]
+            fields[name] = word & ((1 << width) - 1)
+            word >>= width
+        return fields
+
+    def _call(self, command: Sequence[str]) -> None:
+        done = subprocess.run(
+            command, cwd=self._folder, env=self._environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def _result_count(config: PeConfig, command: Command) -> int:
+    """Return the result beats of a legal command."""
+    return command.rows * config.lane_count // (config.mac.vector_size if command.requantise else 1)
