@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ VERSION = 1
 
 Arrays = dict[str, NDArray[Any]]
 Tensors = Mapping[str, Quantized[NDArray[Any]]]
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,12 @@ def save(path: str | Path, config: MacConfig, tensors: Tensors) -> None:
         If the suffix is neither ``.npz`` nor ``.safetensors``, a tensor does not fit ``config``, or the file cannot be
         written.
     """
-    path = Path(path)
-    write, _ = _container(path)
     arrays: Arrays = {}
     for name, tensor in tensors.items():
-        _check(name, tensor, config)
-        arrays[f"{name}.codes"] = np.ascontiguousarray(tensor.codes, _dtype(tensor.quantizer.element))
-        arrays[f"{name}.gamma"] = np.ascontiguousarray(tensor.gamma, np.float32)
-        if tensor.quantizer.scale is not None:
-            arrays[f"{name}.scales"] = np.ascontiguousarray(tensor.scales, _dtype(tensor.quantizer.scale))
-    metadata = {
-        "version": VERSION,
-        "config": config.full_name,
-        "tensors": {name: _describe(tensor) for name, tensor in tensors.items()},
-    }
-    content = write(arrays, json.dumps(metadata | {"sha256": _digest(arrays, metadata)}))
-    with replacing(path) as part:
-        part.write_bytes(content)
+        check(name, tensor, config)
+        arrays |= arrays_of(name, tensor)
+    described = {name: describe(tensor) for name, tensor in tensors.items()}
+    write(path, arrays, {"version": VERSION, "config": config.full_name, "tensors": described})
 
 
 def load(path: str | Path) -> IntegerTensors:
@@ -76,10 +66,46 @@ def load(path: str | Path) -> IntegerTensors:
         If the suffix is neither ``.npz`` nor ``.safetensors``, or the file is missing, corrupt, of another version, or
         contradicts itself; the message names the file and what is wrong.
     """
+
+    def parse(metadata: dict[str, Any], arrays: Arrays) -> IntegerTensors:
+        config = MacConfig.parse(metadata["config"])
+        return IntegerTensors(
+            config, {name: assemble(name, entry, arrays, config) for name, entry in metadata["tensors"].items()}
+        )
+
+    return read(path, parse)
+
+
+# Files with a digest ------------------------------------------------------------------------------------------
+
+
+def write(path: str | Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
+    """Write ``arrays`` with ``metadata``, which holds the layout's version, and the digest of both.
+
+    Raises
+    ------
+    InputError
+        If the suffix is neither ``.npz`` nor ``.safetensors``, or the file cannot be written.
+    """
     path = Path(path)
-    _, read = _container(path)
+    to_bytes, _ = _container(path)
+    content = to_bytes(arrays, json.dumps(metadata | {"sha256": _digest(arrays, metadata)}))
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def read(path: str | Path, parse: Callable[[dict[str, Any], Arrays], Content]) -> Content:
+    """Return ``parse(metadata, arrays)`` of what :func:`write` wrote; ``parse`` takes all arrays out of the dictionary.
+
+    Raises
+    ------
+    InputError
+        As :func:`load` does, and with the file's name before what ``parse`` raises.
+    """
+    path = Path(path)
+    _, from_bytes = _container(path)
     try:
-        arrays, text = read(path.read_bytes())
+        arrays, text = from_bytes(path.read_bytes())
         metadata = json.loads(text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a file of exported tensors") from None
@@ -89,12 +115,9 @@ def load(path: str | Path) -> IntegerTensors:
     try:
         if metadata["version"] != VERSION:
             raise InputError(f"layout version {metadata['version']}, but {VERSION} is read here")
-        config = MacConfig.parse(metadata["config"])
         digest = metadata.pop("sha256")
         intact = digest == _digest(arrays, metadata)
-        tensors = {name: _assemble(name, entry, arrays) for name, entry in metadata["tensors"].items()}
-        for name, tensor in tensors.items():
-            _check(name, tensor, config)
+        content = parse(metadata, arrays)
         if arrays:
             raise InputError(f"array {min(arrays)} is not in the metadata")
         if not intact:
@@ -103,13 +126,25 @@ def load(path: str | Path) -> IntegerTensors:
         raise InputError(f"{path}: {error}; export it again") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: metadata with a missing or malformed entry ({error}); export it again") from None
-    return IntegerTensors(config, tensors)
+    return content
 
 
 # A tensor and its description ---------------------------------------------------------------------------------
 
 
-def _describe(tensor: Quantized[NDArray[Any]]) -> dict[str, Any]:
+def arrays_of(name: str, tensor: Quantized[NDArray[Any]]) -> Arrays:
+    """Return the tensor's arrays as they stand in a file."""
+    arrays: Arrays = {
+        f"{name}.codes": np.ascontiguousarray(tensor.codes, _dtype(tensor.quantizer.element)),
+        f"{name}.gamma": np.ascontiguousarray(tensor.gamma, np.float32),
+    }
+    if tensor.quantizer.scale is not None:
+        arrays[f"{name}.scales"] = np.ascontiguousarray(tensor.scales, _dtype(tensor.quantizer.scale))
+    return arrays
+
+
+def describe(tensor: Quantized[NDArray[Any]]) -> dict[str, Any]:
+    """Return what the metadata say of a tensor."""
     quantizer = tensor.quantizer
     return {
         "shape": [*tensor.codes.shape[:-2], tensor.length],
@@ -122,8 +157,8 @@ def _describe(tensor: Quantized[NDArray[Any]]) -> dict[str, Any]:
     }
 
 
-def _assemble(name: str, entry: dict[str, Any], arrays: Arrays) -> Quantized[NDArray[Any]]:
-    """Return the tensor that ``entry`` describes, taking its arrays out of ``arrays``."""
+def assemble(name: str, entry: dict[str, Any], arrays: Arrays, config: MacConfig) -> Quantized[NDArray[Any]]:
+    """Return the tensor that ``entry`` describes, checked, taking its arrays out of ``arrays``."""
     quantizer = Quantizer(
         element=IntFormat.parse(entry["element"]),
         scale=None if entry["scale"] is None else IntFormat.parse(entry["scale"]),
@@ -138,16 +173,18 @@ def _assemble(name: str, entry: dict[str, Any], arrays: Arrays) -> Quantized[NDA
     shape = (*lead, -(-length // quantizer.vector_size), quantizer.vector_size)
     if codes.shape != shape:
         raise InputError(f"{name}.codes: shape {codes.shape} where the metadata say {shape}")
-    return Quantized(
+    tensor = Quantized(
         codes=codes.astype(np.int32),
         scales=None if scales is None else scales.astype(np.int32),
         gamma=gamma,
         length=length,
         quantizer=quantizer,
     )
+    check(name, tensor, config)
+    return tensor
 
 
-def _check(name: str, tensor: Quantized[NDArray[Any]], config: MacConfig) -> None:
+def check(name: str, tensor: Quantized[NDArray[Any]], config: MacConfig) -> None:
     """Refuse a tensor that contradicts itself or is of neither side of ``config``."""
     quantizer = tensor.quantizer
     formats = (quantizer.element, quantizer.scale, quantizer.vector_size)

@@ -1,0 +1,203 @@
+"""Quantized layers in the hardware's integers: run, compared with their float arithmetic, exported and imported."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from golden import torch_quantizer
+from golden.errors import InputError
+from golden.layers import IntegerLayer
+from golden.nn.calibration import watch
+from golden.nn.modules import QuantizedLayer
+from golden.nn.quantize import quantized_layers
+from golden.quantized import Quantized
+
+_UNIT = 2.0**-24  # half a unit in the last place of float32
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a layer's float32 outputs were from those of its integers.
+
+    Parameters
+    ----------
+    outputs, overflows
+        Outputs compared, and others whose accumulator overflowed, which float arithmetic does not know.
+    largest
+        Largest absolute difference.
+    share
+        Largest difference over its bound, which is proven: at most 1.
+    """
+
+    outputs: int = 0
+    overflows: int = 0
+    largest: float = 0.0
+    share: float = 0.0
+
+
+def integer_layer(layer: QuantizedLayer, rows: torch.Tensor | None = None) -> IntegerLayer:
+    """Return the layer's integers, with those of input rows [M, P, C] if they are given.
+
+    Raises
+    ------
+    InputError
+        If the layer has float scales, or an input cannot be quantized.
+    """
+    if layer.scheme.float_scales:
+        raise InputError(f"layer {layer.name!r}: {layer.scheme} has float scales, which no hardware has; quantize anew")
+    inputs = None if rows is None else torch_quantizer.to_numpy(layer.quantized_inputs(rows))
+    return IntegerLayer(
+        config=layer.scheme.config,
+        weights=torch_quantizer.to_numpy(layer.quantized_weights()),
+        inputs=inputs,
+        input_gamma=layer.input_gamma.numpy(force=True),
+        bias=None if layer.bias is None else layer.bias.detach().float().numpy(force=True),
+        sign=layer.sign,
+    )
+
+
+@contextmanager
+def inference(model: nn.Module) -> Iterator[dict[str, Difference]]:
+    """Let every quantized layer compute with the golden datapath; the differences to its float arithmetic are yielded.
+
+    ::
+
+        with inference(model) as differences:
+            logits = model(images)
+
+    Each layer's integer outputs are the next one's inputs. With K products in an output, and x^ and w^ the dequantized
+    operands, float32 arithmetic in any order is off by at most
+
+        n*u / (1 - n*u) * (sum_k |x^_k w^_k| + |bias|),   n = K + 10,  u = 2^-24
+
+    which counts K + 1 additions, K products and the roundings of scales, dequantization, gammas and result.
+    """
+    differences: dict[str, Difference] = {}
+    hooks = []
+
+    def replacing(name: str) -> Callable[[nn.Module, tuple[Any, ...], torch.Tensor], torch.Tensor]:
+        def hook(layer: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+            rows = layer.rows(inputs[0])
+            integers = integer_layer(layer, rows)
+            exact = torch.from_numpy(integers.outputs()).to(rows.device)
+            y: torch.Tensor = layer.output(exact, inputs[0])
+            bound = layer.output(_bound(integers).to(exact), inputs[0].double())
+            flags = layer.output(torch.from_numpy(integers.result.overflow).to(exact), inputs[0].double()) > 0
+            gap = (output.double() - layer.output(exact, inputs[0].double())).abs()[~flags]
+            before = differences.get(name, Difference())
+            differences[name] = Difference(
+                outputs=before.outputs + gap.numel(),
+                overflows=before.overflows + int(flags.sum()),
+                largest=max([before.largest, *gap.max().reshape(-1).tolist()] if gap.numel() else [before.largest]),
+                share=max([before.share, (gap / bound[~flags]).max().item()] if gap.numel() else [before.share]),
+            )
+            return y
+
+        return hook
+
+    try:
+        with torch.no_grad():
+            for name, layer in quantized_layers(model).items():
+                hooks.append(layer.register_forward_hook(replacing(name)))
+            yield differences
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+def _bound(layer: IntegerLayer) -> torch.Tensor:
+    """Return the bound of the float32 arithmetic's error, [M, N]; see :func:`inference`."""
+    assert layer.inputs is not None
+    x, w = (np.abs(part.dequantize()).reshape(len(part.codes), -1) for part in (layer.inputs, layer.weights))
+    magnitudes = x.astype(np.float64) @ w.astype(np.float64).T
+    if layer.bias is not None:
+        magnitudes += np.abs(layer.bias)
+    n = (w.shape[1] + 10) * _UNIT
+    return torch.from_numpy(n / (1 - n) * magnitudes + np.finfo(np.float32).tiny)
+
+
+def integers(
+    model: nn.Module, forward_loop: Callable[[nn.Module], Any] | None = None, *, rows: int = 4
+) -> dict[str, IntegerLayer]:
+    """Return every quantized layer's integers by name, for :func:`golden.layers.save`.
+
+    Parameters
+    ----------
+    forward_loop
+        Runs the model that it is given; each layer's first ``rows`` input rows are recorded. None records none.
+
+    Raises
+    ------
+    InputError
+        As :func:`integer_layer` does, or if ``rows`` is not positive.
+    """
+    if rows < 1:
+        raise InputError(f"{rows} rows: at least 1 is recorded; ask for more, or give no forward_loop")
+    layers = quantized_layers(model)
+    seen: dict[str, torch.Tensor] = {}
+
+    def recorder(name: str) -> Callable[[torch.Tensor], object]:
+        return lambda x: seen.setdefault(name, layers[name].rows(x)[:rows].clone())
+
+    if forward_loop is not None:
+        watch(model, {name: recorder(name) for name in layers}, forward_loop)
+    return {name: integer_layer(layer, seen.get(name)) for name, layer in layers.items()}
+
+
+@torch.no_grad()
+def restore(model: nn.Module, layers: Mapping[str, IntegerLayer]) -> None:
+    """Give a prepared model (:func:`golden.nn.quantize.prepare`) the integers, gammas and biases of ``layers``.
+
+    Raises
+    ------
+    InputError
+        If a layer is on one side only, or its configuration or a shape differs; the message names both.
+    """
+    ours = quantized_layers(model)
+    if odd := sorted(ours.keys() ^ layers.keys()):
+        where = "model but not in the file" if odd[0] in ours else "file but not in the model"
+        raise InputError(
+            f"layer {odd[0]!r}: in the {where}; prepare the model with the rules that it was exported with"
+        )
+    for name, layer in ours.items():
+        _check(name, layer, layers[name])
+    for name, layer in ours.items():
+        given, device = layers[name], layer.input_gamma.device
+        weights = given.weights
+        layer.freeze(
+            Quantized(
+                codes=torch.from_numpy(weights.codes).to(device),
+                scales=None if weights.scales is None else torch.from_numpy(weights.scales).to(device),
+                gamma=torch.from_numpy(weights.gamma).to(device),
+                length=weights.length,
+                quantizer=layer.scheme.weights,
+                xp=torch,
+            )
+        )
+        layer.input_gamma.copy_(torch.from_numpy(np.array(given.input_gamma)))
+        if given.bias is not None:
+            layer.bias.copy_(torch.from_numpy(given.bias))
+
+
+def _check(name: str, layer: QuantizedLayer, given: IntegerLayer) -> None:
+    """Refuse integers that are of another configuration or shape than the layer."""
+    quantizer, weights = layer.scheme.weights, layer.magnitudes()
+    bias = None if layer.bias is None else tuple(layer.bias.shape)
+    mine = (layer.scheme.config.full_name, layer.sign, tuple(weights.shape), bias)
+    shape = (*given.weights.codes.shape[:-2], given.weights.length)
+    theirs = (given.config.full_name, given.sign, shape, None if given.bias is None else given.bias.shape)
+    for what, left, right in zip(("configuration", "sign", "weights", "bias"), mine, theirs, strict=True):
+        if left != right:
+            raise InputError(
+                f"layer {name!r}: its {what} in the model, {left}, and in the file, {right}, differ; prepare the same "
+                "model in the same way"
+            )
+    if replace(given.weights.quantizer, order=quantizer.order, scale_rounding=quantizer.scale_rounding) != quantizer:
+        raise InputError(
+            f"layer {name!r}: {given.weights.quantizer} in the file, {quantizer} in the model; prepare it so"
+        )

@@ -1,0 +1,157 @@
+"""Integers of whole models: against plain loops, the float forward pass, and through files."""
+
+import numpy as np
+import pytest
+
+from golden import layers as files
+from golden.config import MacConfig
+from golden.errors import InputError
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+from golden.nn import integer  # noqa: E402
+from golden.nn.quantize import prepare, quantize, quantized_layers  # noqa: E402
+from golden.nn.rules import Rule  # noqa: E402
+from golden.nn.scheme import Scheme  # noqa: E402
+from golden.nn.splitquant import split_model  # noqa: E402
+
+HEAD = [Rule(pattern="5", scheme=Scheme(config=MacConfig.parse("8/8/-/10:V=3"), input_gamma="row"))]
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 20, 3, padding=1, stride=2), nn.ReLU(), nn.Conv2d(20, 8, 2), nn.ReLU(), nn.Flatten(),
+        nn.Linear(32, 5),
+    ).eval()  # fmt: skip
+
+
+def images(count=4, seed=0):
+    return torch.tensor(np.random.default_rng(seed).random((count, 3, 6, 6)), dtype=torch.float32)
+
+
+def forward(model):
+    return model(images())
+
+
+def expected(layer, m, n):
+    """Return one output by plain loops over Python integers."""
+    config = layer.config
+    (w, sw), (a, sa) = layer.weights.operand(), layer.inputs.operand()
+    acc = 0
+    for g in range(w.shape[1]):
+        d = sum(x * y for x, y in zip(w[n, g].tolist(), a[m, g].tolist(), strict=True))
+        p = (1 if sw is None else int(sw[n, g])) * (1 if sa is None else int(sa[m, g]))
+        if config.scale_product_bits:
+            p = min(2**config.scale_product_bits - 1, (p + 2 ** (config.scale_shift - 1)) >> config.scale_shift)
+        acc += d * p
+    gammas = float(layer.weights.gamma.reshape(-1)[n]) * float(
+        layer.inputs.gamma.reshape(-1)[m % layer.inputs.gamma.size]
+    )
+    return acc, layer.sign * acc * 2.0**config.scale_shift * gammas + float(layer.bias[n])
+
+
+@pytest.mark.parametrize("text", ["4/4U/4/6", "4/4/6/6:R=5", "8/8/-/-"])
+def test_a_model_runs_in_integers(text):
+    model = quantize(network(), text, forward, rules=HEAD)
+    x = images(seed=5)
+    with integer.inference(model) as differences:
+        y = model(x)
+    assert differences.keys() == quantized_layers(model).keys()
+    for difference in differences.values():
+        assert difference.outputs > 0
+        assert difference.overflows == 0
+        assert 0 < difference.share <= 1
+    torch.testing.assert_close(y, model(x), rtol=0.05, atol=0.02)
+
+    exported = integer.integers(model, lambda model: model(x), rows=7)
+    for name, layer in exported.items():
+        assert len(layer.inputs.codes) == (4 if name == "5" else 7)
+        outputs = layer.outputs()
+        for m, n in ((0, 0), (3, 4), (2, 1)):
+            acc, real = expected(layer, m, n)
+            assert layer.result.acc[m, n] == acc
+            assert outputs[m, n] == pytest.approx(real, rel=1e-12)
+    first = quantized_layers(model)["0"](x)
+    np.testing.assert_allclose(exported["0"].outputs(), first.movedim(1, -1).reshape(-1, 20)[:7].detach(), atol=1e-5)
+
+
+def test_the_difference_is_below_one_step_of_an_accumulator():
+    """So one wrong product, in either arithmetic, would show."""
+    model = quantize(network(), "4/4/4/6", forward)
+    with integer.inference(model) as differences:
+        model(images())
+    for name, layer in integer.integers(model, forward).items():
+        assert 0 < differences[name].largest < (layer.weights.gamma.min() * layer.inputs.gamma.min()).item() / 2
+
+
+def test_overflowing_accumulators_are_counted():
+    model = quantize(network(), "4/4U/4/6:acc=10", forward)
+    with integer.inference(model) as differences:
+        model(images())
+    assert sum(difference.overflows for difference in differences.values()) > 0
+    assert all(difference.share <= 1 for difference in differences.values())
+
+
+def test_planes_of_one_sign_run_too():
+    model = quantize(split_model(network()), "2/8/4/6", forward)
+    signs = {layer.sign for layer in quantized_layers(model).values()}
+    assert signs == {-1, 1}
+    with integer.inference(model) as differences:
+        model(images())
+    assert max(difference.share for difference in differences.values()) <= 1
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+def test_files_restore_the_model(tmp_path, suffix):
+    path = tmp_path / f"model{suffix}"
+    model = quantize(network(), "4/4/4/6:R=6", forward, rules=HEAD)
+    exported = integer.integers(model, forward)
+    files.save(path, exported)
+    read = files.load(path)
+    for name, layer in exported.items():
+        other = read[name]
+        assert other.config == layer.config
+        np.testing.assert_array_equal(other.result.acc, layer.result.acc)
+        assert other.outputs().tobytes() == layer.outputs().tobytes()
+        assert len(other.beats()) == layer.result.acc.size * layer.weights.operand()[0].shape[1]
+    fresh = prepare(network(seed=1), "4/4/4/6:R=6", rules=HEAD)
+    integer.restore(fresh, read)
+    assert torch.equal(fresh(images(seed=3)), model(images(seed=3)))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: prepare(network(), "4/4/4/6"), ["'5'", "configuration", "4/4/4/6", "8/8/-/10:V=3"]),
+        (lambda: prepare(network()[:4], "4/4/4/6"), ["'5'", "in the file but not in the model"]),
+        (lambda: _narrower(), ["'0'", "weights", "(16, 9, 3)", "(20, 9, 3)"]),
+    ],
+)
+def test_other_models_are_refused(make, words):
+    exported = integer.integers(quantize(network(), "4/4/4/6", forward, rules=HEAD))
+    with pytest.raises(InputError) as error:
+        integer.restore(make(), exported)
+    for word in words:
+        assert word in str(error.value)
+
+
+def _narrower():
+    model = network()
+    model[0], model[2] = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 8, 2)
+    return prepare(model, "4/4/4/6", rules=HEAD)
+
+
+def test_what_has_no_integers_is_refused(tmp_path):
+    model = quantize(network(), Scheme(config=MacConfig.parse("4/4/-/-"), float_scales=True), forward)
+    with pytest.raises(InputError, match=r"layer '0'.*fp/fp.*float scales"):
+        integer.integers(model)
+    model = quantize(network(), "4/4/4/6", forward)
+    with pytest.raises(InputError, match=r"without inputs.*forward_loop"):
+        integer.integers(model)["0"].result  # noqa: B018 - the property raises
+    path = tmp_path / "weights.npz"
+    files.save(path, integer.integers(model))
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"weights\.npz"):
+        files.load(path)
