@@ -1,17 +1,18 @@
 # Every target makes its own virtual environment; nothing else needs to be installed first.
-# Settings: CONFIG (verilog), CONFIGS (area), OUT, JOBS, PYTHON.
+# Settings: CONFIG (verilog), CONFIGS (area), OUT, LIBRARY (bench-area), JOBS, PYTHON.
 
 VENV    ?= .venv
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= 4/4U/4/6
 CONFIGS ?= 4/4/4/6 4/8/6/10 6/6/4/4 8/8/-/-
 OUT     ?= build
+LIBRARY ?= nand2
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog regress area lint bench system-deps clean
+.PHONY: help demo test verilog regress area lint bench bench-area bench-check system-deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +44,12 @@ lint: $(READY) ## ruff (lint and format) and mypy
 
 bench: $(READY) ## measure throughput as ratios against named alternatives
 	$(BIN)/python -m golden.bench
+
+bench-area: $(READY) ## compare the area with sum(a*b) through Yosys; tables, JSON and plot
+	$(BIN)/python -m synth.bench_area --library $(LIBRARY) --json $(OUT)/bench-area.json --plot $(OUT)/bench-area.png
+
+bench-check: $(READY) ## fail if an area grew beyond the committed baseline
+	$(BIN)/python -m synth.bench_area --check synth/baseline.json
 
 system-deps: ## install the Debian packages: Icarus, OpenSTA, a real cell library
 	apt-get update

@@ -84,7 +84,13 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(_area, "vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json")
     sub.add_argument("configs", nargs="+", metavar="config", help="configurations or presets")
-    sub.add_argument("--liberty", type=Path, metavar="FILE", help="standard-cell library (default: the built-in one)")
+    sub.add_argument(
+        "--liberty", default="nand2", metavar="FILE", help="standard-cell library, or a built-in one: nand2, gates"
+    )
+    sub.add_argument("--goal", choices=["area", "delay"], default="area", help="what to minimise (default: area)")
+    sub.add_argument("--flatten", action="store_true", help="optimise across components; no split by component then")
+    sub.add_argument("--timing", action="store_true", help="also critical paths, by OpenSTA with the library's timing")
+    sub.add_argument("--sweep-pipeline", action="store_true", help="every pipeline depth, area against frequency")
     sub.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
 
     sub = command(_demo, "vsq demo --out build/demo")
@@ -198,16 +204,29 @@ def _regress(args: argparse.Namespace) -> int:
 def _area(args: argparse.Namespace) -> int:
     """Synthesise configurations and report their area against the 8-bit baseline."""
     from synth.area import measure
-    from synth.flow import Flow
+    from synth.flow import Flow, Goal
     from synth.liberty import Library
     from synth.records import document, write_document
-    from synth.report import area_table
+    from synth.report import area_table, timing_table
+    from synth.timing import critical_paths, find_sta, pipeline_sweep
 
-    flow = Flow(library=Library.load(args.liberty) if args.liberty else Library.load())
-    areas = measure([resolve(name) for name in args.configs], flow)
+    flow = Flow(library=Library.load(args.liberty), goal=Goal(args.goal), flatten=args.flatten)
+    configs = [resolve(name) for name in args.configs]
+    if args.sweep_pipeline:
+        configs = [point for config in configs for point in pipeline_sweep(config)]
+    timing = args.timing or args.sweep_pipeline
+    if timing:
+        find_sta()
+    areas = measure(configs, flow)
+    records = [record for area in areas for record in area.records(flow.library.unit)]
     _console().print(area_table(areas, flow))
+    if timing:
+        paths = [critical_paths(area.netlist, flow.library) for area in areas]
+        _console().print(timing_table(areas, paths, flow))
+        for area, components in zip(areas, paths, strict=True):
+            for component, path in components.items():
+                records += path.records(area.config.full_name, component)
     if args.json:
-        records = [record for area in areas for record in area.records(flow.library.unit)]
         write_document(args.json, document("area", flow, records))
         print(args.json)
     return 0
