@@ -9,11 +9,10 @@ _CONTROLS = ("load_control", "issue_control", "output_control", "collector", "la
 _BUFFERS = ("weight_buffer", "activation_buffer", "params_buffer")
 _PPU = ("rescale", "scale", "divider", "packer")
 
-# Path in the hierarchy to module name. Lanes are alike, and so are the memories of a buffer: one module stands for all.
+# Path in the hierarchy to module name. Lanes are alike: one module stands for all.
 PARTS = {
     **{f"pe.{part}": part for part in _CONTROLS},
     **{f"pe.{buffer}": buffer for buffer in _BUFFERS},
-    **{f"pe.{buffer}.way0": f"{buffer}_memory" for buffer in _BUFFERS},
     "pe.lanes.control": "control",
     "pe.lanes.lane0": "lane",
     "pe.lanes.lane0.dot_product": "dot",
@@ -22,6 +21,7 @@ PARTS = {
     "pe.ppu": "ppu",
     **{f"pe.ppu.{part}": f"ppu_{part}" for part in _PPU},
 }
+_WAIVERS = {"UNUSEDSIGNAL": "parts need not use every field of the structures that they are given"}
 
 
 def default_name(config: PeConfig) -> str:
@@ -49,7 +49,7 @@ def emit(config: PeConfig, name: str | None = None) -> str:
         If Yosys refuses the design.
     """
     title = f"processing element {config.full_name}"
-    return emission.verilog(_top(config), name or default_name(config), PARTS, title)
+    return emission.verilog(_top(config), name or default_name(config), PARTS, title, _WAIVERS)
 
 
 def _top(config: PeConfig) -> PlainPorts:

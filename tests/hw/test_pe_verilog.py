@@ -1,0 +1,62 @@
+"""Emitted Verilog of the processing element: clean for two linters, reproducible, one module for all lanes."""
+
+import re
+import subprocess
+
+import pytest
+
+from golden.errors import InputError
+from golden.pe_config import PeConfig
+from hw.pe.verilog import PARTS, default_name, emit
+from tb import simulators
+
+CONFIGS = [
+    "4/4U/4/6:V=4,R=6,style=behavioural@lanes=8",
+    "8/8/-/-:V=3,style=behavioural@lanes=6",
+    "2/2/1/1:V=1,style=behavioural@lanes=1,weight_depth=1,activation_depth=1",
+    "4/4/4/-:V=4,style=behavioural@lanes=3,ppu=off",
+    "4/8/6/10:V=2,style=behavioural,pipeline=3,overflow=wrap",
+]
+
+
+@pytest.fixture(scope="module")
+def emitted(tmp_path_factory):
+    """Verilog files of all configurations."""
+    folder = tmp_path_factory.mktemp("verilog")
+    files = {}
+    for text in CONFIGS:
+        config = PeConfig.parse(text)
+        files[config] = folder / f"{default_name(config)}.v"
+        files[config].write_text(emit(config))
+    return files
+
+
+def lint(name, arguments):
+    try:
+        found = simulators.find(name)
+    except InputError as error:
+        pytest.skip(str(error))
+    done = subprocess.run(
+        [found.executable, *arguments], capture_output=True, text=True, check=False, env=found.environment()
+    )
+    return done.returncode, [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("- ")]
+
+
+@pytest.mark.parametrize(("name", "flags"), [("verilator", ["--lint-only"]), ("icarus", ["-o", "/dev/null"])])
+def test_linters_have_nothing_to_say(name, flags, emitted, require_tool):
+    require_tool(name)
+    for config, file in emitted.items():
+        assert lint(name, [*flags, "-Wall", str(file)]) == (0, []), config
+
+
+def test_lanes_share_one_module(emitted):
+    config, file = next(iter(emitted.items()))
+    name, text = default_name(config), file.read_text()
+    modules = set(re.findall(r"^module (\w+)\(", text, flags=re.MULTILINE))
+    assert modules == {name, *(f"{name}_{part}" for part in PARTS.values())}
+    assert len(re.findall(rf"^  {name}_lane lane\d", text, flags=re.MULTILINE)) == 8
+
+
+def test_same_configuration_gives_the_same_bytes():
+    config = PeConfig.parse(CONFIGS[2])
+    assert emit(config) == emit(config)
