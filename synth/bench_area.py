@@ -84,7 +84,7 @@ class Dot:
 
     @property
     def full_adder_bound(self) -> int:
-        """Least full adders of a tree of 3:2 counters, each of which removes one bit."""
+        """Least full adders for the array of all product bits, as each removes one bit; recoded products need fewer."""
         return self.product_bits - self.result_bits
 
     def area_bound(self, library: Library) -> float | None:
