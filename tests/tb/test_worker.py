@@ -50,8 +50,9 @@ def test_a_simulator_that_fails_after_passing_every_test(outcomes):
     assert outcomes(PASSED, fails=True)["simulation"] == "the simulation failed\nsimulating"
 
 
-def test_a_simulator_without_a_report(outcomes):
-    assert outcomes("", fails=True) == {"simulation": "the simulation failed\nsimulating"}
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_simulator_without_a_report(outcomes, fails):
+    assert outcomes("", fails=fails) == {"simulation": "the simulation failed\nsimulating"}
 
 
 def test_a_test_that_did_not_run_has_failed(outcomes):
