@@ -83,29 +83,34 @@ def booth(heap: "BitHeap", a: Value, b: Value) -> None:
         one = heap.signal("one", low ^ below)
         two = heap.signal("two", (high ^ low) & ~one)
         negated = shift + 1 < len(a) + a_signed
+        top = n + (shift + 1 < len(a) or not a_signed)  # n where the digit is only -1, 0 or 1
         if negated:
             lowest = heap.signal("low", ~one | ~b[0])
             heap.add_bit(lowest, shift, inverted=True, arrival=2)
             heap.add_bit(heap.signal("negative", ~high | ~lowest), shift + 1, inverted=True, arrival=3)
             if not b_signed:
-                heap.add_bit(high, shift + n + 1, negative=True)
-        start, stop = int(negated), max(1, min(n + 1, heap.width - shift))
+                heap.add_bit(high, shift + top, negative=True)
+        start, stop = int(negated), max(1, min(top, heap.width - shift))
         size = stop - start
         multiple = (single[start:stop] & one.replicate(size)) | (double[start:stop] & two.replicate(size))
         row = heap.signal("row", multiple ^ high.replicate(size) if negated else ~multiple)
         for j, bit in enumerate(row, start):
-            heap.add_bit(bit, shift + j, negative=b_signed and j == n, inverted=not negated, arrival=4)
+            heap.add_bit(bit, shift + j, negative=b_signed and j == top - 1, inverted=not negated, arrival=4)
     if not a_signed and len(a) % 2 == 0 and len(a) < heap.width:
         _nands(heap, a[-1:], b, len(a))  # the last digit, which is 0 or 1
 
 
 def _booth_area(a: Value, b: Value) -> float:
-    """Rows of n+1 bits, the negation's 1 and, if b is unsigned, the row's sign; an unsigned a has a plain row too."""
+    """Rows of n+1 bits, the negation's 1 and, if b is unsigned, the row's sign.
+
+    An unsigned a has a plain row too; the last row of a signed a with an odd number of bits is one bit shorter.
+    """
     n = len(b)
     a_signed, b_signed = _is_sign(a, len(a) - 1), _is_sign(b, n - 1)
     row = (n + 3 - b_signed) * _FULL_ADDER + n * _ROW_BIT + _ROW_DIGIT
-    plain = 0 if a_signed else (n + len(a) % 2) * (1 + _FULL_ADDER)
-    return (len(a) + a_signed) // 2 * row + plain
+    odd = len(a) % 2
+    last = -odd * (_FULL_ADDER + _ROW_BIT) if a_signed else (n + odd) * (1 + _FULL_ADDER)
+    return (len(a) + a_signed) // 2 * row + last
 
 
 def sign_magnitude(heap: "BitHeap", a: Value, b: Value) -> None:
