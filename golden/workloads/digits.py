@@ -67,6 +67,7 @@ class Digits:
 
     layers: list[ConvLayer]
     train_images: Floats
+    train_labels: NDArray[Any]
     test_images: Floats
     test_labels: NDArray[Any]
 
@@ -146,6 +147,7 @@ def load() -> Digits:
     return Digits(
         layers=_train(images[train], data.target[train]),
         train_images=images[train],
+        train_labels=data.target[train],
         test_images=images[test],
         test_labels=data.target[test],
     )
