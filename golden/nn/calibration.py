@@ -143,7 +143,7 @@ class PercentileObserver(Observer):
 class EntropyObserver(Observer):
     """The threshold whose quantized histogram is nearest to the clipped one, by Kullback-Leibler divergence.
 
-    The codes' magnitudes 0 .. qmax are the levels, with the step of the largest vectors.
+    The levels are the multiples of gamma that can be represented: 0 .. qmax, and with two levels 0 .. qmax*(2^M-1).
     """
 
     def __init__(self, quantizer: Quantizer, name: str) -> None:
@@ -154,7 +154,8 @@ class EntropyObserver(Observer):
         self.histogram.add(x.abs())
 
     def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
-        threshold = self.histogram.least_divergence(self.quantizer.element.qmax + 1)
+        steps = self.quantizer.element.qmax * (self.quantizer.scale.max if self.quantizer.scale else 1)
+        threshold = self.histogram.least_divergence(steps + 1)
         return torch.minimum(self._of_threshold(threshold).to(maximum), maximum)
 
 

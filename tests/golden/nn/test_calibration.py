@@ -170,3 +170,11 @@ def test_errors_name_what_is_wrong():
         observed("mse", quantizer(), [torch.ones(1, 4), torch.ones(1, 8)])
     with pytest.raises(InputError, match=r"module 'fc': .* did you mean .*fc1"):
         calibrate(torch.nn.ModuleDict({"fc1": torch.nn.ReLU()}), {"fc": observer("max", quantizer())}, print)
+
+
+def test_entropy_clips_less_where_vectors_have_their_own_scales():
+    """Two levels resolve small vectors, so that there is less to gain from a smaller gamma."""
+    coarse, fine = (
+        threshold(quantizer("4", scale), observed("entropy", quantizer("4", scale), batches())) for scale in LEVELS
+    )
+    assert coarse < 0.95 * fine
