@@ -27,7 +27,7 @@ CHOSEN = {
         "16/16/16/16:V=3,R=4,round=truncate,acc=37,overflow=wrap,pipeline=2,style=behavioural",
         "8/8U/-/-:V=64,style=behavioural",
     ],
-    "verilator": ["4/4U/4/6:R=6,round=half_even,acc=18", "16/16/16/16:V=3,overflow=wrap,pipeline=0"],
+    "verilator": ["4/4U/4/6:R=6,round=half_even,acc=18", "16/16/16/16:V=3,overflow=wrap,pipeline=0,style=behavioural"],
 }
 
 
