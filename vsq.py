@@ -82,6 +82,28 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, help="seed of all jobs (default: drawn, and printed)")
     sub.add_argument("--out", type=Path, default=Path("build/regress"), metavar="DIR", help="folder of the results")
 
+    sub.add_argument(
+        "--workload", type=Path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote"
+    )
+    sub.add_argument("--layer", default="*", metavar="PATTERN", help="layers of the workload (default: all)")
+
+    sub = command(
+        _accuracy, "vsq accuracy digits 3/3U/4/4 2/4U/4/4 --mode ptq,qat --json digits.json --plot digits.svg"
+    )
+    sub.add_argument("workload", help="digits, or minilm")
+    sub.add_argument("configs", nargs="*", metavar="config", help="configurations or presets (default: some of each)")
+    sub.add_argument("--mode", default="ptq", metavar="NAMES", help="ptq, qat, or both with a comma (default: ptq)")
+    sub.add_argument("--calibration", default="max", metavar="NAME", help="max, percentile, entropy or mse")
+    sub.add_argument("--split", action="store_true", help="split weights into three planes first (SplitQuant)")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="keep the scores there; a second run takes them up")
+    sub.add_argument("--plot", type=Path, metavar="FILE", help="also draw the scores (needs matplotlib)")
+
+    sub = command(_export, "vsq export digits 4/4U/4/6 --out digits.safetensors --rows 4")
+    sub.add_argument("workload", help="digits, or minilm")
+    sub.add_argument("config", help="configuration or preset")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help=".safetensors or .npz")
+    sub.add_argument("--rows", type=_count, default=4, help="input rows recorded for each layer (default: 4)")
+
     sub = command(_area, "vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json")
     sub.add_argument("configs", nargs="+", metavar="config", help="configurations or presets")
     sub.add_argument(
@@ -179,11 +201,15 @@ def _regress(args: argparse.Namespace) -> int:
     """Co-simulate configurations against the golden model; exit code 1 tells of a failure."""
     from secrets import randbelow
 
+    from golden import layers
     from tb.covering import full_regression
-    from tb.regress import regress
+    from tb.regress import play, regress
     from tb.simulators import probe
 
-    names = list(PRESETS) if args.preset == "all" or not (args.configs or args.preset or args.full) else []
+    asked = args.configs or args.preset or args.full
+    if args.workload and asked:
+        raise InputError("--workload: its file names the configurations; leave out all others")
+    names = list(PRESETS) if args.preset == "all" or not asked else []
     names += args.configs + ([args.preset] if args.preset and args.preset != "all" else [])
     configs = [resolve(name) for name in names] + (full_regression() if args.full else [])
     if args.sim:
@@ -195,10 +221,50 @@ def _regress(args: argparse.Namespace) -> int:
             print(f"skipped: {error}", file=sys.stderr)
         if not sims:
             raise InputError("no simulator found; install one of those above, or name one with --sim")
+    if args.workload:
+        streams = layers.streams(layers.load(args.workload), args.layer)
+        return max(
+            play(config, beats, sims=sims, out=args.out / config.slug, console=_console()).exit_code
+            for config, beats in streams.items()
+        )
     seed = randbelow(1 << 31) if args.seed is None else args.seed
     jobs = args.jobs or os.cpu_count() or 1
     summary = regress(configs, sims=sims, workers=jobs, out=args.out, beats=args.beats, seed=seed, console=_console())
     return summary.exit_code
+
+
+def _accuracy(args: argparse.Namespace) -> int:
+    """Measure a workload's accuracy against configuration, per-vector beside per-channel scales."""
+    from golden.nn import accuracy, tasks
+
+    task = tasks.load(args.workload)
+    report = accuracy.measure(
+        task,
+        [resolve(name) for name in args.configs or task.configs],
+        modes=args.mode.split(","),
+        calibration=args.calibration,
+        split=args.split,
+        path=args.json,
+        console=_console(),
+    )
+    _console().print(report.table())
+    if args.plot:
+        report.plot(args.plot)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    """Quantize a workload's model and write its integers, which 'vsq regress --workload' streams through the RTL."""
+    from golden import layers
+    from golden.nn import tasks
+    from golden.nn.integer import integers
+    from golden.nn.quantize import quantize
+
+    task = tasks.load(args.workload)
+    model = quantize(task.model(), resolve(args.config), task.calibrate, console=_console())
+    layers.save(args.out, integers(model, task.calibrate, rows=args.rows))
+    print(args.out)
+    return 0
 
 
 def _area(args: argparse.Namespace) -> int:

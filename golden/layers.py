@@ -5,8 +5,10 @@ writes them, ``NAME.bias`` and ``NAME.input_gamma``, and as manifest each layer'
 and shapes.
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,29 @@ class IntegerLayer:
         if self.inputs is None:
             raise InputError("layer without inputs: only its weights were exported; export it with a forward_loop")
         return self.inputs
+
+
+def streams(layers: Mapping[str, IntegerLayer], pattern: str = "*") -> dict[MacConfig, stimulus.Beats]:
+    """Return, for every configuration, its layers one after another as a stream for one vector MAC.
+
+    Parameters
+    ----------
+    pattern
+        Of the layers' names, as a shell writes it.
+
+    Raises
+    ------
+    InputError
+        If no layer matches, or one has no inputs.
+    """
+    chosen = [layer for name, layer in layers.items() if fnmatchcase(name, pattern)]
+    if not chosen:
+        near = difflib.get_close_matches(pattern, layers, cutoff=0) or ["none at all"]
+        raise InputError(f"layer {pattern!r}: matches none in the file; did you mean {' or '.join(near)}?")
+    by_config: dict[MacConfig, list[stimulus.Beats]] = {}
+    for layer in chosen:
+        by_config.setdefault(layer.config, []).append(layer.beats())
+    return {config: stimulus.concatenate(parts) for config, parts in by_config.items()}
 
 
 def save(path: str | Path, layers: Mapping[str, IntegerLayer]) -> None:

@@ -5,7 +5,7 @@ Every random choice comes from a generator of its own, so that a configuration, 
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,16 @@ def layer(
         first=group == 0,
         last=group == groups - 1,
     )
+
+
+def concatenate(parts: Sequence[Beats]) -> Beats:
+    """Return streams of one configuration one after another."""
+
+    def column(name: str) -> Any:
+        columns = [getattr(part, name) for part in parts]
+        return None if columns[0] is None else np.concatenate(columns)
+
+    return Beats(**{field.name: column(field.name) for field in fields(Beats)})
 
 
 def beats(config: MacConfig, count: int, seed: int) -> Beats:

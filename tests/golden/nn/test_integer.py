@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from golden import datapath
 from golden import layers as files
 from golden.config import MacConfig
 from golden.errors import InputError
@@ -119,6 +120,19 @@ def test_files_restore_the_model(tmp_path, suffix):
     fresh = prepare(network(seed=1), "4/4/4/6:R=6", rules=HEAD)
     integer.restore(fresh, read)
     assert torch.equal(fresh(images(seed=3)), model(images(seed=3)))
+
+
+def test_streams_give_the_layers_results():
+    layers = integer.integers(quantize(network(), "4/4/4/6:R=6", forward, rules=HEAD), forward, rows=2)
+    streams = files.streams(layers)
+    assert [str(config) for config in streams] == ["4/4/4/6", "8/8/-/10"]
+    results = {config: datapath.mac(config, **vars(beats)).acc for config, beats in streams.items()}
+    for config, acc in results.items():
+        expected = [layer.result.acc.ravel() for layer in layers.values() if layer.config == config]
+        np.testing.assert_array_equal(acc, np.concatenate(expected))
+    assert len(files.streams(layers, "[02]")) == 1
+    with pytest.raises(InputError, match=r"layer '55'.*did you mean 5"):
+        files.streams(layers, "55")
 
 
 @pytest.mark.parametrize(
