@@ -13,7 +13,8 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.rtlil_text import with_plain_port_names, without_twins, without_unused_resets
+from hw.rtlil_text import with_plain_port_names, without_unused_resets
+from hw.shared import Shared
 from hw.yosys import run_yosys
 
 # Verilog's linters ask for operands of one width, and Amaranth shortens extended ones: extend them once more. Nor do
@@ -112,7 +113,7 @@ def rtlil(top: PlainPorts, name: str, parts: Mapping[str, str]) -> str:
         Of the top module.
     parts
         Modules to keep, all others being inlined: path in the hierarchy (``mac.lane.dot``) to the end of the name
-        (``dot``). Paths that do not occur are ignored. Modules that are alike are one, called by its first path.
+        (``dot``). Paths that do not occur are ignored. The path of a shared component is its kind.
 
     Raises
     ------
@@ -154,9 +155,12 @@ def verilog(
 
 
 def _convert(top: PlainPorts, name: str, parts: Mapping[str, str], write: str) -> str:
-    source = amaranth_rtlil.convert(top, name=name)
-    for clean in (without_unused_resets, with_plain_port_names, without_twins):
-        source = clean(source)
+    shared = Shared()
+    sources = [amaranth_rtlil.convert(top, name=name, platform=shared)]
+    for kind, component in shared.components.items():
+        sources[0] = re.sub(rf"^( *cell )\\{kind} ", rf"\1\\{name}.{kind} ", sources[0], flags=re.MULTILINE)
+        sources.append(amaranth_rtlil.convert(component, name=f"{name}.{kind}"))
+    source = with_plain_port_names(without_unused_resets("".join(sources)))
     kept = []
     for path, suffix in parts.items():
         source, count = re.subn(rf"\\{name}\.{re.escape(path)}(?=\s)", rf"\\{name}_{suffix}", source)

@@ -50,22 +50,3 @@ def with_plain_port_names(source: str) -> str:
 
     # Connections first: a module may call a wire of its own as a part calls its port.
     return _MODULE.sub(rename_own, _CELL.sub(rename_connections, source))
-
-
-def without_twins(source: str) -> str:
-    """Keep the first of the modules that are alike, attributes aside, and let all cells be of its type."""
-    while True:
-        first: dict[str, str] = {}
-        twins: dict[str, str] = {}
-        kept = []
-        for match in _MODULE.finditer(source):
-            text = re.sub(r"^ *attribute .*\n", "", match[2], flags=re.MULTILINE)
-            if first.setdefault(text, match[1]) == match[1]:
-                kept.append(match[0])
-            else:
-                twins[match[1]] = first[text]
-        if not twins:
-            return source
-        cells = re.split(r"^( *cell )(\S+)", "".join(kept), flags=re.MULTILINE)
-        cells[2::3] = [twins.get(kind, kind) for kind in cells[2::3]]
-        source = "".join(cells)

@@ -8,6 +8,7 @@ from golden.pe_config import PeConfig
 from hw.control import Control
 from hw.lane import Lane
 from hw.pe.streams import group_layout, operand_layout
+from hw.shared import place
 from hw.stages import THROUGHPUT, latency, scaled
 from hw.streams import result_layout
 
@@ -52,8 +53,7 @@ class Lanes(wiring.Component):
             control.out_ready.eq(self.o.ready),
         ]
         for number in range(lanes):
-            lane = Lane(mac)
-            m.submodules[f"lane{number}"] = lane
+            lane = place(m, platform, f"lane{number}", "lane", lambda: Lane(mac))
             weights, activation = operand.weights[number], operand.activation
             m.d.comb += [
                 lane.weights.eq(weights.codes),

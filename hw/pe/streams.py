@@ -62,16 +62,13 @@ def output_layout(config: PeConfig) -> data.StructLayout:
 
 
 def operand_layout(config: PeConfig) -> data.StructLayout:
-    """What all lanes multiply in one cycle: their weight vectors, the shared activation vector, and its marks.
-
-    The marks stand between the vectors, because emission makes one port of neighbours, and lanes shall be alike.
-    """
+    """What all lanes multiply in one cycle: their weight vectors, the shared activation vector, and its marks."""
     return data.StructLayout(
         {
             "weights": data.ArrayLayout(weight_layout(config), config.lane_count),
+            "activation": activation_layout(config),
             "first": unsigned(1),
             "last": unsigned(1),
-            "activation": activation_layout(config),
         }
     )
 

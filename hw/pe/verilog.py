@@ -9,15 +9,15 @@ _CONTROLS = ("load_control", "issue_control", "output_control", "collector", "la
 _BUFFERS = ("weight_buffer", "activation_buffer", "params_buffer")
 _PPU = ("rescale", "scale", "divider", "packer")
 
-# Path in the hierarchy to module name. Lanes are alike: one module stands for all.
+# Path in the hierarchy to module name; all lanes share one.
 PARTS = {
     **{f"pe.{part}": part for part in _CONTROLS},
     **{f"pe.{buffer}": buffer for buffer in _BUFFERS},
     "pe.lanes.control": "control",
-    "pe.lanes.lane0": "lane",
-    "pe.lanes.lane0.dot_product": "dot",
-    "pe.lanes.lane0.scale": "scale",
-    "pe.lanes.lane0.accumulator": "accumulator",
+    "lane": "lane",
+    "lane.dot_product": "dot",
+    "lane.scale": "scale",
+    "lane.accumulator": "accumulator",
     "pe.ppu": "ppu",
     **{f"pe.ppu.{part}": f"ppu_{part}" for part in _PPU},
 }
