@@ -1,10 +1,10 @@
 import itertools
 from fractions import Fraction
-from math import floor
+from math import floor, prod
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from golden.config import MacConfig
@@ -125,11 +125,16 @@ def configs(draw) -> MacConfig:
     scales = [draw(st.sampled_from(["-", "1", "4", "9", "16"])) for _ in range(2)]
     product = sum(int(scale) for scale in scales if scale != "-")
     r_bits = draw(st.none() | st.integers(1, product)) if product else None
+    rounding = draw(st.sampled_from(["half_up", "half_even", "truncate"]))
+    if r_bits:  # a configuration in which no product survives the rounding is refused
+        largest = prod(2 ** int(scale) - 1 for scale in scales if scale != "-")
+        assume(oracle_round(Fraction(largest, 2 ** (product - r_bits)), rounding) > 0)
     return MacConfig.parse(
         "/".join([element(), element(), *scales]),
         vector_size=draw(st.sampled_from([1, 3, 16, 256])),
         scale_product_bits=r_bits,
-        rounding=draw(st.sampled_from(["half_up", "half_even", "truncate"])),
+        rounding=rounding,
+        narrow=draw(st.booleans()),
         accumulator_bits=draw(st.none() | st.integers(2, 96)),
         overflow=draw(st.sampled_from(["saturate", "wrap"])),
     )
