@@ -1,7 +1,8 @@
 """Partial products: the ways in which a*b enters a bit heap, and the choice of the smallest.
 
-Areas are in NAND2 equivalents, with the ratios of Nangate's 45 nm cells: NAND2 1, XOR2 2, full adder 16/3. A bit that
-enters a heap costs what makes it and the one full adder that removes it. Measured crossovers: docs/decisions.
+Areas are in NAND2 equivalents, with the ratios of Nangate's 45 nm cells: NAND2 1, full adder 16/3. A bit that enters a
+heap costs what makes it and the one full adder that removes it. The costs of recoding are fitted to mapped netlists
+(``synth.bench_products``; docs/decisions/bitheap-products.md).
 """
 
 from collections.abc import Callable
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from hw.bitheap import BitHeap
 
 _FULL_ADDER = 16 / 3
-_ROW_BIT = 11 / 3  # of a Booth row: and-or-invert and exclusive-or
-_ROW_DIGIT = 6  # recoding of one digit
+_ROW_BIT = 4  # of a Booth row: and-or-invert and exclusive-or
+_ROW_DIGIT = 8  # recoding of one digit
 _NEGATED_BIT = 7 / 2  # of a conditional negation: exclusive-or and one step of the carry chain
 
 
