@@ -1,7 +1,7 @@
 """Benchmark: area of generated dot products and MACs against ``sum(a*b)`` through Yosys, in one run and one library.
 
 ``python -m synth.bench_area --json area.json --plot area.svg`` measures everything;
-``python -m synth.bench_area --check synth/baselines/area.json`` measures the generator alone and fails if it grew.
+``python -m synth.bench_area --check synth/baseline.json`` measures the generator alone and fails if it grew.
 """
 
 import argparse
