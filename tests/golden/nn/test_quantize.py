@@ -172,6 +172,28 @@ def test_figures_are_those_of_their_definitions():
     assert exact.sqnr > 100
 
 
+@pytest.mark.parametrize("config", ["4/8/-/-", "3/8/6/10"])
+def test_scales_of_least_error_have_less_noise(config):
+    def noise(weight_scales):
+        scheme = Scheme(config=MacConfig.parse(config), weight_scales=weight_scales)
+        layers = quantized_layers(quantize(network(), scheme, forward)).values()
+        return [-fidelity(layer.magnitudes(), layer.quantized_weights()).sqnr for layer in layers]
+
+    for best, plain in zip(noise("mmse"), noise("max"), strict=True):
+        assert best < plain
+
+
+@pytest.mark.parametrize("calibration", ["percentile", "entropy", "mse"])
+def test_calibrations_clip_what_the_maximum_does_not(calibration):
+    outlier = images()
+    outlier[0, 0, 0, 0] = 30.0
+    schemes = [
+        Scheme(config=MacConfig.parse("8/4U/-/-"), calibration=name, percentile=99) for name in ("max", calibration)
+    ]
+    most, less = (quantize(network(), scheme, lambda model: model(outlier)) for scheme in schemes)
+    assert less[0].input_gamma < most[0].input_gamma
+
+
 def test_the_summary_names_every_layer():
     console = Console(file=io.StringIO(), width=200)
     quantize(network(), "4/4/4/6", forward, skip=["2"], console=console)
