@@ -1,5 +1,6 @@
 """Yosys as a library, in a child process: its errors end the process that they happen in."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -45,8 +46,15 @@ def run_yosys(
         for name, text in (inputs or {}).items():
             Path(folder, name).write_text(text)
         Path(folder, "script.ys").write_text("\n".join(commands) + "\n")
+        # ABC's scratch files and Yosys's cache go where they end with the folder, and where no other run sees them.
+        environment = {**os.environ, "TMPDIR": folder}
         done = subprocess.run(
-            [sys.executable, "-c", _RUN, "script.ys"], cwd=folder, capture_output=True, text=True, check=False
+            [sys.executable, "-c", _RUN, "script.ys"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
         )
         if done.returncode:
             lines = (done.stdout + done.stderr).splitlines()
