@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("workload", help="digits, or minilm")
     sub.add_argument("configs", nargs="*", metavar="config", help="configurations or presets (default: some of each)")
     sub.add_argument("--mode", default="ptq", metavar="NAMES", help="ptq, qat, or both with a comma (default: ptq)")
+    sub.add_argument("--input-gamma", default="static", metavar="NAME", help="static, tensor or row (default: static)")
     sub.add_argument("--calibration", default="max", metavar="NAME", help="max, percentile, entropy or mse")
     sub.add_argument("--split", action="store_true", help="split weights into three planes first (SplitQuant)")
     sub.add_argument("--json", type=Path, metavar="FILE", help="keep the scores there; a second run takes them up")
@@ -242,6 +243,7 @@ def _accuracy(args: argparse.Namespace) -> int:
         task,
         [resolve(name) for name in args.configs or task.configs],
         modes=args.mode.split(","),
+        input_gamma=args.input_gamma,
         calibration=args.calibration,
         split=args.split,
         path=args.json,

@@ -16,7 +16,8 @@ def test_accuracy_prints_and_keeps_scores(tmp_path, capsys):
     arguments = ["accuracy", "digits", "4/4U/4/6:R=6", "--json", str(path)]
     assert vsq.main(arguments) == 0
     assert "4/4U/4/6:R=6" in capsys.readouterr().out
-    assert json.loads(path.read_text())["scores"].keys() == {"fp32", "4/4U/4/6:R=6 ptq", "4/4U/-/- ptq"}
+    keys = json.loads(path.read_text())["scores"].keys()
+    assert keys == {"fp32", "4/4U/4/6:R=6 ptq", "4/4U/fp/fp ptq", "4/4U/-/- ptq"}
 
 
 def test_an_exported_model_becomes_streams(tmp_path, capsys):

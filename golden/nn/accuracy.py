@@ -6,8 +6,7 @@ Scores are kept in a JSON file as soon as they are known; another run takes from
 import importlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,17 @@ from golden.errors import InputError
 from golden.files import replacing, write_text
 from golden.nn.calibration import Calibration
 from golden.nn.quantize import Mode, quantize
-from golden.nn.scheme import Scheme
+from golden.nn.scheme import InputGamma, Scheme
 from golden.nn.splitquant import split_model
 from golden.nn.tasks import Task
 
 FLOAT = "fp32"
+_KINDS = ("per_vector", "float_scales", "per_channel")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Scores of one configuration: as it is, and with the same element formats but per-channel scales.
+    """Scores of one configuration, and of the same element formats with other scales.
 
     Parameters
     ----------
@@ -38,13 +38,18 @@ class Row:
         Full name.
     mode
         ``ptq`` or ``qat``.
-    per_vector, per_channel
-        Scores; of a configuration without vector scales they are the same.
+    per_vector
+        As configured.
+    float_scales
+        With a float32 scale for each vector in place of integer ones.
+    per_channel
+        With one scale per output channel for weights, and one for inputs.
     """
 
     config: str
     mode: Mode
     per_vector: float
+    float_scales: float
     per_channel: float
 
 
@@ -62,12 +67,12 @@ class Report:
         table = Table(
             Column("configuration", overflow="fold"),
             "mode",
-            *(Column(name, justify="right") for name in ("per-vector", "per-channel", "difference")),
+            *(Column(name, justify="right") for name in ("per-vector", "fp32 scales", "per-channel", "gain")),
             title=f"{self.task}: {self.metric}, {FLOAT} {self.float_score:.4f}",
         )
         for row in self.rows:
-            gain = row.per_vector - row.per_channel
-            table.add_row(row.config, row.mode, f"{row.per_vector:.4f}", f"{row.per_channel:.4f}", f"{gain:+.4f}")
+            scores = (f"{score:.4f}" for score in (getattr(row, kind) for kind in _KINDS))
+            table.add_row(row.config, row.mode, *scores, f"{row.per_vector - row.per_channel:+.4f}")
         return table
 
     def plot(self, path: Path) -> None:
@@ -85,9 +90,9 @@ class Report:
         drawing = figure(figsize=(2 + 1.2 * len(self.rows), 4), layout="constrained")
         axes = drawing.subplots()
         places = range(len(self.rows))
-        for shift, name in ((-0.2, "per_vector"), (0.2, "per_channel")):
+        for shift, name in zip((-0.27, 0, 0.27), _KINDS, strict=True):
             heights = [getattr(row, name) for row in self.rows]
-            axes.bar([place + shift for place in places], heights, width=0.4, label=name.replace("_", "-"))
+            axes.bar([place + shift for place in places], heights, width=0.27, label=name.replace("_", " "))
         axes.axhline(self.float_score, color="black", linestyle="dashed", label=FLOAT)
         axes.set_xticks(list(places), [f"{row.config}\n{row.mode}" for row in self.rows])
         axes.set_ylabel(f"{self.task}: {self.metric}")
@@ -101,6 +106,7 @@ def measure(
     configs: Sequence[MacConfig],
     *,
     modes: Sequence[Mode | str] = (Mode.PTQ,),
+    input_gamma: InputGamma | str = InputGamma.STATIC,
     calibration: Calibration | str = Calibration.MAX,
     split: bool = False,
     path: Path | None = None,
@@ -111,11 +117,11 @@ def measure(
     Parameters
     ----------
     configs
-        Configurations; each is also measured without vector scales.
+        Configurations; each is also measured with float32 scales and with per-channel scales.
     modes
         ``ptq``, ``qat``.
-    calibration
-        Of the static gammas of inputs.
+    input_gamma, calibration
+        Where the gammas of inputs come from, and how static ones are chosen.
     split
         Whether weights are split into three planes first (SplitQuant).
     path
@@ -128,20 +134,23 @@ def measure(
     InputError
         If the task has no training for ``qat``, or ``path`` holds something else or cannot be written.
     """
-    chosen = [Mode(_choice("mode", mode, Mode)) for mode in modes]
+    if unknown := [mode for mode in modes if mode not in tuple(Mode)]:
+        raise InputError(f"mode {unknown[0]!r}: choose one of {', '.join(Mode)}")
+    chosen = [Mode(mode) for mode in modes]
     if Mode.QAT in chosen and task.train is None:
         raise InputError(f"workload {task.name}: it has no training; leave out mode qat")
-    calibration = Calibration(_choice("calibration", calibration, Calibration))
     about = {
         "task": task.name,
         "metric": task.metric,
+        "input_gamma": str(input_gamma),
         "calibration": str(calibration),
         "split": split,
         "torch": torch.__version__,
     }
     scores = _load(path, about)
-    pairs = [(config, _per_channel(config)) for config in configs]
-    cells = list(dict.fromkeys((one, mode) for mode in chosen for pair in pairs for one in pair))
+    options: dict[str, Any] = {"input_gamma": input_gamma, "calibration": calibration}
+    triples = [_variants(config, options) for config in configs]
+    cells = list(dict.fromkeys((scheme, mode) for mode in chosen for schemes in triples for scheme in schemes))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
         bar = progress.add_task(f"{task.name}: {FLOAT}", total=len(cells) + 1)
@@ -155,24 +164,20 @@ def measure(
             progress.advance(bar)
 
         score(FLOAT, task.model)
-        for config, mode in cells:
-            score(
-                _key(config, mode),
-                lambda c=config, m=mode: _quantized(task, Scheme(config=c, calibration=calibration), m, split),
-            )
+        for scheme, mode in cells:
+            score(_key(scheme, mode), lambda s=scheme, m=mode: _quantized(task, s, m, split))
     return Report(
         task=task.name,
         metric=task.metric,
         float_score=scores[FLOAT],
         rows=[
             Row(
-                config=config.full_name,
+                config=str(schemes[0]),
                 mode=mode,
-                per_vector=scores[_key(config, mode)],
-                per_channel=scores[_key(plain, mode)],
+                **dict(zip(_KINDS, (scores[_key(s, mode)] for s in schemes), strict=True)),
             )
             for mode in chosen
-            for config, plain in pairs
+            for schemes in triples
         ],
     )
 
@@ -186,19 +191,15 @@ def _quantized(task: Task, scheme: Scheme, mode: Mode, split: bool) -> torch.nn.
     return model
 
 
-def _per_channel(config: MacConfig) -> MacConfig:
-    """Return the same element formats and V, without vector scales."""
-    return MacConfig(weight=config.weight, activation=config.activation, vector_size=config.vector_size)
+def _variants(config: MacConfig, options: dict[str, Any]) -> tuple[Scheme, Scheme, Scheme]:
+    """Return the configuration as it is, with float32 scales, and with per-channel scales."""
+    plain = MacConfig(weight=config.weight, activation=config.activation, vector_size=config.vector_size)
+    per_vector, per_channel = (Scheme(config=one, **options) for one in (config, plain))
+    return per_vector, replace(per_channel, float_scales=True), per_channel
 
 
-def _key(config: MacConfig, mode: Mode) -> str:
-    return f"{config.full_name} {mode}"
-
-
-def _choice(name: str, value: str, kind: type[StrEnum]) -> str:
-    if value not in tuple(kind):
-        raise InputError(f"{name} {value!r}: choose one of {', '.join(kind)}")
-    return value
+def _key(scheme: Scheme, mode: Mode) -> str:
+    return f"{scheme} {mode}"
 
 
 def _load(path: Path | None, about: dict[str, Any]) -> dict[str, float]:

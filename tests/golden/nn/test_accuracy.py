@@ -68,9 +68,9 @@ def test_scores_are_kept_and_taken_up_again(digits, tmp_path):
     path = tmp_path / "scores.json"
     task, calls = counting(digits)
     first = accuracy.measure(task, configs("4/4U/4/6"), path=path)
-    assert len(calls) == 3  # float, per vector, per channel
+    assert len(calls) == 4  # float, and three kinds of scales
     again = accuracy.measure(task, configs("4/4U/4/6", "4/4U/4/6:R=4"), path=path)
-    assert len(calls) == 4
+    assert len(calls) == 5
     assert again.rows[0] == first.rows[0]
     assert json.loads(path.read_text())["scores"]["4/4U/-/- ptq"] == first.rows[0].per_channel
     with pytest.raises(InputError, match="its split is False, not True"):
@@ -99,11 +99,11 @@ def test_the_table_shows_both_kinds_of_scales(digits, tmp_path):
         task="digits",
         metric="accuracy",
         float_score=0.99,
-        rows=[accuracy.Row(config="4/4U/4/6", mode="ptq", per_vector=0.975, per_channel=0.925)],
+        rows=[accuracy.Row(config="4/4U/4/6", mode="ptq", per_vector=0.975, float_scales=0.98, per_channel=0.925)],
     )
     console = Console(file=io.StringIO(), width=100)
     console.print(report.table())
-    for word in ("4/4U/4/6", "0.9750", "0.9250", "+0.0500", "0.9900"):
+    for word in ("4/4U/4/6", "0.9750", "0.9800", "0.9250", "+0.0500", "0.9900"):
         assert word in console.file.getvalue()
     try:
         import matplotlib  # noqa: F401
@@ -120,6 +120,7 @@ def test_the_table_shows_both_kinds_of_scales(digits, tmp_path):
     [
         ({"modes": ["qta"]}, "mode 'qta': choose one of ptq, qat"),
         ({"calibration": "min"}, "calibration 'min': choose one of max"),
+        ({"input_gamma": "max"}, "input gamma 'max': choose one of static"),
     ],
 )
 def test_bad_options_are_refused(digits, options, match):
