@@ -5,7 +5,7 @@ command does are described in :mod:`golden.pe`.
 """
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from golden.config import MacConfig
@@ -29,6 +29,7 @@ class PeConfig:
     ----------
     mac
         The vector MAC of every lane. Outputs have its activation formats, so that they are the next layer's inputs.
+        Unless it says otherwise, its accumulator holds as many vectors as the weight buffer, and cannot overflow.
     lanes
         Output channels computed side by side, L: 1 to 64; None takes V. With post-processing a multiple of V, because V
         neighbouring lanes share one output scale.
@@ -74,6 +75,8 @@ class PeConfig:
             depth = getattr(self, name)
             if depth & (depth - 1):
                 raise InputError(f"{name} = {depth}: banks are powers of two; give {1 << depth.bit_length()}")
+        if self.mac.accumulator_bits is None and self.mac.max_vectors is None:
+            object.__setattr__(self, "mac", replace(self.mac, max_vectors=self.weight_depth))
         if self.ppu and self.lane_count % self.mac.vector_size:
             raise InputError(
                 f"lanes = {self.lanes}: post-processing makes output vectors of V = {self.mac.vector_size}; "
@@ -118,7 +121,7 @@ class PeConfig:
             value = getattr(self, field.name)
             if field.name != "mac" and value != defaults[field.name]:
                 tail.append(f"{field.name}={'off' if field.name == 'ppu' else value}")
-        return f"{self.mac.full_name}@{','.join(tail)}" if tail else self.mac.full_name
+        return f"{self._spelled_mac.full_name}@{','.join(tail)}" if tail else self._spelled_mac.full_name
 
     def __str__(self) -> str:
         return self.full_name
@@ -127,7 +130,12 @@ class PeConfig:
     def slug(self) -> str:
         """The full name as an identifier, for files and Verilog modules."""
         options = self.full_name.partition("@")[2]
-        return "_".join([self.mac.slug, *(item.replace("=", "") for item in options.split(",") if item)])
+        return "_".join([self._spelled_mac.slug, *(item.replace("=", "") for item in options.split(",") if item)])
+
+    @property
+    def _spelled_mac(self) -> MacConfig:
+        """The MAC as it is spelled: without the number of vectors that follows from the weight buffer."""
+        return replace(self.mac, max_vectors=None) if self.mac.max_vectors == self.weight_depth else self.mac
 
     # Contract: widths of the streams and ranges of the output --------------------------------------------------
 

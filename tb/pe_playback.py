@@ -1,12 +1,12 @@
 """Whole layers through the RTL of a processing element, without Python in the simulation.
 
-A plain-Verilog bench reads each stream's beats from a file, one hexadecimal word a line, and writes the results
-likewise. It is built once for a configuration, and run once for each layer.
+A plain-Verilog bench reads each stream's beats from a file, one hexadecimal word a line, and writes the results in
+binary. It is built once for a configuration, and run once for each layer.
 """
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ module playback;
     if (!rst && result_valid) begin
       idle <= 0;
       left <= left - 1;
-      $fwrite(result_file, "%h %0d\\n", result_word, cycles);
+      $fwrite(result_file, "%b %0d\\n", result_word, cycles);
       if (left == 1) begin
         $fclose(result_file);
         $finish;
@@ -180,26 +180,29 @@ class Playback:
         size, element, bits = config.mac.vector_size, config.mac.activation, config.mac.acc_bits
         for command in commands:
             count = _result_count(config, command)
-            beats = [self._split(line) for line in lines[start : start + count]]
+            beats = [line.split()[0] for line in lines[start : start + count]]
             start += count
             if command.requantise:
-                codes = unpack([beat["codes"] for beat in beats], element, size).reshape(command.rows, -1, size)
-                scales = [beat["scale"] for beat in beats] if config.mac.activation_scale else None
-                yield Result(codes=codes, scales=None if scales is None else np.array(scales).reshape(command.rows, -1))
+                codes = unpack([self._field(beat, "codes") for beat in beats], element, size)
+                scales = [self._field(beat, "scale") for beat in beats] if config.mac.activation_scale else None
+                yield Result(
+                    codes=codes.reshape(command.rows, -1, size),
+                    scales=None if scales is None else np.array(scales).reshape(command.rows, -1),
+                )
             else:
-                acc = np.array([beat["acc"] - (beat["acc"] >> (bits - 1) << bits) for beat in beats])
-                overflow = np.array([bool(beat.get("overflow", 0)) for beat in beats])
-                yield Result(acc=acc.reshape(command.rows, -1), overflow=overflow.reshape(command.rows, -1))
+                acc = [self._field(beat, "acc") for beat in beats]
+                overflow = [self._field(beat, "overflow") if "result_overflow" in self._widths else 0 for beat in beats]
+                yield Result(
+                    acc=np.array([value - (value >> (bits - 1) << bits) for value in acc]).reshape(command.rows, -1),
+                    overflow=np.array(overflow, np.bool_).reshape(command.rows, -1),
+                )
 
-    def _split(self, line: str) -> Mapping[str, int]:
-        """Return a result's fields; digits that are undefined, in fields that do not matter, count as 0."""
-        word = int("".join("0" if digit in "xXzZ" else digit for digit in line.split()[0]), 16)
-        fields = {}
-        for name in result_fields(self._config):
-            width = self._widths[f"result_{name}"]
-            fields[name] = word & ((1 << width) - 1)
-            word >>= width
-        return fields
+    def _field(self, beat: str, name: str) -> int:
+        """Return one field of a result in binary. Undefined bits raise ``ValueError``; other fields may have them."""
+        names = result_fields(self._config)
+        low = sum(self._widths[f"result_{before}"] for before in names[: names.index(name)])
+        end = len(beat) - low
+        return int(beat[end - self._widths[f"result_{name}"] : end], 2)
 
     def _call(self, command: Sequence[str]) -> None:
         done = subprocess.run(

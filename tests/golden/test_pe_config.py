@@ -47,6 +47,16 @@ def test_range_of_z(text, z_range, bias_bits):
     assert 1 << (config.bias_bits - 1) > 2 * z_range[1]
 
 
+def test_the_accumulator_holds_what_the_weight_buffer_holds():
+    config = PeConfig.parse("4/4/4/6@weight_depth=8")
+    assert config.mac == MacConfig.parse("4/4/4/6:max_vectors=8")
+    assert config.full_name == "4/4/4/6@weight_depth=8"
+    for mac in ("4/4/4/6:acc=20", "4/4/4/6:max_vectors=40"):
+        config = PeConfig.parse(f"{mac}@weight_depth=8")
+        assert config.mac == MacConfig.parse(mac)
+        assert PeConfig.parse(config.full_name) == config
+
+
 def test_the_largest_shift_leaves_nothing():
     config = PeConfig.parse("4/4/4/6")
     most = (1 << (config.mac.acc_bits - 1)) * ((1 << config.multiplier_bits) - 1)

@@ -54,5 +54,5 @@ def test_pooling_keeps_the_largest():
 
 def test_another_mac_is_refused():
     quantized = load().quantize(PeConfig.parse("4/4U/4/4").mac).network
-    with pytest.raises(InputError, match="quantized for 4/4U/4/4; quantize it for the element's MAC"):
+    with pytest.raises(InputError, match="quantized for 4/4U/4/4:max_vectors=32; quantize it for the element's MAC"):
         PeNetwork.of(quantized, PeConfig.parse("4/4U/4/6"))
