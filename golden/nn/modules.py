@@ -177,9 +177,10 @@ class QuantizedLayer(nn.Module):
         config = self.scheme.config
         (w, sw), (a, sa) = weights.operand(), inputs.operand()
         acc = torch.zeros(len(a), len(w), dtype=torch.float64, device=a.device)
+        kind = torch.int32 if config.full_product_bits < 31 else torch.int64  # scale products and their rounding fit it
         for g in range(w.shape[1]):
-            wide = 1 if sw is None else sw[None, :, g].long()
-            tall = 1 if sa is None else sa[:, None, g].long()
+            wide = 1 if sw is None else sw[None, :, g].to(kind)
+            tall = 1 if sa is None else sa[:, None, g].to(kind)
             factor = scale_factor(config, wide, tall)[1]
             acc += (a[:, g].double() @ w[:, g].double().T).mul_(factor)
         gammas = weights.gamma.double().reshape(1, -1) * inputs.gamma.double().reshape(-1, 1)

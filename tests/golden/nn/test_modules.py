@@ -100,7 +100,9 @@ def test_gradients_pass_straight_through(frozen):
     torch.testing.assert_close(layer.bias.grad, upstream.sum(dim=0))
 
 
-@pytest.mark.parametrize("text", ["4/4/4/6:R=5", "4/4U/6/10:R=4,round=half_even", "8/8/4/-:R=2", "3/8/-/5:R=3,V=5"])
+@pytest.mark.parametrize(
+    "text", ["4/4/4/6:R=5", "4/4U/6/10:R=4,round=half_even", "8/8/4/-:R=2", "3/8/-/5:R=3,V=5", "4/4/16/16:R=9"]
+)
 def test_rounded_scale_products_are_the_hardwares(text):
     torch.manual_seed(1)
     layer, x = nn.Linear(37, 9, bias=False), gaussian(12, 37).abs()
