@@ -146,7 +146,10 @@ def main() -> None:
         copy = seconds(torch.clone, x)
         mine = {f"vsq {CONFIG}, eager": seconds(ours(), x)}
         if compiled:
-            mine[f"vsq {CONFIG}, compiled"] = seconds(torch.compile(ours(), fullgraph=True), x)
+            graph = torch.compile(ours(), fullgraph=True)
+            if not all(map(torch.equal, graph(x), ours()(x))):
+                raise SystemExit("the compiled quantizer's integers differ from the eager one's")
+            mine[f"vsq {CONFIG}, compiled"] = seconds(graph, x)
         others = {}
         for name, make in OTHERS.items():
             try:
