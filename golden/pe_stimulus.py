@@ -46,24 +46,15 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Res
 
 
 def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Result]]:
-    """Return ``count`` equal commands that keep the lanes busy, with their beats, and the model's results.
+    """Return ``count`` equal commands, with their beats, and the model's results.
 
-    Rows and vectors are at least as many as lanes, and all buffers are loaded anew each time. Outputs are requantised,
-    if there is post-processing.
-
-    Raises
-    ------
-    InputError
-        If the buffers are too small.
+    They have as many rows and vectors as lanes, so that the lanes need never wait, or as many as the buffers hold. All
+    buffers are loaded anew each time. Outputs are requantised, if there is post-processing.
     """
-    size = config.lane_count
-    if config.weight_depth < size or config.activation_depth < size * size:
-        raise InputError(
-            f"{config}: a steady load needs {size} vectors of weights and {size * size} of activations; "
-            "give deeper buffers"
-        )
+    vectors = min(config.lane_count, config.weight_depth, config.activation_depth)
+    rows = min(config.lane_count, config.activation_depth // vectors)
     rng = np.random.default_rng(seed)
-    command = Command(rows=size, vectors=size, load_params=config.ppu, requantise=config.ppu)
+    command = Command(rows=rows, vectors=vectors, load_params=config.ppu, requantise=config.ppu)
     streams = concatenate(_beats(rng, config, command, legal=True) for _ in range(count))
     return streams, ProcessingElement(config).run(streams)
 

@@ -40,7 +40,8 @@ class ProcessingElement(wiring.Component):
 
     Throughput, in cycles for a command of R rows of G vectors, in steady state and with streams that keep up: the
     largest of R*G (reading, and loading activations), L*G if it loads weights, and R*L (post-processing, or L raw
-    beats a row). Hence the lanes work without a pause if G >= L and R >= L.
+    beats a row). Hence the lanes work without a pause if G >= L and R >= L. Only commands of less than about L + D + 9
+    cycles are held up by their way through the stages, and take up to that.
 
     Latency of a lone command, in cycles from its acceptance to the first accumulator: the loads, then G reads, then
     D + 4.
