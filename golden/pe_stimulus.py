@@ -53,8 +53,13 @@ def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Resul
     """
     vectors = min(config.lane_count, config.weight_depth, config.activation_depth)
     rows = min(config.lane_count, config.activation_depth // vectors)
-    rng = np.random.default_rng(seed)
     command = Command(rows=rows, vectors=vectors, load_params=config.ppu, requantise=config.ppu)
+    return repeated(config, command, count, seed)
+
+
+def repeated(config: PeConfig, command: Command, count: int, seed: int) -> tuple[Streams, list[Result]]:
+    """Return one legal command ``count`` times, with random beats, and the model's results."""
+    rng = np.random.default_rng(seed)
     streams = concatenate(_beats(rng, config, command, legal=True) for _ in range(count))
     return streams, ProcessingElement(config).run(streams)
 

@@ -44,7 +44,7 @@ class ProcessingElement(wiring.Component):
     cycles are held up by their way through the stages, and take up to that.
 
     Latency of a lone command, in cycles from its acceptance to the first accumulator: the loads, then G reads, then
-    D + 4.
+    D + 3.
 
     Parameters
     ----------

@@ -1,12 +1,14 @@
 """The processing element in Amaranth's own simulator, against the golden model."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from amaranth.sim import Simulator
 
+from golden.pe import Command
 from golden.pe_config import PeConfig
-from golden.pe_stimulus import commands, result_beats
+from golden.pe_stimulus import commands, repeated, result_beats
 from hw.pe.pe import ProcessingElement
 
 CONFIGS = [
@@ -103,3 +105,19 @@ def test_results_equal_golden(text, idle, stall):
     streams, results = commands(config, 30, seed=5)
     assert any(result.illegal for result in results)
     simulate(config, streams, list(result_beats(config, results)), idle, stall)
+
+
+@pytest.mark.parametrize("text", ["4/4/4/6:V=2,pipeline=0@lanes=2", "8/8/-/-:V=1,pipeline=3@lanes=3"])
+@pytest.mark.parametrize("vectors", [1, 4])
+def test_latency_and_pace(text, vectors):
+    config = PeConfig.parse(f"{text},weight_depth=16,activation_depth=64")
+    lanes, count = config.lane_count, 6
+    command = Command(rows=8, vectors=vectors)
+    streams, results = repeated(config, command, count, seed=1)
+    cycles = simulate(config, streams, list(result_beats(config, results)), idle=0, stall=0)
+    beats = 8 * lanes
+    loads = max(lanes * vectors, 8 * vectors)
+    # The command is accepted in cycle 1.
+    assert cycles[0] == 1 + loads + vectors + config.mac.pipeline + 3
+    period = max(loads, beats)
+    assert [after - before for before, after in pairwise(cycles[2 * beats :: beats])] == [period] * (count - 3)
