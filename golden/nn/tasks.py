@@ -59,6 +59,7 @@ def digits() -> Task:
     images, test_images = (_channels_first(part) for part in (data.train_images, data.test_images))
     labels, test_labels = torch.tensor(data.train_labels), torch.tensor(data.test_labels)
 
+    @digits.one_thread()
     def train(model: nn.Module) -> None:
         generator = torch.Generator().manual_seed(0)
         optimizer = torch.optim.Adam(model.parameters())

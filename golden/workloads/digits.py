@@ -8,6 +8,8 @@
 Pixels are scaled to 0 .. 1, so that every layer's inputs are non-negative and unsigned activation formats apply.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -145,7 +147,7 @@ def load() -> Digits:
     order = np.random.default_rng(SEED).permutation(len(images))
     test, train = order[:TEST_IMAGES], order[TEST_IMAGES:]
     return Digits(
-        layers=_train(images[train], data.target[train]),
+        layers=_fit(torch.tensor(images[train]).permute(0, 3, 1, 2), torch.tensor(data.target[train])),
         train_images=images[train],
         train_labels=data.target[train],
         test_images=images[test],
@@ -153,17 +155,20 @@ def load() -> Digits:
     )
 
 
-def _train(images: Floats, labels: NDArray[Any]) -> list[ConvLayer]:
-    """Return the trained layers; one thread and a generator of its own keep the result reproducible."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute on one thread, so that training is reproducible."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _fit(torch.tensor(images).permute(0, 3, 1, 2), torch.tensor(labels))
+        yield
     finally:
         torch.set_num_threads(threads)
 
 
+@one_thread()
 def _fit(images: torch.Tensor, labels: torch.Tensor) -> list[ConvLayer]:
+    """Return the trained layers; a generator of its own keeps the result reproducible."""
     generator = torch.Generator().manual_seed(SEED)
     weights, biases = [], []
     for _, outputs, inputs, kernel, *_ in ARCHITECTURE:
