@@ -4,7 +4,6 @@ from amaranth.hdl import Module, Shape, Signal, Value
 
 from golden.config import MacConfig
 
-
 THROUGHPUT = 1  # vectors per cycle at every depth
 
 

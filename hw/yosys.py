@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _RUN = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 from pyosys import libyosys
 libyosys.Design().run_pass("script " + sys.argv[1])
 """
