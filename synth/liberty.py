@@ -182,11 +182,12 @@ class LibertySyntaxError(ValueError):
 
 @dataclass
 class Group:
-    """``kind (arguments) { attribute : value; … group … }``; complex attributes (tables) are skipped."""
+    """``kind (arguments) { attribute : value; table (values); … group … }``; ``tables`` are complex attributes' texts."""
 
     kind: str
     arguments: tuple[str, ...]
     attributes: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
     groups: list["Group"] = field(default_factory=list)
 
     @property
@@ -203,7 +204,7 @@ _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _STATEMENT = re.compile(
     r"""[\s;\\]*(?:
         (?P<group>[\w.\[\]-]+) \s* \( (?P<arguments>[^(){}]*) \) \s* \{
-      | (?P<table>[\w.\[\]-]+) \s* \( [^()]* \)
+      | (?P<table>[\w.\[\]-]+) \s* \( (?P<values>[^()]*) \)
       | (?P<attribute>[\w.\[\]-]+) \s* : \s* (?: "(?P<quoted>[^"]*)" | (?P<plain>[^;{}\n"]*) )
       | (?P<close>\})
       | (?P<end>\Z)
@@ -237,6 +238,8 @@ def parse(text: str) -> Group:
         elif match["attribute"]:
             value = match["plain"] if match["quoted"] is None else match["quoted"]
             stack[-1].attributes[match["attribute"]] = value.strip()
+        elif match["table"]:
+            stack[-1].tables[match["table"]] = match["values"]
         elif match["close"]:
             if len(stack) == 1:
                 raise LibertySyntaxError(f"line {text.count(chr(10), 0, position) + 1} closes a group never opened")
