@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from golden.errors import InputError
 from hw.yosys import YosysError, run_yosys
+from synth import memory
 from synth.adders import MAP_FILE, RIPPLE_CARRY, adder_commands, adder_map, useful_adders
 from synth.liberty import Adder, Library
 
@@ -67,7 +68,10 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Netlist:
-    """A mapped design: by module, how many of each cell or submodule it instantiates; and its Verilog."""
+    """A mapped design: by module, how many of each cell or submodule it instantiates; and its Verilog.
+
+    Memories are not cells: they count as so many of :data:`synth.memory.BIT`.
+    """
 
     top: str
     modules: dict[str, dict[str, int]]
@@ -89,6 +93,7 @@ def run_recipe(rtlil: str, top: str, recipe: Recipe) -> Netlist:
     """Map a design by a recipe; otherwise as :func:`synthesise`."""
     commands = [
         "read_rtlil design.il",
+        *memory.COMMANDS,
         f"synth -noabc -top {top} {recipe.synth_options}" + (" -extra-map ripple.v" if recipe.ripple_carry else ""),
         *adder_commands(recipe.adders),
         "dfflibmap -liberty cells.lib",
@@ -104,6 +109,7 @@ def run_recipe(rtlil: str, top: str, recipe: Recipe) -> Netlist:
         "abc.script": f"{recipe.abc}\n",
         "ripple.v": RIPPLE_CARRY,
         MAP_FILE: adder_map(recipe.adders),
+        **memory.FILES,
     }
     try:
         done = run_yosys(commands, inputs, ["stat.json", "mapped.v"])
@@ -117,4 +123,7 @@ def run_recipe(rtlil: str, top: str, recipe: Recipe) -> Netlist:
         name.removeprefix("\\"): dict(module["num_cells_by_type"])
         for name, module in json.loads(done["stat.json"])["modules"].items()
     }
+    for name, bits in memory.memory_bits(done["mapped.v"]).items():
+        del modules[name][memory.MEMORY]
+        modules[name][memory.BIT] = bits
     return Netlist(top=top, modules=modules, verilog=done["mapped.v"])

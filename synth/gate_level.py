@@ -3,15 +3,20 @@
 from hw.yosys import run_yosys
 from synth.flow import Netlist
 from synth.liberty import Library
+from synth.memory import BIT, MODEL
 
 
 def gate_level_verilog(netlist: Netlist, library: Library) -> str:
-    """Return the netlist's Verilog with cell models, which Yosys writes from the Liberty's functions; no delays."""
+    """Return the netlist's Verilog with cell models, which Yosys writes from the Liberty's functions; no delays.
+
+    Memories have a model too.
+    """
     used = {cell for cells in netlist.modules.values() for cell in cells} - netlist.modules.keys()
+    memories = MODEL if BIT in used else ""
     commands = [
         "read_liberty cells.lib",
-        f"select {' '.join(sorted(used))}",
+        f"select {' '.join(sorted(used - {BIT}))}",
         "write_verilog -noattr -selected models.v",
     ]
     models = run_yosys(commands, {"cells.lib": library.text}, ["models.v"])["models.v"]
-    return f"{netlist.verilog}\n{models}"
+    return f"{netlist.verilog}\n{models}{memories}"

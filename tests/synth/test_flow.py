@@ -6,10 +6,13 @@ import pytest
 
 from golden.config import MacConfig
 from golden.errors import InputError
+from golden.pe_config import PeConfig
+from hw.pe import verilog as pe_verilog
 from hw.verilog import default_name, rtlil
 from hw.yosys import YosysError, run_yosys
 from synth.flow import Flow, Goal, synthesise
 from synth.liberty import Library
+from synth.memory import BIT
 
 SMALL = "2/2/1/2:V=2,R=2,acc=7,pipeline=0"
 TINY = """
@@ -109,3 +112,18 @@ def test_a_flip_flop_that_no_design_can_use_is_named(tmp_path):
     with pytest.raises(InputError, match=r"D flip-flops are not supported.*; give one that has them") as error:
         synthesise(rtlil(config), default_name(config), Flow(library=library_of(tmp_path, odd)))
     assert "\n" not in str(error.value)
+
+
+def test_memories_are_counted_in_bits():
+    """Each memory of a processing element, and no flip-flop in its place."""
+    config = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")
+    name = pe_verilog.default_name(config)
+    netlist = synthesise(pe_verilog.rtlil(config), name, Flow(library=Library.load()))
+    bits = {module.removeprefix(f"{name}_"): cells[BIT] for module, cells in netlist.modules.items() if BIT in cells}
+    params = config.multiplier_bits + config.shift_bits + config.bias_bits
+    assert bits == {
+        "weight_buffer": 2 * 4 * 4 * (2 * 3 + 2),
+        "activation_buffer": 2 * 16 * (2 * 4 + 3),
+        "params_buffer": 2 * 4 * params,
+        "ppu_scale": (2 + 2) * (1 + config.z_range[1].bit_length()),
+    }

@@ -3,6 +3,8 @@
 import pytest
 
 from golden.config import MacConfig
+from golden.pe_config import PeConfig
+from hw.pe import verilog as pe_verilog
 from hw.verilog import rtlil
 from synth.flow import Flow, Goal, synthesise
 from synth.gate_level import gate_level_verilog
@@ -12,6 +14,7 @@ from tb.pool import run_jobs
 from tb.simulators import Simulator, probe
 
 CONFIG = MacConfig.parse("4/4U/4/6:V=3,R=6,acc=16")
+PE_CONFIG = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")
 
 
 @pytest.fixture
@@ -20,10 +23,18 @@ def simulate(require_tool, tmp_path):
     simulator = "icarus" if isinstance(probe()["icarus"], Simulator) else "verilator"
     require_tool(simulator)
 
-    def simulate(verilog):
+    def simulate(verilog, design="mac", config=CONFIG.full_name, beats=200):
         path = tmp_path / "mapped.v"
         path.write_text(verilog)
-        job = Job(config=CONFIG.full_name, simulator=simulator, seed=1, beats=200, verilog=str(path), waves=False)
+        job = Job(
+            config=config,
+            design=design,
+            simulator=simulator,
+            seed=1,
+            beats=beats,
+            verilog=str(path),
+            waves=False,
+        )
         [(_, result)] = run_jobs([job], tmp_path / "run", workers=1)
         return result
 
@@ -37,6 +48,12 @@ def test_netlist_equals_golden(goal, simulate):
     result = simulate(gate_level_verilog(netlist, library))
     assert result.passed
     assert [outcome.name for outcome in result.outcomes] == list(RANDOM_TESTS)
+
+
+def test_netlist_of_a_processing_element_equals_golden(simulate):
+    library = Library.load()
+    netlist = synthesise(pe_verilog.rtlil(PE_CONFIG, TOP), TOP, Flow(library=library))
+    assert simulate(gate_level_verilog(netlist, library), "pe", PE_CONFIG.full_name, 20).passed
 
 
 def test_netlist_of_a_foundry_library_equals_golden(osu018, simulate):
