@@ -1,8 +1,11 @@
-"""A compiler cache for Verilator's own runtime, which is the same in every build and takes most of its time.
+"""Files that compilers made, kept for the next run that asks for the same.
 
-Verilator's makefiles put the command in ``OBJCACHE`` before the compiler's. This one keeps the objects of the sources
+As a command this is a compiler cache for Verilator's own runtime, which is the same in every build and takes most of
+its time. Verilator's makefiles put the command in ``OBJCACHE`` before the compiler's; it keeps the objects of the sources
 ``verilated*.cpp`` and passes every other command on. An object's key is a hash of the compiler's version, the full
 command and the source's size and time, so that no changed tool or flag meets an old object.
+
+Whole simulators are kept in the same folder, by a hash of the RTL, the tools and the flags.
 """
 
 import fcntl
@@ -11,17 +14,28 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 COMMAND = f"{sys.executable} {Path(__file__).resolve()}"
+_KEPT = 100  # files of one stem; beyond, the least recently used go
 
 
 def folder() -> Path:
-    """Return where objects are kept: ``vsq/verilator`` in the user's cache folder."""
+    """Return where files are kept: ``vsq/verilator`` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base, "vsq", "verilator")
+
+
+def path(stem: str, suffix: str, *key: object) -> Path:
+    """Return the place of the file that ``key`` determines; a stem is a kind of files."""
+    return folder() / f"{stem}-{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}{suffix}"
+
+
+def compiler_version(compiler: str) -> str:
+    """Return what a compiler says of itself."""
+    return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
 
 
 def _cached(command: Sequence[str]) -> tuple[Path, Path] | None:
@@ -29,11 +43,9 @@ def _cached(command: Sequence[str]) -> tuple[Path, Path] | None:
     source = Path(command[-1])
     if not source.name.startswith("verilated") or "-c" not in command or "-o" not in command:
         return None
-    compiler = subprocess.run([command[0], "--version"], capture_output=True, text=True, check=True).stdout
     stat = source.stat()
-    key = repr((compiler, list(command), stat.st_size, stat.st_mtime_ns))
-    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-    return Path(command[command.index("-o") + 1]), folder() / f"{source.stem}-{digest}.o"
+    kept = path(source.stem, ".o", compiler_version(command[0]), list(command), stat.st_size, stat.st_mtime_ns)
+    return Path(command[command.index("-o") + 1]), kept
 
 
 def compile_once(command: Sequence[str]) -> int:
@@ -41,27 +53,46 @@ def compile_once(command: Sequence[str]) -> int:
     cached = _cached(command)
     if cached is None:
         return subprocess.call(command)
-    output, kept = cached
+    try:
+        make_once(*cached, lambda: subprocess.check_call(command))
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    return 0
+
+
+def make_once(output: Path, kept: Path, make: Callable[[], object]) -> None:
+    """Copy ``kept`` to ``output``, or call ``make``, which writes ``output`` or raises, and keep a copy of it."""
     with _alone(kept) as writable:
         if kept.exists():
-            shutil.copyfile(kept, output)
-            return 0
-        code = subprocess.call(command)
-        if code == 0 and writable:
+            os.utime(kept)
+            shutil.copy(kept, output)
+            return
+        make()
+        if writable:
             part = kept.with_suffix(".part")
-            shutil.copyfile(output, part)
+            shutil.copy(output, part)
             os.replace(part, kept)
-        return code
+            _prune(kept)
+
+
+def _prune(newest: Path) -> None:
+    """Remove the least recently used files of the stem of ``newest``."""
+    pattern = f"{newest.name.rpartition('-')[0]}-*{newest.suffix}"
+    kept = [file for file in newest.parent.glob(pattern) if file.suffix == newest.suffix]
+    with suppress(FileNotFoundError):  # another process removes them too
+        for file in sorted(kept, key=lambda file: -file.stat().st_mtime)[_KEPT:]:
+            file.unlink()
+            file.with_suffix(".lock").unlink(missing_ok=True)
 
 
 @contextmanager
 def _alone(kept: Path) -> Iterator[bool]:
-    """Let one process at a time make an object, so that the others find it; give whether the folder can be written."""
+    """Let one process at a time make a file, so that the others find it; give whether the folder can be written."""
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         lock = kept.with_suffix(".lock").open("w")
     except OSError as error:
-        print(f"objects are not kept: {error}", file=sys.stderr)
+        print(f"built files are not kept: {error}", file=sys.stderr)
         yield False
         return
     with lock:

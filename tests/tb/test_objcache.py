@@ -69,5 +69,24 @@ def test_without_a_cache_folder_it_only_compiles(compiler, tmp_path, monkeypatch
     source.write_text("runtime")
     code, output = compile_source(compiler, source)
     assert (code, output.read_text()) == (0, "runtime")
-    assert "objects are not kept" in capsys.readouterr().err
+    assert "built files are not kept" in capsys.readouterr().err
     assert os.path.isfile(compiler)
+
+
+def test_a_file_is_made_once_and_the_oldest_go(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(objcache, "_KEPT", 2)
+    output, made = tmp_path / "program", []
+
+    def ask(key):
+        kept = objcache.path("program", "", key)
+        objcache.make_once(output, kept, lambda: (made.append(key), output.write_text(key)))
+        os.utime(kept, (len(made), len(made)))  # seconds of a clock that is coarse
+        assert output.read_text() == key
+
+    for key in "ababcb":
+        ask(key)
+    assert made == ["a", "b", "c"]
+    ask("a")
+    assert made == ["a", "b", "c", "a"]
+    assert len(list(objcache.folder().iterdir())) == 4  # two files and their locks
