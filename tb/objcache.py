@@ -1,9 +1,9 @@
 """Files that compilers made, kept for the next run that asks for the same.
 
 As a command this is a compiler cache for Verilator's own runtime, which is the same in every build and takes most of
-its time. Verilator's makefiles put the command in ``OBJCACHE`` before the compiler's; it keeps the objects of the sources
-``verilated*.cpp`` and passes every other command on. An object's key is a hash of the compiler's version, the full
-command and the source's size and time, so that no changed tool or flag meets an old object.
+its time. Verilator's makefiles put the command in ``OBJCACHE`` before the compiler's; it keeps the objects of the
+sources ``verilated*.cpp`` and passes every other command on. An object's key is a hash of the compiler's version, the
+full command and the source's size and time, so that no changed tool or flag meets an old object.
 
 Whole simulators are kept in the same folder, by a hash of the RTL, the tools and the flags.
 """
