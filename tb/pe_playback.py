@@ -4,8 +4,6 @@ A plain-Verilog bench reads each stream's beats from a file, one hexadecimal wor
 binary. It is built once for a configuration, and run once for each layer.
 """
 
-import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,11 +16,12 @@ from golden.pe_config import PeConfig
 from hw.emission import plain_ports
 from hw.pe.pe import pe_signature
 from hw.pe.verilog import emit
-from tb import objcache, simulators
+from tb import playback, simulators
 from tb.agents import Words
 from tb.job import TOP
 from tb.pe_agents import input_fields, input_words, result_fields
 
+_FLAGS = ("--binary", "--timing", "-CFLAGS", "-std=c++20 -O1")
 _IDLE_CYCLES = 1_000_000  # without a result, after which a run is given up
 
 _BENCH = """`timescale 1ns/1ps
@@ -99,29 +98,9 @@ class Playback:
         self.cycles = 0
         ports = plain_ports(pe_signature(config), {})
         self._widths = {name: Shape.cast(member.shape).width for name, member in ports.items()}
-        found = simulators.find(simulator)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "dut.v").write_text(emit(config, TOP))
-        (folder / "playback.v").write_text(self._bench())
-        sources = ["playback.v", "dut.v"]
-        if simulator == "verilator":
-            flags = [
-                "--binary",
-                "--timing",
-                "-Wno-fatal",
-                "-Wno-lint",
-                "-CFLAGS",
-                "-std=c++20 -O1",
-                "--top",
-                "playback",
-            ]
-            build = [str(found.executable), *flags, "--Mdir", "build", "-o", "playback", *sources]
-            self._command = [str(folder / "build" / "playback")]
-        else:
-            build = ["iverilog", "-g2012", "-s", "playback", "-o", "playback.vvp", *sources]
-            self._command = ["vvp", "-n", "playback.vvp"]
-        self._environment = {**os.environ, **found.environment(), "OBJCACHE": objcache.COMMAND}
-        self._call(build)
+        self._simulator = simulators.find(simulator)
+        sources = {"playback.v": self._bench(), "dut.v": emit(config, TOP)}
+        self._command = playback.compiled(self._simulator, sources, folder, _FLAGS)
 
     def run(self, streams: Streams) -> list[Result]:
         """Execute the commands on an element that was just reset; return a result for each.
@@ -136,7 +115,7 @@ class Playback:
             text = "".join(f"{self._join(names, beat):x}\n" for beat in words)
             (self._folder / f"{stream}.txt").write_text(text)
         count = sum(_result_count(self._config, command) for command in streams.commands)
-        self._call([*self._command, f"+results={count}"])
+        playback.call(self._simulator, [*self._command, f"+results={count}"], self._folder)
         lines = (self._folder / "result.txt").read_text().split("\n")[:-1]
         if len(lines) != count:
             raise RuntimeError(f"{self._config}: {len(lines)} results of {count}, then none for {_IDLE_CYCLES} cycles")
@@ -144,28 +123,23 @@ class Playback:
         return list(self._results(streams.commands, lines))
 
     def _bench(self) -> str:
-        fields = input_fields(self._config)
         streams, ports = [], []
-        for stream, names in fields.items():
-            ports += [f".{stream}_valid({stream}_valid)", f".{stream}_ready({stream}_ready)"]
-            low = 0
-            for name in names:
-                width = self._widths[f"{stream}_{name}"]
-                ports.append(f".{stream}_{name}({stream}_word[{low} +: {width}])")
-                low += width
-            streams.append(_STREAM.format(name=stream, high=low - 1))
-        low = 0
-        for name in result_fields(self._config):
-            width = self._widths[f"result_{name}"]
-            ports.append(f".result_{name}(result_word[{low} +: {width}])")
-            low += width
+        for stream, names in input_fields(self._config).items():
+            connections, bits = self._slices(stream, names)
+            ports += [f".{stream}_valid({stream}_valid)", f".{stream}_ready({stream}_ready)", *connections]
+            streams.append(_STREAM.format(name=stream, high=bits - 1))
+        connections, bits = self._slices("result", result_fields(self._config))
         return _BENCH.format(
             streams="".join(streams),
-            ports=",\n".join(f"    {port}" for port in ports),
+            ports=",\n".join(f"    {port}" for port in [*ports, *connections]),
             top=TOP,
-            result_high=low - 1,
+            result_high=bits - 1,
             idle=_IDLE_CYCLES,
         )
+
+    def _slices(self, stream: str, names: Sequence[str]) -> tuple[list[str], int]:
+        ports = {f"{stream}_{name}": self._widths[f"{stream}_{name}"] for name in names}
+        return playback.slices(ports, f"{stream}_word")
 
     def _join(self, names: Sequence[str], beat: Words) -> int:
         word, low = 0, 0
@@ -203,13 +177,6 @@ class Playback:
         low = sum(self._widths[f"result_{before}"] for before in names[: names.index(name)])
         end = len(beat) - low
         return int(beat[end - self._widths[f"result_{name}"] : end], 2)
-
-    def _call(self, command: Sequence[str]) -> None:
-        done = subprocess.run(
-            command, cwd=self._folder, env=self._environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
 def _result_count(config: PeConfig, command: Command) -> int:
