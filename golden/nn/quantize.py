@@ -126,6 +126,16 @@ def quantize(
     return model
 
 
+def quantizable(module: nn.Module) -> bool:
+    """Return whether a module is a float layer that :func:`quantize` replaces."""
+    return type(module) in _KINDS and _problem(module) is None
+
+
+def fresh_layer(layer: nn.Module, scheme: Scheme, name: str = "layer", sign: int = 0) -> QuantizedLayer:
+    """Return an uncalibrated quantized layer that shares a :func:`quantizable` layer's parameters."""
+    return _KINDS[type(layer)](layer, scheme, name, sign)
+
+
 class _Watch:
     """Sees one layer's inputs during calibration: chooses its gamma, and keeps some rows for the summary."""
 
@@ -181,7 +191,7 @@ def _replace(
     for name, scheme in schemes.items():
         layer: Any = layers[name]
         sign = plane_sign(layer.weight) if id(layer) in planes else 0
-        fresh[name] = _KINDS[type(layer)](layer, scheme, name or "layer", sign)
+        fresh[name] = fresh_layer(layer, scheme, name or "layer", sign)
     by_identity = {id(layers[name]): quantized for name, quantized in fresh.items()}
     for parent in list(model.modules()):
         for child_name, child in list(parent._modules.items()):  # named_children() gives a shared child once

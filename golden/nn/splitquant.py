@@ -21,25 +21,15 @@ from golden import torch_quantizer
 from golden.formats import IntFormat
 from golden.nn.kmeans import boundaries
 from golden.nn.planes import Plane
+from golden.nn.sums import Layer, SumLayer, replace_layers
 from golden.quantized import Quantized
 from golden.quantizer import Quantizer
-
-Splittable = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 PLANES = ("lower", "middle", "upper")
 
 
-class SplitLayer(nn.Module):
+class SplitLayer(SumLayer):
     """The sum of three layers of one kind: ``lower(x) + middle(x) + upper(x)``."""
-
-    def __init__(self, lower: nn.Module, middle: nn.Module, upper: nn.Module) -> None:
-        super().__init__()
-        self.lower, self.middle, self.upper = lower, middle, upper
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the layer's output."""
-        y: torch.Tensor = self.lower(x) + self.middle(x) + self.upper(x)
-        return y
 
 
 @torch.no_grad()
@@ -66,7 +56,7 @@ def split(values: torch.Tensor, *, per_kernel: bool = False) -> tuple[torch.Tens
     )
 
 
-def split_layer(layer: nn.Linear | nn.Conv1d | nn.Conv2d) -> SplitLayer:
+def split_layer(layer: Layer) -> SplitLayer:
     """Return the layer as the sum of three copies of it that share its weights and bias out."""
     parts = [copy.deepcopy(layer) for _ in PLANES]
     for part, weight in zip(parts, split(layer.weight, per_kernel=not isinstance(layer, nn.Linear)), strict=True):
@@ -74,27 +64,15 @@ def split_layer(layer: nn.Linear | nn.Conv1d | nn.Conv2d) -> SplitLayer:
     if layer.bias is not None:
         for part, bias in zip(parts, split(layer.bias), strict=True):
             part.bias = nn.Parameter(bias)
-    return SplitLayer(*parts)
+    return SplitLayer(**dict(zip(PLANES, parts, strict=True)))
 
 
 def split_model(model: nn.Module) -> nn.Module:
     """Replace every Linear and convolution inside ``model``, in place, by its :class:`SplitLayer`; return ``model``.
 
-    The layers of ``NAME`` are ``NAME.lower``, ``NAME.middle`` and ``NAME.upper``, and can be quantized like any other.
-    Embeddings and norms stay as they are; a layer that stands in several places stays one layer.
+    See :func:`golden.nn.sums.replace_layers`.
     """
-    if isinstance(model, Splittable):
-        return split_layer(model)
-    parted: dict[nn.Module, SplitLayer] = {}
-    for parent in list(model.modules()):
-        if isinstance(parent, SplitLayer):
-            continue
-        for name, child in parent._modules.items():
-            if isinstance(child, Splittable):
-                if child not in parted:
-                    parted[child] = split_layer(child)
-                setattr(parent, name, parted[child])
-    return model
+    return replace_layers(model, split_layer)
 
 
 def plane_sign(plane: torch.Tensor) -> int:
