@@ -19,7 +19,7 @@ from golden.nn.calibration import watch
 from golden.nn.planes import total
 from golden.quantizer import Granularity, Quantizer
 from golden.workloads import minilm
-from golden.workloads.sentences import CALIBRATION, EVALUATION
+from golden.workloads.sentences import CALIBRATION, LONG, SHORT
 
 
 def _gaussian(*shape: int) -> torch.Tensor:
@@ -75,7 +75,7 @@ def split_table() -> Table:
     return table
 
 
-def dual_precision_rows(damping: float) -> Iterator[tuple[str, float, float]]:
+def dual_precision_rows() -> Iterator[tuple[str, float, float]]:
     """Yield name and output errors, rounded to nearest and compensated, of MiniLM's layers on unseen sentences."""
     encoder = minilm.load_encoder()
     linears = {name: module for name, module in encoder.model.named_modules() if isinstance(module, nn.Linear)}
@@ -85,7 +85,7 @@ def dual_precision_rows(damping: float) -> Iterator[tuple[str, float, float]]:
         watch(encoder.model, {name: batches[name].append for name in linears}, lambda _: encoder.embed(sentences))
         return {name: torch.cat([batch.flatten(0, 1) for batch in seen]) for name, seen in batches.items()}
 
-    calibration, evaluation = inputs(CALIBRATION), inputs(EVALUATION)
+    calibration, evaluation = inputs(CALIBRATION + LONG), inputs(SHORT)
     for name, linear in linears.items():
         x, weight = evaluation[name], linear.weight.detach()
         hessian = dual_precision.Hessian()
@@ -97,23 +97,23 @@ def dual_precision_rows(damping: float) -> Iterator[tuple[str, float, float]]:
             _error(exact, rounded @ quantized.dequantize().T) / exact.double().square().sum().item()
             for quantized in (
                 dual_precision.round_to_nearest(weight),
-                dual_precision.quantize(weight, hessian.matrix(), damping=damping),
+                dual_precision.quantize(weight, hessian.matrix()),
             )
         )
         yield name, nearest, compensated
 
 
-def dual_precision_table(damping: float = 1.0) -> Table:
+def dual_precision_table() -> Table:
     """Return the gain of compensated rounding on MiniLM's layers."""
     table = Table(
         "layer",
         "nearest",
         "dual precision",
         "ratio",
-        title=f"W4A8-FP8 relative output error on unseen sentences, damping {damping}",
+        title="W4A8-FP8 relative output error on unseen sentences",
     )
     ratios = []
-    for name, nearest, compensated in dual_precision_rows(damping):
+    for name, nearest, compensated in dual_precision_rows():
         ratios.append(compensated / nearest)
         table.add_row(name, f"{nearest:.5f}", f"{compensated:.5f}", f"{ratios[-1]:.2f}")
     table.add_section()

@@ -1,6 +1,6 @@
 """English sentences for text encoders: 50 short and 50 longer ones to evaluate on, and 12 others to calibrate with."""
 
-EVALUATION = (
+SHORT = (
     "The ferry to the island leaves every morning at half past seven.",
     "Compilers translate source code into instructions that a processor can execute.",
     "She planted tomatoes, basil and three kinds of pepper behind the shed.",
@@ -51,6 +51,9 @@ EVALUATION = (
     "Trade winds carried the fleet across the ocean in five weeks.",
     "Every leap year has an extra day in February.",
     "The lecture was long, badly lit and surprisingly funny.",
+)
+
+LONG = (
     "The lighthouse was automated in the eighties, and its last keeper moved to a cottage in the village below.",
     "When the river flooded the lower town, volunteers carried books from the archive to the school on the hill.",
     "Researchers measured the growth of two hundred oak saplings over six years and saw no effect of the fertiliser.",
@@ -102,6 +105,8 @@ EVALUATION = (
     "Passengers are asked to keep their seat belts fastened until the aircraft has come to a complete stop.",
     "What remains of the abbey is a single arch, a well, and a garden that the village keeps in order.",
 )
+
+EVALUATION = SHORT + LONG
 
 CALIBRATION = (
     "The library lends out tools as well as books.",

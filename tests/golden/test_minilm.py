@@ -17,7 +17,7 @@ minilm = pytest.importorskip("golden.workloads.minilm")
 from golden import torch_quantizer  # noqa: E402
 from golden.nn import dual_precision, mmse  # noqa: E402
 from golden.nn.calibration import watch  # noqa: E402
-from golden.workloads.sentences import CALIBRATION, EVALUATION  # noqa: E402
+from golden.workloads.sentences import CALIBRATION, EVALUATION, LONG, SHORT  # noqa: E402
 
 ORACLE = Path(__file__).parent / "oracles" / "minilm.npz"
 
@@ -104,8 +104,8 @@ LAYERS = ["layers.0.attention.query", "layers.0.contract", "layers.3.attention.o
 
 
 def test_dual_precision_beats_rounding_to_nearest_on_sentences_it_has_not_seen(encoder):
-    """Output error of real layers with E4M3 activations; the Hessian is of the calibration sentences only."""
-    seen, fresh = inputs(encoder, CALIBRATION, LAYERS), inputs(encoder, EVALUATION, LAYERS)
+    """Output error of real layers with E4M3 activations; the Hessian is of other sentences."""
+    seen, fresh = inputs(encoder, CALIBRATION + LONG, LAYERS), inputs(encoder, SHORT, LAYERS)
     for name in LAYERS:
         weight = encoder.model.get_submodule(name).weight.detach()
         hessian = dual_precision.Hessian()
@@ -116,11 +116,11 @@ def test_dual_precision_beats_rounding_to_nearest_on_sentences_it_has_not_seen(e
         compensated, nearest = (
             (rounded @ quantized.dequantize().T - exact).square().mean()
             for quantized in (
-                dual_precision.quantize(weight, hessian.matrix(), damping=1.0, name=name),
+                dual_precision.quantize(weight, hessian.matrix(), name=name),
                 dual_precision.round_to_nearest(weight, name=name),
             )
         )
-        assert compensated < 0.97 * nearest, name
+        assert compensated < 0.8 * nearest, name
 
 
 def test_the_integer_model_of_a_real_layer_is_near_its_float_output(encoder):
