@@ -6,23 +6,23 @@ Every random choice comes from a generator of its own, so that a configuration, 
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.config import MacConfig
+from golden import corners, limits
+from golden.config import DEFAULT_MAX_VECTORS, MacConfig
 from golden.errors import InputError
 from golden.files import replacing
-from golden.formats import IntFormat
 
 Integers = NDArray[Any]
 
 _LONGEST_ACCUMULATION = 40
-_OVERFLOW_SHARE = 8  # runs towards one end of the accumulator take at most this fraction of the beats
-_OVERFLOW_TAIL = 4  # ordinary beats after such a run, before its result
+_OVERFLOW_SHARE = 8  # a run over one end of the accumulator takes at most this fraction of the beats,
+_BOUND_SHARE = 7  # and one to the extreme sum for which an exact accumulator is made, this
+_NEGATED = 1 / 3  # share of the accumulations of two beats or more that start with opposite terms
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Beats:
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    def part(self, rows: slice) -> "Beats":
+        """Return some of the beats."""
+        return Beats(**{name: None if column is None else column[rows] for name, column in vars(self).items()})
 
     def save(self, path: Path) -> None:
         """Write the beats as one ``.npz`` with an array for each field; a side without scales has none.
@@ -111,10 +115,10 @@ def concatenate(parts: Sequence[Beats]) -> Beats:
 def beats(config: MacConfig, count: int, seed: int) -> Beats:
     """Return ``count`` random beats that reach the corners of the datapath; the last one is marked ``last``.
 
-    Elements are uniform, small, all at one end, zero, one-hot, alternating between the ends, or at random ends; scales
-    are uniform, 0, 1, the maximum, or a pair whose rounded product is a tie. Accumulations last 1 to 40 beats; some
-    give results on the way, some continue the one before (no ``first``), some are abandoned (no ``last``). Runs of
-    extreme beats overflow the accumulator in :func:`overflow_directions`.
+    Operands and scales are those of :mod:`golden.corners`. Accumulations last 1 to 40 beats; some give results on the
+    way, some continue the one before (no ``first``), some are abandoned (no ``last``), in some the second term is the
+    negative of the first. Among them are runs that reach a limit of the accumulator exactly, exceed it by one, return
+    into the range and exceed it far (:func:`overflow_directions`), or sum up ``max_vectors`` extreme terms.
 
     Raises
     ------
@@ -124,102 +128,108 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
     if count < 1:
         raise InputError(f"{count} beats: a stream has at least 1; ask for more")
     rng = np.random.default_rng(seed)
-    w, a = (_elements(rng, fmt, count, config.vector_size) for fmt in (config.weight, config.activation))
-    sw, sa = (_scales(rng, fmt, count) for fmt in (config.weight_scale, config.activation_scale))
-    if config.scale_shift:
-        _tie(rng, config, sw, sa)
-    first, last = np.zeros(count, np.bool_), rng.random(count) < 0.05
-    start = 0
-    for length, direction in _accumulations(rng, config, count):
-        end = start + length
-        first[start] = direction != 0 or rng.random() < 0.9
-        last[end - 1] = direction != 0 or rng.random() < 0.95
-        if direction:
-            run = slice(start, end - _OVERFLOW_TAIL)
-            w[run], a[run] = _extreme_pair(config, direction)
-            for scales, fmt in ((sw, config.weight_scale), (sa, config.activation_scale)):
-                if fmt:
-                    scales[run] = fmt.max
-        start = end
-    last[-1] = True
-    return Beats(w, a, sw, sa, first, last)
+    runs = _runs(config, count)
+    ordinary, starts = _ordinary(rng, config, count - sum(map(len, runs)))
+    pieces, begin = [], 0
+    for run, end in zip(runs, sorted(rng.choice(starts, len(runs)).tolist()), strict=True):
+        pieces += [ordinary.part(slice(begin, end)), run]
+        begin = end
+    stream = concatenate([*pieces, ordinary.part(slice(begin, None))])
+    stream.last[-1] = True
+    return stream
 
 
 def overflow_directions(config: MacConfig, count: int) -> set[int]:
     """Return the overflows that ``beats(config, count, seed)`` reaches for any seed: +1 above the range, -1 below."""
-    return {direction for direction in (1, -1) if _overflow_length(config, direction, count)}
+    return {direction for direction in (1, -1) if _overflow_run(config, direction, count)}
 
 
-def _overflow_length(config: MacConfig, direction: int, count: int) -> int:
-    """Beats of an accumulation that overflows by extreme terms, with its tail; 0 if too many or impossible."""
+def _runs(config: MacConfig, count: int) -> list[Beats]:
+    """Return the runs to the accumulator's limits that a stream of ``count`` beats has room for."""
+    runs = []
+    for direction in (1, -1):
+        if run := _overflow_run(config, direction, count):
+            runs += [run] * min(4, count // _OVERFLOW_SHARE // len(run))
+        if run := _bound_run(config, direction, count):
+            runs.append(run)
+    return runs
+
+
+def _overflow_run(config: MacConfig, direction: int, count: int) -> Beats | None:
+    """Return an accumulation over one end of a range that is narrower than exact; None if too long or impossible.
+
+    Its results are the limit, one beyond it, one back, and far beyond it; a next accumulation clears the overflow.
+    """
+    most = count // _OVERFLOW_SHARE
     low, high = config.term_range
-    limit = 1 << (config.acc_bits - 1)
-    term, room = (high, limit - 1) if direction > 0 else (-low, limit)
-    if term == 0:
-        return 0
-    length = room // term + 1 + _OVERFLOW_TAIL
-    return length if length <= count // _OVERFLOW_SHARE else 0
-
-
-def _extreme_pair(config: MacConfig, direction: int) -> tuple[int, int]:
-    """Return the codes (w, a) whose product is extreme in ``direction``."""
-    pairs = product((config.weight.min, config.weight.max), (config.activation.min, config.activation.max))
-    return max(pairs, key=lambda pair: direction * pair[0] * pair[1])
-
-
-def _accumulations(rng: np.random.Generator, config: MacConfig, count: int) -> list[tuple[int, int]]:
-    """Return (length, direction of overflow or 0) of accumulations in random order; lengths add up to ``count``."""
-    parts = []
-    for direction in sorted(overflow_directions(config, count)):
-        length = _overflow_length(config, direction, count)
-        parts += [(length, direction)] * min(4, count // _OVERFLOW_SHARE // length)
-    left = count - sum(length for length, _ in parts)
-    while left:
-        length = min(left, int(rng.integers(1, rng.choice([1, 4, _LONGEST_ACCUMULATION]), endpoint=True)))
-        parts.append((length, 0))
-        left -= length
-    return [parts[i] for i in rng.permutation(len(parts))]
-
-
-def _elements(rng: np.random.Generator, fmt: IntFormat, count: int, lanes: int) -> NDArray[np.int64]:
-    """Return codes [count, lanes]; each row is of one kind of nine, the two left over being uniform."""
-    ends, shape, lane = np.array([fmt.min, fmt.max]), (count, lanes), np.arange(lanes)
-    random_ends = rng.choice(ends, shape)
-    kinds = (
-        np.clip(rng.integers(-1, 2, shape), fmt.min, fmt.max),
-        random_ends,
-        np.where(lane == rng.integers(lanes, size=(count, 1)), random_ends, 0),
-        ends[(lane + rng.integers(2, size=(count, 1))) % 2],
-        fmt.min,
-        fmt.max,
-        0,
-    )
-    return _mix(rng, rng.integers(fmt.min, fmt.max, shape, endpoint=True), kinds, uniform=2)
-
-
-def _scales(rng: np.random.Generator, fmt: IntFormat | None, count: int) -> Any:
-    """Return scales [count], of which half are uniform and the others 0, 1 or the maximum; None without a format."""
-    if fmt is None:
+    target = limits.limit(config, direction)
+    if config.accumulator_bits is None or 0 in (low if direction < 0 else high, most):
         return None
-    return _mix(rng, rng.integers(0, fmt.max, count, endpoint=True), (0, 1, fmt.max), uniform=3)
+    if limits.length(config, target) > most:
+        return None
+    landing, beyond = limits.terms(config, target), limits.terms(config, direction)
+    back = limits.terms(config, -direction) if low and high else []
+    far = limits.terms(config, limits.bound(config, direction, 1))
+    run = [*landing, *beyond, *back, *far, *beyond]
+    first, last = np.zeros((2, len(run)), np.bool_)
+    first[[0, -1]] = True
+    last[len(landing) - 1 :] = True
+    return _stream(config, run, first, last) if len(run) <= most else None
 
 
-def _mix(rng: np.random.Generator, values: NDArray[np.int64], kinds: Sequence[Any], uniform: int) -> NDArray[np.int64]:
-    """Overwrite rows of uniform ``values``, each kind with the same odds and ``uniform`` times these left alone."""
-    choice = rng.integers(len(kinds) + uniform, size=len(values)).reshape(-1, *[1] * (values.ndim - 1))
-    for number, kind in enumerate(kinds):
-        np.copyto(values, kind, where=choice == number)
-    return values
+def _bound_run(config: MacConfig, direction: int, count: int) -> Beats | None:
+    """Return the extreme sum for which an exact accumulator is made; None if too long or impossible."""
+    vectors = config.max_vectors or DEFAULT_MAX_VECTORS
+    if config.accumulator_bits is not None or vectors > count // _BOUND_SHARE:
+        return None
+    target = limits.bound(config, direction, vectors)
+    if not target:
+        return None
+    marks = np.arange(vectors)
+    return _stream(config, limits.terms(config, target), marks == 0, marks == vectors - 1)
 
 
-def _tie(rng: np.random.Generator, config: MacConfig, sw: Any, sa: Any) -> None:
-    """Make a sixth of the products rounding ties: an odd number times 2^(s-1), the zeros split between the sides."""
-    count = len(sa if sw is None else sw)
-    chosen = rng.random(count) < 1 / 6
-    zeros = config.scale_shift - 1
-    bits_w, bits_a = (fmt.bits if fmt else 1 for fmt in (config.weight_scale, config.activation_scale))
-    zeros_w = rng.integers(max(0, zeros - (bits_a - 1)), min(bits_w - 1, zeros), size=count, endpoint=True)
-    for scales, bits, shift in ((sw, bits_w, zeros_w), (sa, bits_a, zeros - zeros_w)):
-        if scales is not None:
-            odd = rng.integers(0, 1 << bits, size=count) | 1
-            scales[chosen] = (odd % (1 << (bits - shift)) << shift)[chosen]
+def _stream(
+    config: MacConfig, terms: Sequence[limits.Term], first: NDArray[np.bool_], last: NDArray[np.bool_]
+) -> Beats:
+    """Return terms as beats."""
+    weights, activations, weight_scales, activation_scales = map(np.array, zip(*terms, strict=True))
+    return Beats(
+        weights,
+        activations,
+        weight_scales if config.weight_scale else None,
+        activation_scales if config.activation_scale else None,
+        first,
+        last,
+    )
+
+
+def _ordinary(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Beats, NDArray[np.int64]]:
+    """Return random accumulations, and where each starts."""
+    lengths: list[int] = []
+    while (left := count - sum(lengths)) > 0:
+        lengths.append(min(left, int(rng.integers(1, rng.choice([1, 4, _LONGEST_ACCUMULATION]), endpoint=True))))
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    w, a = corners.operands(rng, config, count)
+    sw, sa = corners.scales(rng, config, count)
+    first, last = np.zeros(count, np.bool_), rng.random(count) < 0.05
+    first[starts] = rng.random(len(starts)) < 0.9
+    last[ends - 1] = rng.random(len(starts)) < 0.9
+    stream = Beats(w, a, sw, sa, first, last)
+    _negate(config, stream, starts[(np.array(lengths) > 1) & (rng.random(len(starts)) < _NEGATED)])
+    return stream, starts
+
+
+def _negate(config: MacConfig, stream: Beats, starts: NDArray[np.int64]) -> None:
+    """Make the second terms after ``starts`` the negatives of the first ones, if a side has a sign."""
+    if not config.weight.signed and not config.activation.signed:
+        return
+    signed, fmt = (stream.weights, config.weight) if config.weight.signed else (stream.activations, config.activation)
+    signed[starts] = np.maximum(signed[starts], -fmt.max)
+    for column in (stream.weights, stream.activations, stream.weight_scales, stream.activation_scales):
+        if column is not None:
+            column[starts + 1] = column[starts]
+    signed[starts + 1] *= -1
+    stream.first[starts] = True
+    stream.first[starts + 1] = False

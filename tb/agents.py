@@ -99,35 +99,57 @@ class Sink:
             await ClockCycles(self._clk, run)
 
 
-class InputMonitor:
-    """Hands every accepted beat to ``on_beat``, and notes the cycle of each."""
+VALID, READY = 1, 2  # a cycle's handshake
+
+
+class Handshakes:
+    """What a monitor saw of a stream's ``valid`` and ``ready`` in every cycle.
+
+    Attributes
+    ----------
+    log
+        ``VALID | READY`` of each cycle since the monitor started.
+    """
+
+    def __init__(self) -> None:
+        self.log = bytearray()
+
+    @property
+    def cycles(self) -> list[int]:
+        """The numbers of the cycles in which a transfer took place."""
+        return np.flatnonzero(np.frombuffer(self.log, np.uint8) == VALID | READY).tolist()
+
+
+class InputMonitor(Handshakes):
+    """Hands every accepted beat to ``on_beat``."""
 
     def __init__(self, dut: Any, stream: str, fields: Sequence[str], on_beat: Callable[[Words], None]) -> None:
         self._clk, self._valid, self._ready = dut.clk, getattr(dut, f"{stream}_valid"), getattr(dut, f"{stream}_ready")
         self._fields = [getattr(dut, f"{stream}_{name}") for name in fields]
         self._on_beat = on_beat
-        self.cycles: list[int] = []
+        super().__init__()
 
     async def run(self) -> NoReturn:
         """Watch for ever. Undefined control signals raise ``ValueError``."""
-        cycle = 0
         while True:
             await FallingEdge(self._clk)
-            ready = int(self._ready.value)
-            if int(self._valid.value) and ready:
-                self.cycles.append(cycle)
+            shake = VALID * int(self._valid.value) | READY * int(self._ready.value)
+            self.log.append(shake)
+            if shake == VALID | READY:
                 self._on_beat(tuple(int(field.value) for field in self._fields))
-            cycle += 1
 
 
-class OutputMonitor:
-    """Hands every accepted result to ``on_result``, notes its cycle, and holds a stalled payload to its value."""
+class OutputMonitor(Handshakes):
+    """Hands every accepted result to ``on_result``, and holds a stalled payload to its value.
+
+    ``ready`` counts only beside ``valid``.
+    """
 
     def __init__(self, dut: Any, stream: str, fields: Sequence[str], on_result: Callable[[Words], None]) -> None:
         self._clk, self._valid, self._ready = dut.clk, getattr(dut, f"{stream}_valid"), getattr(dut, f"{stream}_ready")
         self._fields = {name: getattr(dut, f"{stream}_{name}") for name in fields}
         self._on_result = on_result
-        self.cycles: list[int] = []
+        super().__init__()
 
     def payload(self) -> Words:
         """Return the words of the result on offer."""
@@ -135,15 +157,15 @@ class OutputMonitor:
 
     async def run(self) -> NoReturn:
         """Watch for ever. Undefined signals raise ``ValueError``, a broken handshake ``AssertionError``."""
-        cycle, stalled = 0, None
+        stalled = None
         while True:
             await FallingEdge(self._clk)
             payload = self.payload() if int(self._valid.value) else None
             if stalled is not None and payload != stalled:
+                cycle = len(self.log)
                 raise AssertionError(f"cycle {cycle}: result {stalled} was offered, not taken, and became {payload}")
-            stalled = payload
-            if payload is not None and int(self._ready.value):
-                self.cycles.append(cycle)
+            taken = payload is not None and bool(int(self._ready.value))
+            self.log.append(VALID * (payload is not None) | READY * taken)
+            stalled = None if taken else payload
+            if payload is not None and taken:
                 self._on_result(payload)
-                stalled = None
-            cycle += 1
