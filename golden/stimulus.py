@@ -41,7 +41,10 @@ class Beats:
 
     def part(self, rows: slice) -> "Beats":
         """Return some of the beats."""
-        return Beats(**{name: None if column is None else column[rows] for name, column in vars(self).items()})
+        columns: dict[str, Any] = {
+            name: column if column is None else column[rows] for name, column in vars(self).items()
+        }
+        return Beats(**columns)
 
     def save(self, path: Path) -> None:
         """Write the beats as one ``.npz`` with an array for each field; a side without scales has none.
@@ -209,7 +212,7 @@ def _ordinary(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[
     lengths: list[int] = []
     while (left := count - sum(lengths)) > 0:
         lengths.append(min(left, int(rng.integers(1, rng.choice([1, 4, _LONGEST_ACCUMULATION]), endpoint=True))))
-    ends = np.cumsum(lengths)
+    ends = np.cumsum(lengths, dtype=np.int64)
     starts = ends - lengths
     w, a = corners.operands(rng, config, count)
     sw, sa = corners.scales(rng, config, count)
