@@ -10,12 +10,13 @@ LIBRARY ?= nand2
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
+PEERS   := $(VENV)-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog regress area lint bench bench-area bench-check system-deps clean
+.PHONY: help demo test verilog regress area lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -53,9 +54,20 @@ bench-area: $(READY) ## compare the area with sum(a*b) through Yosys; tables, JS
 bench-check: $(READY) ## fail if an area grew beyond the committed baseline
 	$(BIN)/python -m synth.bench_area --check synth/baseline.json
 
+$(PEERS)/.ready: tests/golden/oracles/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+bench-quantizer: $(PEERS)/.ready ## time the quantizer beside brevitas, torchao and modelopt
+	$(PEERS)/bin/python -m golden.nn.bench_quantizer
+
+check-oracles: $(PEERS)/.ready ## compare millions of codes with brevitas, torchao and modelopt
+	PYTHONPATH=. $(PEERS)/bin/python tests/golden/oracles/compare.py
+
 system-deps: ## install the Debian packages: Icarus, OpenSTA, a real cell library
 	apt-get update
 	apt-get install --yes iverilog opensta qflow-tech-osu018
 
 clean: ## remove the virtual environment and everything built
-	rm -rf $(VENV) $(OUT) dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(OUT) dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,8 +1,6 @@
 """Compare the quantizer with brevitas, torchao and modelopt on half a million Gaussian codes a configuration.
 
-    python -m venv oracle
-    oracle/bin/pip install torch==2.13.0 brevitas==0.13.4 torchao==0.18.0 nvidia-modelopt==0.47.0 requests
-    PYTHONPATH=. oracle/bin/python tests/golden/oracles/compare.py
+    make check-oracles
 
 Scales must be equal. Codes must be equal but where the exact quotient lies within a few float32 roundings of a tie: the
 others multiply by a reciprocal, or divide in another order. Each such case is listed, and everything else ends in exit
