@@ -1,0 +1,295 @@
+"""Switching activity of a mapped netlist: a gate-level simulation of many streams of data at once.
+
+Each net is an array of 64-bit words, one bit a stream; all gates of a kind are evaluated by a few NumPy operations. No
+simulator is needed and nothing is compiled, and hazards are counted as well: a gate's outputs follow its inputs after
+one unit of time, so that transitions within a cycle are seen, which a cycle-based simulator leaves out.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.errors import InputError
+from synth.cell_logic import Function, Logic, Register, cell_logic
+from synth.gates import ONE, Gate, Gates, Memory, group_by_cell, nets_at
+from synth.liberty import Library
+
+Words = NDArray[np.uint64]  # [..., W]: bit i of word w is stream 64*w + i
+
+WORD = 64
+_ONES = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_POPCOUNT = np.array([number.bit_count() for number in range(1 << 16)], np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Activity:
+    """Averages over cycles and streams.
+
+    Parameters
+    ----------
+    toggles
+        Transitions a cycle of every net; with ``hazards`` also those that do not last until the cycle's end.
+    ones
+        Share of cycles at whose end the net is 1.
+    reads, writes
+        Accesses a cycle of every memory.
+    cycles
+        Cycles counted, in all streams together.
+    """
+
+    toggles: NDArray[np.float64]
+    ones: NDArray[np.float64]
+    reads: NDArray[np.float64]
+    writes: NDArray[np.float64]
+    cycles: int
+
+
+def pack(bits: NDArray[Any]) -> Words:
+    """Return bits [..., S] of S streams as words [..., S / 64]."""
+    packed = np.packbits(np.ascontiguousarray(bits, np.uint8), axis=-1, bitorder="little")
+    return np.ascontiguousarray(packed).view(np.uint64)
+
+
+def pack_codes(codes: NDArray[Any], bits: int) -> Words:
+    """Return codes [S, T, ..., N] of S streams as words [T, ..., N * bits, S / 64], code 0 and its LSB first."""
+    split = codes[..., None] >> np.arange(bits) & 1
+    return pack(np.moveaxis(split.reshape(*codes.shape[:-1], -1), 0, -1))
+
+
+def unpack(words: Words) -> NDArray[np.uint8]:
+    """Return words [..., W] as bits [..., 64 * W]."""
+    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, bitorder="little")
+
+
+def popcount(words: Words) -> NDArray[np.int64]:
+    """Return the ones of words [..., W], summed over the last axis."""
+    counts: NDArray[np.int64] = _POPCOUNT[np.ascontiguousarray(words).view(np.uint16)].sum(axis=-1)
+    return counts
+
+
+class Simulation:
+    """A netlist in simulation, all streams in step.
+
+    Parameters
+    ----------
+    gates
+        The netlist; all registers and memories have one clock.
+    library
+        Its cells.
+    streams
+        Streams of data, a multiple of 64.
+    hazards
+        Whether transitions within a cycle are simulated and counted; takes longer.
+
+    Raises
+    ------
+    InputError
+        If the netlist has a cell that can not be simulated, or more than one clock.
+    """
+
+    def __init__(self, gates: Gates, library: Library, *, streams: int = WORD, hazards: bool = False) -> None:
+        self._gates, words = gates, streams // WORD
+        logic = cell_logic(library)
+        for gate in gates.gates:
+            if gate.cell not in logic:
+                raise InputError(
+                    f"cell {gate.cell} of library {library.name}: a latch, or a flip-flop with asynchronous inputs, "
+                    "is not simulated; mark it dont_use"
+                )
+        self.values = np.zeros((gates.nets + 1, words), np.uint64)  # the last one is for unconnected outputs
+        self.values[ONE] = _ONES
+        self._next: dict[int, Words] = {}
+        self._registers = _registers(gates.gates, logic)
+        self._clocks = list(clock_nets(gates, library))
+        if len(self._clocks) > 1:
+            raise InputError(f"netlist of {len(self._clocks)} clocks: all registers share one here; simulate its parts")
+        self._states = [np.zeros((len(group.outputs[0][0]), words), np.uint64) for group in self._registers]
+        self._contents = [np.zeros((m.depth, m.width, words), np.uint64) for m in gates.memories]
+        self._schedule, self._memory_steps = _schedule(gates, logic, hazards)
+        self.reset_counts()
+        self._settle()
+        self.reset_counts()
+
+    def reset_counts(self) -> None:
+        """Forget what was counted so far."""
+        self._toggles = np.zeros(len(self.values), np.int64)
+        self._ones = np.zeros(len(self.values), np.int64)
+        self._reads = np.zeros(len(self._gates.memories), np.int64)
+        self._writes = np.zeros(len(self._gates.memories), np.int64)
+        self._cycles = 0
+
+    def drive(self, port: str, words: Words) -> None:
+        """Let an input have these values, [width, W], from the next clock edge on."""
+        self._next.update(zip(self._gates.inputs[port], words, strict=True))
+
+    def output(self, port: str) -> Words:
+        """Return an output's values, [width, W]."""
+        return self.values[self._gates.outputs[port]]
+
+    def clock(self) -> None:
+        """Let one clock edge pass and the netlist settle; count its transitions."""
+        changes: list[tuple[Any, Words]] = []
+        for state, group in zip(self._states, self._registers, strict=True):
+            state[:] = group.function(*(self.values[pins] for pins in group.inputs), state)
+            changes += [(nets, state ^ _ONES if inverted else state) for nets, inverted in group.outputs]
+        for number, memory in enumerate(self._gates.memories):
+            changes += self._clock_memory(number, memory)
+        if self._next:
+            changes.append((list(self._next), np.array(list(self._next.values()))))
+            self._next = {}
+        for nets, values in changes:
+            self._change(nets, values)
+        self._settle()
+        self._ones += popcount(self.values)
+        self._cycles += 1
+
+    def activity(self) -> Activity:
+        """Return what was counted since the last :meth:`reset_counts`; clocks have two transitions a cycle."""
+        count = self._cycles * self.values.shape[1] * WORD
+        toggles, ones = self._toggles / count, self._ones / count
+        toggles[self._clocks], ones[self._clocks] = 2, 0.5
+        return Activity(
+            toggles=toggles[:-1],
+            ones=ones[:-1],
+            reads=self._reads / self._cycles,
+            writes=self._writes / self._cycles,
+            cycles=count,
+        )
+
+    def _change(self, nets: Any, values: Words) -> None:
+        self._toggles[nets] += popcount(self.values[nets] ^ values)
+        self.values[nets] = values
+
+    def _settle(self) -> None:
+        """Propagate the values at registers, memories and inputs through the gates."""
+        for step, evaluations in enumerate(self._schedule):
+            found = [
+                (nets, function(*(self.values[pins] for pins in inputs)))
+                for inputs, outputs in evaluations
+                for nets, function in outputs
+            ]
+            for nets, values in found:
+                self._change(nets, values)
+            for number in self._memory_steps[step]:
+                memory = self._gates.memories[number]
+                nets = memory.ports["read_data"]
+                read = self._contents[number][self._number(memory.ports["read_address"])]
+                self._reads[number] += bool((read != self.values[nets]).any())
+                self._change(nets, read)
+
+    def _clock_memory(self, number: int, memory: Memory) -> list[tuple[Any, Words]]:
+        """Read, then write; return the changes."""
+        changes: list[tuple[Any, Words]] = []
+        ports = memory.ports
+        if memory.registered and self._number(ports["read"]):
+            word = self._contents[number][self._number(ports["read_address"])].copy()
+            changes.append((ports["read_data"], word))
+            self._reads[number] += 1
+        if self._number(ports["write"]):
+            self._contents[number][self._number(ports["write_address"])] = self.values[ports["write_data"]]
+            self._writes[number] += 1
+        return changes
+
+    def _number(self, nets: Sequence[int]) -> int:
+        """Return the number on control nets, the same in all streams."""
+        words = self.values[list(nets)]
+        if not ((words == 0) | (words == _ONES)).all():
+            raise InputError("streams: a memory's address or enable differs between them; give all the same commands")
+        return sum(int(word[0] != 0) << bit for bit, word in enumerate(words))
+
+
+def clock_nets(gates: Gates, library: Library) -> set[int]:
+    """Return the nets that clock registers and memories."""
+    logic = cell_logic(library)
+    found = {gate.pins[cell.clock] for gate in gates.gates if isinstance(cell := logic[gate.cell], Register)}
+    return found | {memory.ports["clk"][0] for memory in gates.memories}
+
+
+# Preparation --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _RegisterGroup:
+    """All registers of one cell type: nets [N] at each input, and at each output with whether it is inverted."""
+
+    function: Function
+    inputs: list[NDArray[np.int64]]
+    outputs: list[tuple[NDArray[np.int64], bool]]
+
+
+_Evaluation = tuple[list[NDArray[np.int64]], list[tuple[NDArray[np.int64], Function]]]
+
+
+def _registers(gates: Sequence[Gate], logic: Mapping[str, Logic | Register]) -> list[_RegisterGroup]:
+    return [
+        _RegisterGroup(
+            function=register.function,
+            inputs=[nets_at(members, pin) for pin in register.inputs],
+            outputs=[(nets_at(members, pin), inverted) for pin, inverted in register.outputs.items()],
+        )
+        for cell, members in group_by_cell(gates).items()
+        if isinstance(register := logic[cell], Register)
+    ]
+
+
+def _schedule(
+    gates: Gates, logic: Mapping[str, Logic | Register], hazards: bool
+) -> tuple[list[list[_Evaluation]], list[list[int]]]:
+    """Return what is evaluated at each step: cells by type, and memories with combinational reads.
+
+    A gate's output can change from one step after its first input's first change to one step after its last input's
+    last; without ``hazards`` only the last of these steps counts.
+    """
+    nodes: list[tuple[Gate | int, list[int], list[int]]] = [
+        (gate, [gate.pins[pin] for pin in cell.inputs if pin in gate.pins], list(gate.pins.values()))
+        for gate in gates.gates
+        if isinstance(cell := logic[gate.cell], Logic)
+    ]
+    nodes += [
+        (number, memory.ports["read_address"], memory.ports["read_data"])
+        for number, memory in enumerate(gates.memories)
+        if not memory.registered
+    ]
+    windows = _windows([(inputs, set(outputs) - set(inputs)) for _, inputs, outputs in nodes])
+    steps = 1 + max((last for _, last in windows), default=-1)
+    at: list[list[Gate]] = [[] for _ in range(steps)]
+    memories: list[list[int]] = [[] for _ in range(steps)]
+    for (node, _, _), (first, last) in zip(nodes, windows, strict=True):
+        if isinstance(node, int):
+            memories[last].append(node)
+        else:
+            for step in range(first if hazards else last, last + 1):
+                at[step].append(node)
+    return [
+        [_evaluation(cell, members, logic) for cell, members in group_by_cell(found).items()] for found in at
+    ], memories
+
+
+def _evaluation(cell: str, members: Sequence[Gate], logic: Mapping[str, Logic | Register]) -> _Evaluation:
+    about = logic[cell]
+    assert isinstance(about, Logic)
+    inputs = [nets_at(members, pin) for pin in about.inputs]
+    return inputs, [(nets_at(members, pin), function) for pin, function in about.outputs.items()]
+
+
+def _windows(nodes: Sequence[tuple[Sequence[int], Iterable[int]]]) -> list[tuple[int, int]]:
+    """Return the first and last step at which each node's outputs can change; its inputs and outputs are nets."""
+    driver = {net: number for number, (_, outputs) in enumerate(nodes) for net in outputs}
+    before = [{driver[net] for net in inputs if net in driver} for inputs, _ in nodes]
+    # Registers, memories and inputs change before step 0, constants never.
+    early = [any(net not in driver and net > ONE for net in inputs) for inputs, _ in nodes]
+    try:
+        order = list(TopologicalSorter(dict(enumerate(before))).static_order())
+    except CycleError:
+        raise InputError("netlist with a combinational loop: its activity is not defined; break the loop") from None
+    windows = [(0, 0)] * len(nodes)
+    for number in order:
+        found = [windows[node] for node in before[number]]
+        last = max((last + 1 for _, last in found), default=0)
+        windows[number] = (0 if early[number] else min((first + 1 for first, _ in found), default=last), last)
+    return windows
