@@ -11,32 +11,43 @@ from golden.formats import IntFormat
 
 Codes = NDArray[np.int64]
 
-_TIES = 1 / 6  # share of the scale products that are rounding ties
-_VANISHING = 1 / 16  # share of those that are 1, which mostly rounds to 0
-_ISOLATED = 1 / 8  # share of the vectors with one nonzero product
-_MIRRORED = 1 / 16  # share of those with pairs of opposite products
+_TIES = 1 / 6  # shares of the scale products that are rounding ties,
+_EXACT = 1 / 16  # that drop only zeros,
+_VANISHING = 1 / 8  # and that are 1, which mostly rounds to 0
+_MIRRORED = 1 / 16  # share of the vectors with pairs of opposite products
 
 
 def operands(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Codes, Codes]:
     """Return weights and activations, both [count, V].
 
-    Either side is uniform, small, at random ends, alternating between the ends, all at one end, or zero. In some
-    vectors a single lane has a nonzero product, each lane in turn, or lanes cancel in pairs.
+    Either side is uniform, small, at random ends, one-hot, alternating between the ends, all at one end, or zero. In
+    some vectors lanes cancel in pairs.
     """
     w, a = (_elements(rng, fmt, (count, config.vector_size)) for fmt in (config.weight, config.activation))
-    _isolate(rng, config, w, a)
     _mirror(rng, config, w, a)
+    return w, a
+
+
+def isolated(rng: np.random.Generator, config: MacConfig) -> tuple[Codes, Codes]:
+    """Return weights and activations, both [V, V]: in row j lane j alone has a product, of two ends that are not 0."""
+    lanes = config.vector_size
+    w, a = (rng.integers(fmt.min, fmt.max, (lanes, lanes), endpoint=True) for fmt in (config.weight, config.activation))
+    one_hot = rng.random(lanes) < 0.5
+    for codes, fmt, rows in ((w, config.weight, one_hot), (a, config.activation, ~one_hot)):
+        codes[rows] = 0
+        np.fill_diagonal(codes, rng.choice([end for end in (fmt.min, fmt.max) if end], lanes))
     return w, a
 
 
 def scales(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Any, Any]:
     """Return weight and activation scales, [count] or None for a side without.
 
-    Half of them are uniform and the others 0, 1 or the maximum; where products are rounded, some are ties and some 1.
+    Half of them are uniform and the others 0, 1 or the maximum. Where products are rounded, some are ties, some drop
+    only zeros, and some are 1.
     """
     sw, sa = (_scales(rng, fmt, count) for fmt in (config.weight_scale, config.activation_scale))
     if config.scale_shift:
-        _tie(rng, config, sw, sa)
+        _align(rng, config, sw, sa)
         vanishing = rng.random(count) < _VANISHING
         for side in (sw, sa):
             if side is not None:
@@ -45,30 +56,19 @@ def scales(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Any
 
 
 def _elements(rng: np.random.Generator, fmt: IntFormat, shape: tuple[int, int]) -> Codes:
-    """Return codes whose rows are of one kind of eight, the two left over being uniform."""
+    """Return codes whose rows are of one kind of nine, the two left over being uniform."""
     ends, lane = np.array([fmt.min, fmt.max]), np.arange(shape[1])
+    random_ends = rng.choice(ends, shape)
     kinds = (
         np.clip(rng.integers(-1, 2, shape), fmt.min, fmt.max),
-        rng.choice(ends, shape),
+        random_ends,
+        np.where(lane == rng.integers(shape[1], size=(shape[0], 1)), random_ends, 0),
         ends[(lane + rng.integers(2, size=(shape[0], 1))) % 2],
         fmt.min,
         fmt.max,
         0,
     )
     return _mix(rng, rng.integers(fmt.min, fmt.max, shape, endpoint=True), kinds, uniform=2)
-
-
-def _isolate(rng: np.random.Generator, config: MacConfig, w: Codes, a: Codes) -> None:
-    """Leave a single product nonzero in some vectors, by a one-hot side; the lanes take turns."""
-    rows = np.flatnonzero(rng.random(len(w)) < _ISOLATED)
-    lanes = (rng.integers(config.vector_size) + np.arange(len(rows))) % config.vector_size
-    one_hot = rng.random(len(rows)) < 0.5
-    for codes, fmt, chosen in ((w, config.weight, one_hot), (a, config.activation, ~one_hot)):
-        code = codes[rows, lanes]
-        ends = [end for end in (fmt.min, fmt.max) if end]
-        code = np.where(code == 0, rng.choice(ends, len(rows)), code)
-        codes[rows[chosen]] = 0
-        codes[rows, lanes] = code
 
 
 def _mirror(rng: np.random.Generator, config: MacConfig, w: Codes, a: Codes) -> None:
@@ -102,14 +102,16 @@ def _mix(rng: np.random.Generator, values: Codes, kinds: Sequence[Any], uniform:
     return values
 
 
-def _tie(rng: np.random.Generator, config: MacConfig, sw: Any, sa: Any) -> None:
-    """Make some products rounding ties: an odd number times 2^(s-1), the zeros split between the sides."""
+def _align(rng: np.random.Generator, config: MacConfig, sw: Any, sa: Any) -> None:
+    """Make some products odd multiples of 2^(s-1), rounding ties, or of 2^s; the sides share the power of two."""
     count = len(sa if sw is None else sw)
-    chosen = rng.random(count) < _TIES
-    zeros = config.scale_shift - 1
     bits_w, bits_a = (fmt.bits if fmt else 1 for fmt in (config.weight_scale, config.activation_scale))
-    zeros_w = rng.integers(max(0, zeros - (bits_a - 1)), min(bits_w - 1, zeros), size=count, endpoint=True)
-    for side, bits, shift in ((sw, bits_w, zeros_w), (sa, bits_a, zeros - zeros_w)):
-        if side is not None:
-            odd = rng.integers(0, 1 << bits, size=count) | 1
-            side[chosen] = (odd % (1 << (bits - shift)) << shift)[chosen]
+    for zeros, share in ((config.scale_shift - 1, _TIES), (config.scale_shift, _EXACT)):
+        if zeros > bits_w + bits_a - 2:
+            continue
+        chosen = rng.random(count) < share
+        zeros_w = rng.integers(max(0, zeros - (bits_a - 1)), min(bits_w - 1, zeros), size=count, endpoint=True)
+        for side, bits, shift in ((sw, bits_w, zeros_w), (sa, bits_a, zeros - zeros_w)):
+            if side is not None:
+                odd = rng.integers(0, 1 << bits, size=count) | 1
+                side[chosen] = (odd % (1 << (bits - shift)) << shift)[chosen]

@@ -21,8 +21,9 @@ Integers = NDArray[Any]
 
 _LONGEST_ACCUMULATION = 40
 _OVERFLOW_SHARE = 8  # a run over one end of the accumulator takes at most this fraction of the beats,
-_BOUND_SHARE = 7  # and one to the extreme sum for which an exact accumulator is made, this
-_NEGATED = 1 / 3  # share of the accumulations of two beats or more that start with opposite terms
+_BOUND_SHARE = 7  # one to the extreme sum for which an exact accumulator is made, and one over all lanes, this,
+_RETURN_SHARE = 32  # and one to some value and back, this
+_RETURNS = 4  # of these in either direction
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Beats:
     def __len__(self) -> int:
         return len(self.weights)
 
-    def part(self, rows: slice) -> "Beats":
-        """Return some of the beats."""
+    def select(self, which: Any) -> "Beats":
+        """Return the beats that an index, as NumPy knows it, selects."""
         columns: dict[str, Any] = {
-            name: column if column is None else column[rows] for name, column in vars(self).items()
+            name: column if column is None else column[which] for name, column in vars(self).items()
         }
         return Beats(**columns)
 
@@ -119,9 +120,10 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
     """Return ``count`` random beats that reach the corners of the datapath; the last one is marked ``last``.
 
     Operands and scales are those of :mod:`golden.corners`. Accumulations last 1 to 40 beats; some give results on the
-    way, some continue the one before (no ``first``), some are abandoned (no ``last``), in some the second term is the
-    negative of the first. Among them are runs that reach a limit of the accumulator exactly, exceed it by one, return
-    into the range and exceed it far (:func:`overflow_directions`), or sum up ``max_vectors`` extreme terms.
+    way, some continue the one before (no ``first``), some are abandoned (no ``last``). Among them are runs that reach a
+    limit of the accumulator exactly, exceed it by one, return into the range and exceed it far
+    (:func:`overflow_directions`), that sum up ``max_vectors`` extreme terms, that go to some value and back to 0, and
+    that give each lane's product alone; short streams lack those which are too long.
 
     Raises
     ------
@@ -131,13 +133,13 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
     if count < 1:
         raise InputError(f"{count} beats: a stream has at least 1; ask for more")
     rng = np.random.default_rng(seed)
-    runs = _runs(config, count)
+    runs = _runs(rng, config, count)
     ordinary, starts = _ordinary(rng, config, count - sum(map(len, runs)))
     pieces, begin = [], 0
     for run, end in zip(runs, sorted(rng.choice(starts, len(runs)).tolist()), strict=True):
-        pieces += [ordinary.part(slice(begin, end)), run]
+        pieces += [ordinary.select(slice(begin, end)), run]
         begin = end
-    stream = concatenate([*pieces, ordinary.part(slice(begin, None))])
+    stream = concatenate([*pieces, ordinary.select(slice(begin, None))])
     stream.last[-1] = True
     return stream
 
@@ -147,15 +149,36 @@ def overflow_directions(config: MacConfig, count: int) -> set[int]:
     return {direction for direction in (1, -1) if _overflow_run(config, direction, count)}
 
 
-def _runs(config: MacConfig, count: int) -> list[Beats]:
-    """Return the runs to the accumulator's limits that a stream of ``count`` beats has room for."""
+def _runs(rng: np.random.Generator, config: MacConfig, count: int) -> list[Beats]:
+    """Return the directed runs that a stream of ``count`` beats has room for."""
     runs = []
+    if config.vector_size <= count // _BOUND_SHARE:
+        runs.append(_lane_run(rng, config))
     for direction in (1, -1):
         if run := _overflow_run(config, direction, count):
             runs += [run] * min(4, count // _OVERFLOW_SHARE // len(run))
         if run := _bound_run(config, direction, count):
             runs.append(run)
+        if all(config.term_range):
+            returns = [_return_run(rng, config, direction) for _ in range(_RETURNS)]
+            runs += [run for run in returns if len(run) <= count // _RETURN_SHARE]
     return runs
+
+
+def _lane_run(rng: np.random.Generator, config: MacConfig) -> Beats:
+    """Return a result for each lane, of its product alone and the largest scales."""
+    marks = np.ones(config.vector_size, np.bool_)
+    sw, sa = (np.full(len(marks), fmt.max) if fmt else None for fmt in (config.weight_scale, config.activation_scale))
+    return Beats(*corners.isolated(rng, config), sw, sa, marks, marks)
+
+
+def _return_run(rng: np.random.Generator, config: MacConfig, direction: int) -> Beats:
+    """Return an accumulation of one sign to a value of random size, and back to 0."""
+    most = min(abs(end) for end in config.term_range)
+    target = direction * max(1, most >> int(rng.integers(most.bit_length())))
+    run = [*limits.terms(config, target), *limits.terms(config, -target)]
+    marks = np.arange(len(run))
+    return _stream(config, run, marks == 0, marks == len(run) - 1)
 
 
 def _overflow_run(config: MacConfig, direction: int, count: int) -> Beats | None:
@@ -211,7 +234,7 @@ def _ordinary(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[
     """Return random accumulations, and where each starts."""
     lengths: list[int] = []
     while (left := count - sum(lengths)) > 0:
-        lengths.append(min(left, int(rng.integers(1, rng.choice([1, 4, _LONGEST_ACCUMULATION]), endpoint=True))))
+        lengths.append(min(left, int(rng.integers(1, rng.choice([1, 1, 4, _LONGEST_ACCUMULATION]), endpoint=True))))
     ends = np.cumsum(lengths, dtype=np.int64)
     starts = ends - lengths
     w, a = corners.operands(rng, config, count)
@@ -219,20 +242,4 @@ def _ordinary(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[
     first, last = np.zeros(count, np.bool_), rng.random(count) < 0.05
     first[starts] = rng.random(len(starts)) < 0.9
     last[ends - 1] = rng.random(len(starts)) < 0.9
-    stream = Beats(w, a, sw, sa, first, last)
-    _negate(config, stream, starts[(np.array(lengths) > 1) & (rng.random(len(starts)) < _NEGATED)])
-    return stream, starts
-
-
-def _negate(config: MacConfig, stream: Beats, starts: NDArray[np.int64]) -> None:
-    """Make the second terms after ``starts`` the negatives of the first ones, if a side has a sign."""
-    if not config.weight.signed and not config.activation.signed:
-        return
-    signed, fmt = (stream.weights, config.weight) if config.weight.signed else (stream.activations, config.activation)
-    signed[starts] = np.maximum(signed[starts], -fmt.max)
-    for column in (stream.weights, stream.activations, stream.weight_scales, stream.activation_scales):
-        if column is not None:
-            column[starts + 1] = column[starts]
-    signed[starts + 1] *= -1
-    stream.first[starts] = True
-    stream.first[starts + 1] = False
+    return Beats(w, a, sw, sa, first, last), starts

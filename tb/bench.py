@@ -1,7 +1,7 @@
 """The cocotb tests of one vector MAC; they run inside the simulator and read the run's settings from a file.
 
 ``VSQ_RUN`` names a JSON file with ``config``, ``seed``, ``beats``, ``latency`` and ``playback``. Each test adds its
-counts to ``counts.json`` in the working folder.
+counts to ``counts.json`` and its functional coverage to ``coverage.json`` in the working folder.
 """
 
 import json
@@ -19,8 +19,10 @@ from cocotb.utils import get_sim_time
 
 from golden import stimulus
 from golden.config import MacConfig
+from golden.datapath import Trace
 from golden.pe_config import PeConfig
 from golden.stimulus import Beats
+from tb import coverage
 from tb.agents import (
     Driver,
     InputMonitor,
@@ -33,6 +35,7 @@ from tb.agents import (
     result_fields,
 )
 from tb.scoreboard import Scoreboard
+from tb.traffic import Traffic
 
 Bursts = Iterator[tuple[int, int]]
 Config = TypeVar("Config", MacConfig, PeConfig)
@@ -67,13 +70,25 @@ class Run(Generic[Config]):
         totals.update((name, totals.get(name, 0) + count) for name, count in counts.items())
         path.write_text(json.dumps(totals))
 
+    @staticmethod
+    def add_coverage(hits: coverage.Hits) -> None:
+        """Add to the coverage of this simulation."""
+        path = Path("coverage.json")
+        before = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(coverage.merge([before, hits])))
+
 
 class Bench:
     """Agents and scoreboard around the design, from one reset to the next."""
 
     def __init__(self, dut: Any, run: Run[MacConfig]) -> None:
         self._dut, self._config = dut, run.config
-        self.scoreboard = Scoreboard(run.config, f"{run.config.full_name}, seed {run.seed}")
+        self._chunks: list[tuple[Beats, Trace]] = []
+        self.scoreboard = Scoreboard(
+            run.config,
+            f"{run.config.full_name}, seed {run.seed}",
+            observe=lambda beats, trace: self._chunks.append((beats, trace)),
+        )
         fields = beat_fields(run.config)
         self.driver, self._sink = Driver(dut, "in", fields), Sink(dut, "out")
         self.inputs = InputMonitor(dut, "in", fields, self.scoreboard.on_beat)
@@ -121,6 +136,18 @@ class Bench:
         above, below = (board.directions[direction] for direction in (1, -1))
         Run.add_counts(beats=board.beats, results=board.results, above=above, below=below)
 
+    def cover(self, *, reset: bool = False) -> None:
+        """Hand back what this bench's monitors covered, a reset at its end or not; the handshakes must be as due."""
+        traffic = Traffic.of(
+            self._config,
+            self._chunks,
+            compared=self.scoreboard.compared,
+            inputs=self.inputs.log,
+            outputs=self.outputs.log,
+            reset=reset,
+        )
+        Run.add_coverage(coverage.hits(traffic))
+
 
 async def start_clock(dut: Any) -> None:
     """Start the clock and return just after a rising edge."""
@@ -131,7 +158,6 @@ async def start_clock(dut: Any) -> None:
 async def _stream(dut: Any, run: Run[MacConfig], beats: Beats, sending: Bursts, taking: Bursts) -> Bench:
     """Send beats through a freshly reset design, compare every result, and return the bench."""
     cocotb.log.info("%s, seed %d, %d beats", run.config.full_name, run.seed, len(beats))
-    await start_clock(dut)
     bench = Bench(dut, run)
     await bench.reset()
     start = get_sim_time("ns")
@@ -146,43 +172,70 @@ async def _stream(dut: Any, run: Run[MacConfig], beats: Beats, sending: Bursts, 
 async def random_traffic(dut: Any) -> None:
     """Random beats with random pauses and back-pressure; the overflows that the stimulus promises must happen."""
     run = Run(MacConfig)
+    await start_clock(dut)
     beats = stimulus.beats(run.config, run.beats, run.seed)
     bench = await _stream(dut, run, beats, random_bursts(run.rng(0)), random_bursts(run.rng(1)))
     for direction in stimulus.overflow_directions(run.config, run.beats):
         assert bench.scoreboard.directions[direction], f"no accumulator overflow in direction {direction:+d}"
+    bench.cover()
 
 
 @cocotb.test
 async def full_speed(dut: Any) -> None:
     """Without pauses a beat is accepted each cycle, and each result comes ``latency`` cycles after its last beat."""
     run = Run(MacConfig)
+    await start_clock(dut)
     beats = stimulus.beats(run.config, _FULL_SPEED_BEATS, run.seed + 1)
     bench = await _stream(dut, run, beats, flowing(), flowing())
     accepted = bench.inputs.cycles
     assert accepted == list(range(accepted[0], accepted[0] + len(beats))), "the input stream stalled"
     due = [cycle + run.latency for cycle, last in zip(accepted, beats.last, strict=True) if last]
     assert bench.outputs.cycles == due, f"latency is not {run.latency}: {bench.outputs.cycles[:4]}, due {due[:4]}"
+    bench.cover()
 
 
 @cocotb.test
 async def reset_in_flight(dut: Any) -> None:
-    """A reset at any moment drops what is in flight, and the accumulator starts from 0 without ``first``."""
+    """A reset drops what is in flight, at each filling and at any moment; the accumulator then starts from 0."""
     run = Run(MacConfig)
     rng = run.rng(2)
     await start_clock(dut)
+    for stages in range(run.latency + 1):
+        beats = stimulus.beats(run.config, run.latency, run.seed + stages).select(slice(stages))
+        beats.last[:] = True  # results that nobody takes pile up
+        await _interrupted(dut, run, beats, flowing(), iter([(_STEP, 1)]), 2 * run.latency)
     for number in range(_RESETS):
-        beats = stimulus.beats(run.config, 64, run.seed + number)
-        beats.first[0] = False
-        bench = Bench(dut, run)
-        await bench.reset()
-        bench.start(beats, random_bursts(rng), random_bursts(rng))
-        if number == _RESETS - 1:
-            await bench.finish(beats)
-        else:
-            await ClockCycles(dut.clk, int(rng.integers(1, 40)))
-            bench.stop()
-            bench.scoreboard.check()
-        bench.count()
+        cycles = int(rng.integers(1, 40))
+        await _interrupted(dut, run, _unmarked(run, number), random_bursts(rng), random_bursts(rng), cycles)
+    for number in range(2):
+        bench = await _stream(dut, run, _unmarked(run, number), random_bursts(rng), random_bursts(rng))
+        bench.cover()
+
+
+async def _interrupted(
+    dut: Any, run: Run[MacConfig], beats: Beats, sending: Bursts, taking: Bursts, cycles: int
+) -> None:
+    """Send beats through a freshly reset design for some cycles, and compare the results so far."""
+    bench = Bench(dut, run)
+    await bench.reset()
+    bench.start(beats, sending, taking)
+    await ClockCycles(dut.clk, cycles)
+    bench.stop()
+    bench.scoreboard.check()
+    bench.count()
+    bench.cover(reset=True)
+
+
+def _unmarked(run: Run[MacConfig], number: int) -> Beats:
+    """Return beats that start without ``first``; if ``number`` is odd, the first one has a result and scales of 0."""
+    beats = stimulus.beats(run.config, 64, run.seed + number)
+    beats.first[0] = False
+    if number % 2:
+        beats.last[0] = True
+        for scales in (beats.weight_scales, beats.activation_scales):
+            if scales is not None:
+                scales[0] = 0
+    return beats
 
 
 @cocotb.test
@@ -190,4 +243,6 @@ async def playback(dut: Any) -> None:
     """A stream of beats from a file, such as a whole layer, at full speed."""
     run = Run(MacConfig)
     assert run.playback
-    await _stream(dut, run, Beats.load(Path(run.playback)), flowing(), flowing())
+    await start_clock(dut)
+    bench = await _stream(dut, run, Beats.load(Path(run.playback)), flowing(), flowing())
+    bench.cover()

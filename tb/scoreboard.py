@@ -1,6 +1,7 @@
 """The model that the input monitor feeds, and the in-order comparison of every result with it."""
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,23 +34,30 @@ class Scoreboard:
         The vector MAC.
     context
         What a mismatch report starts with: it names the run, seed included.
+    observe
+        Is handed all accepted beats, chunk by chunk, with what the model computed.
 
     Attributes
     ----------
     beats, expected, results
         Accepted beats, those of them marked ``last``, and results seen.
+    compared
+        Beats up to the last one whose result has been compared.
     directions
         How often the model's accumulator overflowed: ``directions[1]`` above its range, ``directions[-1]`` below.
     """
 
-    def __init__(self, config: MacConfig, context: str) -> None:
+    def __init__(
+        self, config: MacConfig, context: str, observe: Callable[[Beats, Trace], None] = lambda beats, trace: None
+    ) -> None:
         self._config, self._context = config, context
+        self._observe = observe
         self._state = State()
         self._pending: list[Words] = []
         self._history: list[_Chunk] = []
         self._due: deque[tuple[int, int, bool]] = deque()  # beat, acc, overflow
         self._seen: deque[Words] = deque()
-        self.beats = self.expected = self.results = 0
+        self.beats = self.expected = self.results = self.compared = 0
         self.directions: Counter[int] = Counter()
 
     def on_beat(self, words: Words) -> None:
@@ -89,6 +97,7 @@ class Scoreboard:
                     f"  got      acc {got} overflow {flag:d}\n"
                     f"  expected acc {acc} overflow {overflow:d}\n" + self._decode(beat)
                 )
+            self.compared = beat + 1
 
     def _evaluate(self) -> None:
         """Run the model on the pending beats."""
@@ -112,6 +121,7 @@ class Scoreboard:
         self.directions.update(result.trace.direction.tolist())
         self._history.append(_Chunk(start, beats, result.trace))
         self._state = result.state
+        self._observe(beats, result.trace)
         self._pending.clear()
 
     def _decode(self, end: int) -> str:
