@@ -24,6 +24,8 @@ examples:
 A configuration is W/A/ws/as: weight bits, activation bits (U: unsigned), bits of the per-vector scales (-: none).
 Options may follow: 4/4U/4/6:V=32,R=6,round=half_even,acc=24,overflow=wrap,pipeline=2. See 'vsq presets' too."""
 
+_PE_HELP = "whole processing elements; their options follow @, as in 4/4/4/6:R=6@lanes=32"
+
 
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
@@ -107,6 +109,10 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(_area, "vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json")
     sub.add_argument("configs", nargs="+", metavar="config", help="configurations or presets")
+    sub.add_argument("--pe", action="store_true", help=f"{_PE_HELP}, against 8/8/-/- with the same lanes and buffers")
+    sub.add_argument(
+        "--bit-area", default="1", metavar="X", help="area of a buffer bit, in two-input NANDs (default: 1)"
+    )
     sub.add_argument(
         "--liberty", default="nand2", metavar="FILE", help="standard-cell library, or a built-in one: nand2, gates"
     )
@@ -271,33 +277,9 @@ def _export(args: argparse.Namespace) -> int:
 
 def _area(args: argparse.Namespace) -> int:
     """Synthesise configurations and report their area against the 8-bit baseline."""
-    from synth.area import measure
-    from synth.flow import Flow, Goal
-    from synth.liberty import Library
-    from synth.records import document, write_document
-    from synth.report import area_table, timing_table
-    from synth.timing import critical_paths, find_sta, pipeline_sweep
+    from synth import command
 
-    flow = Flow(library=Library.load(args.liberty), goal=Goal(args.goal), flatten=args.flatten)
-    configs = [resolve(name) for name in args.configs]
-    if args.sweep_pipeline:
-        configs = [point for config in configs for point in pipeline_sweep(config)]
-    timing = args.timing or args.sweep_pipeline
-    if timing:
-        find_sta()
-    areas = measure(configs, flow)
-    records = [record for area in areas for record in area.records(flow.library.unit)]
-    _console().print(area_table(areas, flow))
-    if timing:
-        paths = [critical_paths(area.netlist, flow.library) for area in areas]
-        _console().print(timing_table(areas, paths, flow))
-        for area, components in zip(areas, paths, strict=True):
-            for component, path in components.items():
-                records += path.records(area.config.full_name, component)
-    if args.json:
-        write_document(args.json, document("area", flow, records))
-        print(args.json)
-    return 0
+    return command.area(args, _console())
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from golden.config import MacConfig
 from golden.errors import InputError
 from golden.formats import IntFormat
+from golden.presets import resolve
 
 __all__ = ["IntFormat", "MacConfig", "PeConfig"]
 
@@ -87,7 +88,7 @@ class PeConfig:
 
     @classmethod
     def parse(cls, text: str, **options: Any) -> "PeConfig":
-        """Read the MAC's configuration, optionally followed by the PE's options: ``4/4/4/6:R=6@lanes=32,ppu=off``.
+        """Read the MAC's configuration or preset, optionally followed by options: ``4/4/4/6:R=6@lanes=32,ppu=off``.
 
         ``options`` are constructor arguments by name; they win over options in the text. None leaves them alone.
 
@@ -97,7 +98,7 @@ class PeConfig:
             If the text is malformed or a value is out of range; the message names the part.
         """
         spec, at, tail = text.strip().partition("@")
-        values: dict[str, Any] = {"mac": MacConfig.parse(spec)}
+        values: dict[str, Any] = {"mac": resolve(spec)}
         names = [field.name for field in fields(cls) if field.name != "mac"]
         for item in tail.split(",") if at else []:
             key, _, value = item.partition("=")

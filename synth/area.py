@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from golden.config import IntFormat, MacConfig, Rounding
+from golden.pe_config import PeConfig
+from hw.pe import verilog as pe_verilog
 from hw.verilog import default_name, rtlil
 from synth.flow import Flow, Netlist, synthesise
 from synth.liberty import Library
+from synth.memory import BIT
 from synth.records import Record
 
 TOP = "top"  # the component that stands for cells of the top module itself
@@ -18,18 +21,28 @@ TOP = "top"  # the component that stands for cells of the top module itself
 
 @dataclass(frozen=True, kw_only=True)
 class Area:
-    """Cells by type, their ``area``, and the part of it in flip-flops and latches, both in the library's unit."""
+    """Cells by type, their ``area``, and the part of it in flip-flops and latches, both in the library's unit.
+
+    Memories are beside it, in bits.
+    """
 
     cells: Counter[str]
     area: Decimal
     sequential: Decimal
+    memory_bits: int = 0
 
     @classmethod
     def of(cls, cells: Counter[str], library: Library) -> "Area":
         """Return sum over the cells of number * area; exact, as the library's areas are decimals."""
-        parts = {name: count * library.cells[name].area for name, count in cells.items()}
+        logic = Counter({name: count for name, count in cells.items() if name != BIT})
+        parts = {name: count * library.cells[name].area for name, count in logic.items()}
         sequential = (area for name, area in parts.items() if library.cells[name].sequential)
-        return cls(cells=cells, area=sum(parts.values(), Decimal()), sequential=sum(sequential, Decimal()))
+        return cls(
+            cells=logic,
+            area=sum(parts.values(), Decimal()),
+            sequential=sum(sequential, Decimal()),
+            memory_bits=cells[BIT],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +105,7 @@ def measure(configs: Iterable[MacConfig], flow: Flow) -> list[MacArea]:
     wanted = list(dict.fromkeys(configs))
     # The baselines are the largest designs, so they start first.
     designs = list(dict.fromkeys([*map(baseline_of, wanted), *wanted]))
-    netlists = dict(zip(designs, _synthesise_all(designs, flow), strict=True))
+    netlists = dict(zip(designs, synthesise_all(designs, flow), strict=True))
     components = {config: by_component(netlist, flow.library) for config, netlist in netlists.items()}
     totals = {
         config: Area.of(sum((part.cells for part in parts.values()), Counter()), flow.library)
@@ -135,10 +148,17 @@ def _leaf_cells(netlist: Netlist, name: str) -> Counter[str]:
     return total
 
 
-def _synthesise_all(configs: Sequence[MacConfig], flow: Flow) -> list[Netlist]:
+def synthesise_all(configs: Sequence[MacConfig] | Sequence[PeConfig], flow: Flow) -> list[Netlist]:
+    """Return the netlists of vector MACs or processing elements, in order; every core works."""
     pool = ThreadPoolExecutor(max_workers=os.cpu_count())
     try:
-        jobs = [pool.submit(synthesise, rtlil(config), default_name(config), flow) for config in configs]
+        jobs = [pool.submit(_synthesise, config, flow) for config in configs]
         return [job.result() for job in jobs]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _synthesise(config: MacConfig | PeConfig, flow: Flow) -> Netlist:
+    if isinstance(config, PeConfig):
+        return synthesise(pe_verilog.rtlil(config), pe_verilog.default_name(config), flow)
+    return synthesise(rtlil(config), default_name(config), flow)

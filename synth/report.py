@@ -6,9 +6,11 @@ from rich import box
 from rich.table import Table
 
 from golden.config import MacConfig
+from golden.pe_config import PeConfig
 from hw.verilog import COMPONENTS
 from synth.area import TOP, MacArea
 from synth.flow import Flow
+from synth.pe_area import PeArea
 from synth.timing import CriticalPath
 
 
@@ -35,6 +37,26 @@ def area_table(areas: Sequence[MacArea], flow: Flow) -> Table:
     return table
 
 
+def pe_area_table(areas: Sequence[PeArea], flow: Flow) -> Table:
+    """Return one row an element: logic by component, memory bits, and ratios of lanes, logic and everything."""
+    parts = ("dot", "scale", "accumulator", "collector", "ppu", "control")
+    table = plain_table(
+        f"Processing elements, area in {flow.library.unit}, library {flow.library.name}",
+        f"Ratios to {', '.join(dict.fromkeys(area.baseline.full_name for area in areas))}: of the vector MACs alone, "
+        f"of all logic, and with buffers at {areas[0].bit_area} {flow.library.unit} a bit.",
+        ("logic", *parts, "memory bits", "MACs", "logic ", "all"),
+    )
+    for area in areas:
+        table.add_row(
+            _two_lines(area.config),
+            f"{area.total.area:,.0f}",
+            *(f"{area.components[name].area:,.0f}" if name in area.components else "-" for name in parts),
+            f"{area.total.memory_bits:,}",
+            *(f"{ratio:.3f}" for ratio in (area.lanes_ratio, area.logic_ratio, area.ratio)),
+        )
+    return table
+
+
 def timing_table(areas: Sequence[MacArea], paths: Sequence[Mapping[str, CriticalPath]], flow: Flow) -> Table:
     """Return one row a configuration: total area, critical path of the whole and of each component, frequency."""
     components = _components(paths)
@@ -54,9 +76,9 @@ def timing_table(areas: Sequence[MacArea], paths: Sequence[Mapping[str, Critical
     return table
 
 
-def _two_lines(config: MacConfig) -> str:
+def _two_lines(config: MacConfig | PeConfig) -> str:
     """Return the configuration, and below it its options."""
-    return config.full_name.replace(":", "\n")
+    return config.full_name.replace(":", "\n", 1)
 
 
 def _components(rows: Iterable[Iterable[str]]) -> list[str]:
