@@ -66,10 +66,15 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a job found. ``counts`` has beats, results, cycles, and overflows ``above`` and ``below`` the range."""
+    """What a job found.
+
+    ``counts`` has beats, results, cycles, and overflows ``above`` and ``below`` the range; ``coverage`` has the hits of
+    each bin of each coverage point (:mod:`tb.coverage`).
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    coverage: dict[str, dict[str, int]] = field(default_factory=dict)
     seconds: float = 0.0
     waves: str | None = None
 

@@ -22,6 +22,7 @@ from hw.pe import verilog as pe_verilog
 from hw.stages import latency
 from hw.verilog import emit
 from tb import objcache, simulators
+from tb.coverage import verdict
 from tb.job import CONFIGS, TOP, Job, Outcome, Result
 
 _LOG_LINES = 30
@@ -44,13 +45,14 @@ def run(job: Job, folder: Path) -> Result:
     start = time.perf_counter()
     source = _prepare(job, folder)
     outcomes = _simulate(job, folder, source, waves=False)
-    counts = folder / "counts.json"
-    result = Result(
-        outcomes=outcomes,
-        counts=json.loads(counts.read_text()) if counts.exists() else {},
-        seconds=time.perf_counter() - start,
+    counts, coverage = (
+        json.loads(path.read_text()) if path.exists() else {}
+        for path in (folder / "counts.json", folder / "coverage.json")
     )
-    if result.passed or not job.waves:
+    result = Result(outcomes=outcomes, counts=counts, coverage=coverage, seconds=time.perf_counter() - start)
+    if result.passed:
+        return replace(result, outcomes=[*outcomes, *verdict(job, coverage)])
+    if not job.waves:
         return result
     _simulate(job, folder, source, waves=True)
     waves = next((path for path in folder.rglob("*") if path.suffix in (".vcd", ".fst")), None)
