@@ -1,4 +1,4 @@
-"""The regression: every configuration in every simulator, with a table, a JUnit report and evidence of failures."""
+"""The regression: every configuration in every simulator, with a table, reports and evidence of failures."""
 
 import os
 import shutil
@@ -19,11 +19,13 @@ from golden.config import MacConfig
 from golden.errors import InputError
 from golden.stimulus import Beats
 from tb import simulators
+from tb.html_report import write_html
 from tb.job import Job, Result
 from tb.junit import write_junit
 from tb.pool import run_jobs
+from tb.report import COLUMNS, cells, write_coverage
 
-JUNIT = "junit.xml"
+REPORTS = {"junit.xml": write_junit, "coverage.json": write_coverage, "report.html": write_html}
 FAILURES = "failures"
 
 
@@ -56,8 +58,9 @@ def regress(
 ) -> Summary:
     """Simulate every configuration in every simulator on random beats, and compare every result.
 
-    ``out`` receives ``junit.xml`` and, of each failed job, a folder in ``failures`` with its Verilog, logs and waves.
-    When interrupted, all simulators end and no partial file stays.
+    ``out`` receives ``junit.xml``, ``coverage.json``, ``report.html`` and, of each failed job, a folder in ``failures``
+    with its Verilog, logs and waves. When interrupted, all simulators end and no partial file stays. A preset must also
+    close all its coverage points, if ``beats`` are as many as :data:`tb.coverage.CLOSING_BEATS`.
 
     Parameters
     ----------
@@ -114,7 +117,8 @@ def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None
     console = console or Console(quiet=True)
     done: dict[Job, Result] = {}
     with _work_folder(out) as work, _terminable(), _progress(console) as progress:
-        (out / JUNIT).unlink(missing_ok=True)
+        for name in REPORTS:
+            (out / name).unlink(missing_ok=True)
         task = progress.add_task("regression", total=len(jobs))
         with closing(run_jobs(jobs, work, workers)) as ended:
             for job, result in ended:
@@ -128,7 +132,8 @@ def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None
                     os.replace(work / job.name, kept)
                 progress.advance(task)
         summary = Summary([(job, done[job]) for job in jobs])
-        write_junit(summary.results, out / JUNIT)
+        for name, write in REPORTS.items():
+            write(summary.results, out / name)
     _show(summary, out, console)
     return summary
 
@@ -165,13 +170,12 @@ def _progress(console: Console) -> Progress:
 
 def _show(summary: Summary, out: Path, console: Console) -> None:
     """Print the table, and for each failed job its report and how to repeat it."""
-    table = Table(Column("configuration", overflow="fold"), "simulator", "beats", "cycles", "seconds", "seed", "result")
-    for column in table.columns[2:6]:
+    table = Table(Column(COLUMNS[0], overflow="fold"), *COLUMNS[1:])
+    for column in table.columns[2:-1]:
         column.justify = "right"
     for job, result in summary.results:
-        verdict = "[green]pass[/]" if result.passed else "[red]FAIL[/]"
-        counts = [str(result.counts.get(name, 0)) for name in ("beats", "cycles")]
-        table.add_row(job.config, job.simulator, *counts, f"{result.seconds:.1f}", str(job.seed), verdict)
+        *entries, verdict = cells(job, result)
+        table.add_row(*entries, f"[{'green' if result.passed else 'red'}]{verdict}[/]")
     console.print(table)
     for job, result in summary.results:
         for outcome in result.outcomes:
@@ -184,4 +188,4 @@ def _show(summary: Summary, out: Path, console: Console) -> None:
                 again = f"'{job.config}' --sim {job.simulator} --beats {job.beats} --seed {job.seed}"
                 console.print(f"  again: vsq regress {again}", soft_wrap=True)
     passed = sum(result.passed for _, result in summary.results)
-    console.print(f"{passed} of {len(summary.results)} passed; report: {out / JUNIT}")
+    console.print(f"{passed} of {len(summary.results)} passed; reports in {out}: {', '.join(REPORTS)}")

@@ -16,7 +16,7 @@ from golden.errors import InputError
 from golden.stimulus import layer
 from hw.verilog import emit
 from tb.job import RANDOM_TESTS, TOP, Job
-from tb.regress import play, regress, run
+from tb.regress import REPORTS, play, regress, run
 from tb.simulators import SIMULATORS
 
 # Vector sizes that are and are not powers of two, every rounding and both policies, exact and overflowing accumulators.
@@ -44,7 +44,7 @@ def test_a_chosen_part_of_the_regression(simulator, tmp_path):
     summary = regress(configs, sims=[simulator], out=out, seed=3, console=Console(file=screen, width=150))
     assert summary.passed, screen.getvalue()
     assert summary.exit_code == 0
-    assert [path.name for path in out.iterdir()] == ["junit.xml"]
+    assert {path.name for path in out.iterdir()} == set(REPORTS)
     suites = ElementTree.parse(out / "junit.xml").getroot().findall("testsuite")
     assert len(suites) == len(configs)
     for config, suite, (job, result) in zip(configs, suites, summary.results, strict=True):
@@ -82,7 +82,7 @@ def test_a_failure_leaves_its_evidence(simulator, tmp_path):
     assert summary.exit_code == 1
     [(_, result)] = summary.results
     kept = out / "failures" / job.name
-    assert sorted(path.name for path in out.iterdir()) == ["failures", "junit.xml"]
+    assert {path.name for path in out.iterdir()} == {"failures", *REPORTS}
     assert {"dut.v", "simulation.log", "job.json"} <= {path.name for path in kept.iterdir()}
     assert (kept / result.waves).stat().st_size > 1000
     report = screen.getvalue()
@@ -138,7 +138,7 @@ def test_a_layer_is_played(simulator, tmp_path):
     assert [outcome.name for outcome in result.outcomes] == ["playback"]
     assert result.counts["beats"] == 7 * 5 * 3
     assert result.counts["results"] == 7 * 5
-    assert [path.name for path in tmp_path.iterdir()] == ["junit.xml"]
+    assert {path.name for path in tmp_path.iterdir()} == set(REPORTS)
 
 
 # Interruption ---------------------------------------------------------------------------------------------------

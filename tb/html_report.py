@@ -1,0 +1,83 @@
+"""The regression's report as one HTML page that needs no other file."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+from golden.files import write_text
+from tb.coverage import POINTS, Hits, closure, missing
+from tb.report import COLUMNS, Results, cells, merged_coverage
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c2530; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .2rem .7rem; border-bottom: 1px solid #dde3ea }
+th { text-align: left } td { font-variant-numeric: tabular-nums } pre { background: #f4f6f8; padding: .7rem }
+pre { overflow-x: auto } .pass { color: #14713a } .FAIL, .open { color: #b3261e; font-weight: 600 }
+.none { color: #8a94a0 }
+"""
+
+
+def write_html(results: Results, path: Path) -> None:
+    """Write the table of jobs, the failures, and each configuration's coverage; ``path`` is replaced at once."""
+    passed = sum(result.passed for _, result in results)
+    body = [
+        f"<h1>vsq regress: {passed} of {len(results)} passed</h1>",
+        f"<p>{datetime.now(UTC):%Y-%m-%d %H:%M} UTC</p>",
+        _table(COLUMNS, (_job_row(cells(job, result)) for job, result in results)),
+        *(
+            f"<h2>{escape(f'{job.config} {job.simulator}: {outcome.name}')}</h2><pre>{escape(outcome.failure)}</pre>"
+            for job, result in results
+            for outcome in result.outcomes
+            if outcome.failure
+        ),
+        *_coverage(merged_coverage(results)),
+    ]
+    page = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>vsq regress</title>'
+    write_text(path, f"{page}<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n")
+
+
+def _coverage(configs: dict[str, Hits]) -> list[str]:
+    """Return a table of points against configurations, and the bins that are missing."""
+    if not configs:
+        return []
+    names = list(configs)
+    heads = ["point", "goal", *(f"[{number}]" for number in range(1, len(names) + 1))]
+    rows = (
+        f"<td>{point.name}</td><td>{escape(point.goal)}</td>"
+        + "".join(_point_cell(configs[name].get(point.name)) for name in names)
+        for point in POINTS
+    )
+    keys = (
+        f"<li>[{number}] {escape(name)}: {closure(configs[name])[0]} of {closure(configs[name])[1]} points closed</li>"
+        for number, name in enumerate(names, 1)
+    )
+    open_bins = [
+        f"<li>{escape(f'{name}, {point}: ' + '; '.join(bins))}</li>"
+        for name in names
+        for point, bins in missing(configs[name]).items()
+    ]
+    return [
+        "<h2>Coverage, over all simulators of a configuration</h2>",
+        "<p>Bins hit of all bins that the configuration can reach.</p>",
+        f"<ul>{''.join(keys)}</ul>",
+        _table(heads, rows),
+        *([f"<h2>Missing bins</h2><ul>{''.join(open_bins)}</ul>"] if open_bins else []),
+    ]
+
+
+def _point_cell(bins: dict[str, int] | None) -> str:
+    if bins is None:
+        return '<td class="none">-</td>'
+    hit = sum(count > 0 for count in bins.values())
+    return f'<td class="{"pass" if hit == len(bins) else "open"}">{hit}/{len(bins)}</td>'
+
+
+def _job_row(entries: list[str]) -> str:
+    *others, verdict = entries
+    return "".join(f"<td>{escape(entry)}</td>" for entry in others) + f'<td class="{verdict}">{verdict}</td>'
+
+
+def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    return f"<table><tr>{head}</tr>\n" + "\n".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
