@@ -13,7 +13,9 @@ Codes = NDArray[np.int64]
 
 _TIES = 1 / 6  # shares of the scale products that are rounding ties,
 _EXACT = 1 / 16  # that drop only zeros,
+_NEAR = 1 / 8  # that are next to a tie, where a wrong low bit of the product changes its rounding,
 _VANISHING = 1 / 8  # and that are 1, which mostly rounds to 0
+_CANDIDATES = 64  # random products for each that shall be next to a tie
 _MIRRORED = 1 / 16  # share of the vectors with pairs of opposite products
 
 
@@ -42,12 +44,13 @@ def isolated(rng: np.random.Generator, config: MacConfig) -> tuple[Codes, Codes]
 def scales(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Any, Any]:
     """Return weight and activation scales, [count] or None for a side without.
 
-    Half of them are uniform and the others 0, 1 or the maximum. Where products are rounded, some are ties, some drop
-    only zeros, and some are 1.
+    Half of them are uniform and the others 0, 1 or the maximum. Where products are rounded, some are ties, some next to
+    one, some drop only zeros, and some are 1.
     """
     sw, sa = (_scales(rng, fmt, count) for fmt in (config.weight_scale, config.activation_scale))
     if config.scale_shift:
         _align(rng, config, sw, sa)
+        _approach(rng, config, sw, sa)
         vanishing = rng.random(count) < _VANISHING
         for side in (sw, sa):
             if side is not None:
@@ -115,3 +118,19 @@ def _align(rng: np.random.Generator, config: MacConfig, sw: Any, sa: Any) -> Non
             if side is not None:
                 odd = rng.integers(0, 1 << bits, size=count) | 1
                 side[chosen] = (odd % (1 << (bits - shift)) << shift)[chosen]
+
+
+def _approach(rng: np.random.Generator, config: MacConfig, sw: Any, sa: Any) -> None:
+    """Choose some products, each the nearest of random candidates to a random distance of at most 2 from a tie."""
+    rows = np.flatnonzero(rng.random(len(sa if sw is None else sw)) < _NEAR)
+    shape = (len(rows), _CANDIDATES)
+    drawn = [
+        rng.integers(0, fmt.max, shape, endpoint=True) if fmt else np.ones(shape, np.int64)
+        for fmt in (config.weight_scale, config.activation_scale)
+    ]
+    target = (1 << (config.scale_shift - 1)) + rng.integers(-2, 3, (len(rows), 1))
+    distance = np.abs(drawn[0] * drawn[1] % (1 << config.scale_shift) - target)
+    nearest = np.argmin(distance, axis=1)[:, None]
+    for side, candidates in zip((sw, sa), drawn, strict=True):
+        if side is not None:
+            side[rows] = np.take_along_axis(candidates, nearest, axis=1)[:, 0]
