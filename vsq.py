@@ -1,9 +1,7 @@
 """``vsq``, the command line: a thin front over the packages. Bad input is one line on stderr and exit code 2."""
 
 import argparse
-import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -23,8 +21,6 @@ examples:
 
 A configuration is W/A/ws/as: weight bits, activation bits (U: unsigned), bits of the per-vector scales (-: none).
 Options may follow: 4/4U/4/6:V=32,R=6,round=half_even,acc=24,overflow=wrap,pipeline=2. See 'vsq presets' too."""
-
-_PE_HELP = "whole processing elements; their options follow @, as in 4/4/4/6:R=6@lanes=32"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("config", help="configuration or preset")
     sub.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder of the files (default: here)")
     sub.add_argument("--name", help="module and file name (default: vsq_mac_ and the configuration)")
+    sub.add_argument("--pe", action="store_true", help="a whole processing element; its options follow @")
     sub.add_argument("--vectors", type=_count, metavar="N", help="also write N test vectors and a plain-Verilog bench")
     sub.add_argument("--seed", type=int, default=1, help="seed of the test vectors (default: 1)")
     _add_overrides(sub)
@@ -109,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(_area, "vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json")
     sub.add_argument("configs", nargs="+", metavar="config", help="configurations or presets")
-    sub.add_argument("--pe", action="store_true", help=f"{_PE_HELP}, against 8/8/-/- with the same lanes and buffers")
+    sub.add_argument("--pe", action="store_true", help="whole processing elements, as in 4/4/4/6:R=6@lanes=32")
     sub.add_argument(
         "--bit-area", default="1", metavar="X", help="area of a buffer bit, in two-input NANDs (default: 1)"
     )
@@ -161,10 +158,8 @@ def _count(text: str) -> int:
 
 def _generate(args: argparse.Namespace) -> int:
     """Write Verilog and its manifest, and test vectors if asked."""
-    from golden.files import write_text
-    from hw.manifest import manifest
-    from hw.verilog import default_name, emit
-    from tb.vectors import write_vectors
+    from golden.pe_config import PeConfig
+    from tb.generate import generate
 
     overrides = (
         "vector_size",
@@ -176,17 +171,10 @@ def _generate(args: argparse.Namespace) -> int:
         "narrow",
     )
     options = {name: getattr(args, name) for name in (*overrides, "pipeline", "arithmetic", "target")}
-    config = resolve(args.config, **options)
-    name = args.name or default_name(config)
-    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
-        raise InputError(f"name {name!r}: a Verilog module's name is letters, digits and _, no digit first; rename it")
-    texts = {f"{name}.v": emit(config, name), f"{name}.json": json.dumps(manifest(config, name), indent=2) + "\n"}
-    files = [args.out / file for file in texts]
-    for file, text in texts.items():
-        write_text(args.out / file, text)
-    if args.vectors:
-        files += write_vectors(config, args.out, args.vectors, args.seed, name)
-    print(f"{config.full_name}: accumulator {config.acc_bits} bits, scale shift {config.scale_shift}")
+    config = (PeConfig.parse if args.pe else resolve)(args.config, **options)
+    files = generate(config, args.out, args.name, vectors=args.vectors, seed=args.seed)
+    mac = config.mac if isinstance(config, PeConfig) else config
+    print(f"{config.full_name}: accumulator {mac.acc_bits} bits, scale shift {mac.scale_shift}")
     for path in files:
         print(f"  {path}")
     return 0

@@ -90,7 +90,8 @@ class PeConfig:
     def parse(cls, text: str, **options: Any) -> "PeConfig":
         """Read the MAC's configuration or preset, optionally followed by options: ``4/4/4/6:R=6@lanes=32,ppu=off``.
 
-        ``options`` are constructor arguments by name; they win over options in the text. None leaves them alone.
+        ``options`` are constructor arguments of the element or of its MAC by name; they win over options in the text.
+        None leaves them alone.
 
         Raises
         ------
@@ -98,8 +99,8 @@ class PeConfig:
             If the text is malformed or a value is out of range; the message names the part.
         """
         spec, at, tail = text.strip().partition("@")
-        values: dict[str, Any] = {"mac": resolve(spec)}
         names = [field.name for field in fields(cls) if field.name != "mac"]
+        values: dict[str, Any] = {"mac": resolve(spec, **{n: v for n, v in options.items() if n not in names})}
         for item in tail.split(",") if at else []:
             key, _, value = item.partition("=")
             if key not in names or not (value in _SWITCHES if key == "ppu" else re.fullmatch(r"\d{1,9}", value)):
@@ -110,7 +111,7 @@ class PeConfig:
             if key in values:
                 raise InputError(f"{text!r}: option {key} is given twice; give it once")
             values[key] = _SWITCHES[value] if key == "ppu" else int(value)
-        values.update((name, value) for name, value in options.items() if value is not None)
+        values.update((name, options[name]) for name in names if options.get(name) is not None)
         return cls(**values)
 
     @property

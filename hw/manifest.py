@@ -6,7 +6,7 @@ from typing import Any
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
-from golden.config import MacConfig
+from golden.config import IntFormat, MacConfig
 from hw.ranges import dot_shape, factor_max, term_shape
 from hw.stages import THROUGHPUT, latency, scaled
 from hw.verilog import default_name, plain_ports
@@ -36,11 +36,7 @@ def manifest(config: MacConfig, name: str | None = None) -> dict[str, Any]:
     """
     return {
         "name": name or default_name(config),
-        "configuration": config.full_name,
-        "clock": "clk, rising edge",
-        "reset": "rst, synchronous, active high",
-        "handshake": "a transfer happens at a clock edge with valid and ready; payload is stable while valid waits",
-        "ports": [_clocking("clk"), _clocking("rst"), *_ports(config)],
+        **common(config.full_name, _ports(config)),
         "widths": {
             "d": dot_shape(config).width,
             "p": config.full_product_bits,
@@ -54,8 +50,41 @@ def manifest(config: MacConfig, name: str | None = None) -> dict[str, Any]:
         "rounding": str(config.rounding),
         "overflow": str(config.overflow),
         "result": "y = acc * 2^scale_shift * gamma_w * gamma_a",
+    }
+
+
+def common(configuration: str, ports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what every manifest holds: clocking, handshake, ports, versions."""
+    return {
+        "configuration": configuration,
+        "clock": "clk, rising edge",
+        "reset": "rst, synchronous, active high",
+        "handshake": "a transfer happens at a clock edge with valid and ready; payload is stable while valid waits",
+        "ports": [_clocking("clk"), _clocking("rst"), *ports],
         "versions": {"vsq": version("vsq"), "amaranth": version("amaranth"), "yosys": version("pyosys")},
     }
+
+
+def describe_port(
+    name: str, member: wiring.Member, meaning: str, vector_size: int, code: IntFormat | None = None
+) -> dict[str, Any]:
+    """Return a port's entry; ``code`` is the format of each of V codes that are packed in it."""
+    shape = Shape.cast(member.shape)
+    port: dict[str, Any] = {
+        "name": name,
+        "direction": "input" if member.flow == wiring.In else "output",
+        "width": shape.width,
+        "signed": shape.signed,
+        "meaning": meaning,
+    }
+    if code:
+        port["layout"] = {
+            "lanes": vector_size,
+            "lane_bits": code.bits,
+            "lane_signed": code.signed,
+            "order": "lane 0 in the least significant bits",
+        }
+    return port
 
 
 def _clocking(name: str) -> dict[str, Any]:
@@ -63,23 +92,8 @@ def _clocking(name: str) -> dict[str, Any]:
 
 
 def _ports(config: MacConfig) -> list[dict[str, Any]]:
-    ports = []
-    for name, member in plain_ports(config).items():
-        shape = Shape.cast(member.shape)
-        port: dict[str, Any] = {
-            "name": name,
-            "direction": "input" if member.flow == wiring.In else "output",
-            "width": shape.width,
-            "signed": shape.signed,
-            "meaning": _MEANING[name],
-        }
-        if name in ("in_weights", "in_activations"):
-            code = config.weight if name == "in_weights" else config.activation
-            port["layout"] = {
-                "lanes": config.vector_size,
-                "lane_bits": code.bits,
-                "lane_signed": code.signed,
-                "order": "lane 0 in the least significant bits",
-            }
-        ports.append(port)
-    return ports
+    codes = {"in_weights": config.weight, "in_activations": config.activation}
+    return [
+        describe_port(name, member, _MEANING[name], config.vector_size, codes.get(name))
+        for name, member in plain_ports(config).items()
+    ]

@@ -34,6 +34,16 @@ def test_generate_writes_verilog_manifest_and_vectors(tmp_path, capsys):
     assert f"{NAME}.v" in capsys.readouterr().out
 
 
+def test_generate_writes_a_processing_element(tmp_path, capsys):
+    arguments = ["generate", "headline-u@lanes=4,weight_depth=8", "--pe", "--vector-size", "4", "--name", "element"]
+    assert vsq.main([*arguments, "--out", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"element.v", "element.json"}
+    about = json.loads((tmp_path / "element.json").read_text())
+    assert about["configuration"] == "4/4U/4/6:V=4@weight_depth=8"
+    assert "module element(" in (tmp_path / "element.v").read_text()
+    assert "4/4U/4/6:V=4@weight_depth=8" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "config", ["4/4/4/6:V=4", "5/3U/-/2:V=3,acc=8,overflow=wrap,pipeline=0", "16/16/16/16:V=1,acc=90"]
 )
@@ -71,6 +81,8 @@ def test_the_plain_verilog_bench_passes_and_finds_a_wrong_bit(config, tmp_path, 
         (["generate", "4/4/4/4:speed=9"], "is not one of"),
         (["generate", "headlin"], "did you mean headline"),
         (["generate", "4/4/4/6", "--name", "8bit"], "rename it"),
+        (["generate", "4/4/4/6@lanes=24", "--pe"], "give a multiple of V"),
+        (["generate", "4/4/4/6", "--pe", "--vectors", "9"], "leave them out with --pe"),
         (["area", "4/4/4/6", "--liberty", "missing.lib"], "missing.lib"),
         (["regress", "4/4/4/6", "--sim", "modelsim"], "modelsim"),
         (["regress", "--preset", "nothing"], "nothing"),

@@ -1,5 +1,6 @@
 """Emitted Verilog of the processing element: clean for two linters, reproducible, one module for all lanes."""
 
+import json
 import re
 import subprocess
 
@@ -7,7 +8,9 @@ import pytest
 
 from golden.errors import InputError
 from golden.pe_config import PeConfig
+from hw.pe.manifest import manifest
 from hw.pe.verilog import PARTS, default_name, emit
+from hw.yosys import run_yosys
 from tb import simulators
 
 CONFIGS = [
@@ -60,3 +63,34 @@ def test_lanes_share_one_module(emitted):
 def test_same_configuration_gives_the_same_bytes():
     config = PeConfig.parse(CONFIGS[2])
     assert emit(config) == emit(config)
+
+
+def test_manifest_lists_the_ports_of_the_verilog(emitted):
+    for config, file in emitted.items():
+        out = run_yosys(["read_verilog in.v", "proc", "write_json out.json"], {"in.v": file.read_text()}, ["out.json"])
+        ports = {
+            (port, about["direction"], len(about["bits"]), bool(about.get("signed", 0)))
+            for port, about in json.loads(out["out.json"])["modules"][default_name(config)]["ports"].items()
+        }
+        listed = manifest(config)["ports"]
+        assert {(p["name"], p["direction"], p["width"], p["signed"]) for p in listed} == ports, config
+        assert all(port["meaning"] for port in listed[2:])
+
+
+def test_manifest_says_what_the_interface_needs():
+    config = PeConfig.parse("4/4U/4/6:V=4,R=6@lanes=8,activation_depth=64")
+    about = manifest(config, "element")
+    assert about["name"] == "element"
+    assert about["configuration"] == config.full_name
+    assert (about["lanes"], about["vector_size"], about["scale_shift"]) == (8, 4, 4)
+    assert about["command"]["rows"] == "1 to 64"
+    assert about["latency_cycles"]["first accumulator of a lone command"] == "loads + vectors + 4"  # D + 3
+    ports = {port["name"]: port for port in about["ports"]}
+    assert ports["activations_codes"]["layout"]["lane_signed"] is False
+    assert ports["weights_codes"]["layout"] == {
+        "lanes": 4,
+        "lane_bits": 4,
+        "lane_signed": True,
+        "order": "lane 0 in the least significant bits",
+    }
+    json.dumps(about)
