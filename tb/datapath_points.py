@@ -193,13 +193,14 @@ def wrap(traffic: Traffic) -> Bins:
 
 
 def limits(traffic: Traffic) -> Bins:
-    """Sums at a limit of the range, and one beyond it."""
+    """Results at a limit of the range, and of sums one beyond it."""
     total, half = traffic.base + traffic.trace.t, 1 << (traffic.config.acc_bits - 1)
+    given = traffic.seen & traffic.beats.last
     bins = {}
     for direction in _directions(traffic.config):
         limit = half - 1 if direction > 0 else -half
-        bins[f"{_NAMES[direction]}: at the limit"] = traffic.seen & (total == limit)
-        bins[f"{_NAMES[direction]}: one beyond"] = traffic.seen & (total == limit + direction)
+        bins[f"{_NAMES[direction]}: at the limit"] = given & (total == limit)
+        bins[f"{_NAMES[direction]}: one beyond"] = given & (total == limit + direction)
     return bins
 
 

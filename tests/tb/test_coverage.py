@@ -1,0 +1,333 @@
+import numpy as np
+import pytest
+
+from golden.config import MacConfig
+from golden.datapath import mac
+from golden.errors import InputError
+from golden.presets import PRESETS, preset
+from golden.stimulus import Beats, beats
+from tb.agents import READY, VALID
+from tb.coverage import CLOSING_BEATS, POINTS, closure, hits, merge, missing, verdict
+from tb.job import Job
+from tb.traffic import Traffic
+
+F, L, FL, N = (True, False), (False, True), (True, True), (False, False)  # first, last
+
+
+def traffic(text, rows, compared=None):
+    """Beats given as (weights, activations, weight scale, activation scale, marks), all of their results compared."""
+    config = MacConfig.parse(text)
+    weights, activations, *scales, marks = (np.array(column) for column in zip(*rows, strict=True))
+    formats = (config.weight_scale, config.activation_scale)
+    sw, sa = (column if fmt else None for column, fmt in zip(scales, formats, strict=True))
+    stream = Beats(weights, activations, sw, sa, *marks.astype(np.bool_).T)
+    trace = mac(config, **vars(stream), trace=True).trace
+    return Traffic.of(config, [(stream, trace)], compared=len(rows) if compared is None else compared)
+
+
+def hit(point, seen):
+    return {name for name, count in hits(seen)[point].items() if count}
+
+
+def plain(text, point, *rows):
+    """Bins hit by beats without scales."""
+    return hit(point, traffic(text, [(w, a, 1, 1, marks) for w, a, marks in rows]))
+
+
+def scaled(text, point, *products, d=1):
+    """Bins hit by single vectors with these pairs of scales."""
+    return hit(point, traffic(text, [([d], [1], sw, sa, FL) for sw, sa in products]))
+
+
+def sums(text, point, *terms):
+    """Bins hit by terms w * 1, given as (w, marks); the others are two lanes or more of the same."""
+    return hit(point, traffic(text, [([w], [1], 1, 1, marks) for w, marks in terms]))
+
+
+# Operands -------------------------------------------------------------------------------------------------------
+
+
+def test_corner_codes_count_beside_a_nonzero_operand():
+    assert plain("3/3U/-/-:V=2", "cp_weight_corners", ([-4, 1], [1, 7], FL)) == {"lane 0 = -4", "lane 1 = 1"}
+    assert plain("3/3U/-/-:V=2", "cp_weight_corners", ([2, 3], [1, 0], FL)) == set()
+    assert plain("3/3U/-/-:V=2", "cp_activation_corners", ([0, -2], [7, 7], FL)) == {"lane 1 = 7"}
+
+
+def test_corner_codes_are_those_of_the_format():
+    def codes(text, point):
+        return {name.partition(" = ")[2] for name in hits(Traffic.of(MacConfig.parse(text)))[point]}
+
+    assert codes("3/3U/-/-:V=2", "cp_weight_corners") == {"-4", "-1", "0", "1", "3"}
+    assert codes("3/3U/-/-:V=2,narrow=1", "cp_weight_corners") == {"-3", "-1", "0", "1", "3"}
+    assert codes("3/3U/-/-:V=2", "cp_activation_corners") == {"0", "1", "7"}
+    assert codes("1U/3/-/-", "cp_weight_corners") == {"0", "1"}
+
+
+def test_both_operands_at_an_end():
+    found = plain("3/3U/-/-:V=2", "cp_operand_extremes", ([-4, 3], [7, 6], FL), ([3, 3], [7, 0], FL))
+    assert found == {"lane 0: -4 * 7", "lane 0: 3 * 7", "lane 1: 3 * 0"}
+
+
+def test_one_lane_alone():
+    rows = [([1, 0, 2], [1, 1, 0], FL), ([1, 1, 0], [1, 1, 1], FL), ([0, 0, 0], [1, 1, 1], FL)]
+    assert plain("3/3U/-/-:V=3", "cp_one_hot", *rows) == {"lane 0"}
+
+
+def test_dot_products():
+    point, text = "cp_dot_product", "3/3U/-/-:V=2"
+    assert plain(text, point, ([3, 3], [7, 7], FL)) == {"largest"}
+    assert plain(text, point, ([-4, -4], [7, 7], FL)) == {"smallest"}
+    assert plain(text, point, ([2, -2], [3, 3], FL)) == {"zero, products cancel"}
+    assert plain(text, point, ([2, 0], [0, 3], FL)) == {"zero, no product"}
+    assert plain(text, point, ([3, 2], [7, 7], FL)) == set()
+    assert set(hits(Traffic.of(MacConfig.parse("3U/3U/-/-")))[point]) == {"largest", "zero, no product"}
+    assert "zero, products cancel" not in hits(Traffic.of(MacConfig.parse("3/3/-/-:V=1")))[point]
+
+
+# Scales ---------------------------------------------------------------------------------------------------------
+
+
+def test_scale_values():
+    assert scaled("4/4/2/6:V=1", "cp_weight_scale", (3, 1), (0, 1)) == {"3", "0"}
+    assert scaled("4/4/2/6:V=1", "cp_activation_scale", (1, 1), (1, 63)) == {"1", "0 to 3", "63", "60 to 63"}
+    assert scaled("4/4/2/6:V=1", "cp_activation_scale", (1, 9), d=0) == set()
+    assert scaled("4/4/2/6:V=1", "cp_scale_corners", (3, 63), (3, 62), (0, 1)) == {"3 * 63", "0 * 1"}
+
+
+def test_rounding_of_scale_products():
+    point, text = "cp_scale_rounding", "4/4/4/4:V=1,R=6"  # s = 2
+    assert scaled(text, point, (1, 2)) == {"tie, even quotient"}
+    assert scaled(text, point, (3, 2)) == {"tie, odd quotient"}
+    assert scaled(text, point, (1, 5)) == {"below a tie"}
+    assert scaled(text, point, (1, 7)) == {"above a tie"}
+    assert scaled(text, point, (2, 6)) == {"exact"}
+    assert scaled(text, point, (0, 6)) == set()
+    assert scaled(text, point, (3, 2), d=0) == set()
+
+
+@pytest.mark.parametrize("text", ["4/4/4/5", "4/4/1/3", "4/4/6/-", "4/4/-/2", "4/4/1/1"])
+def test_rounding_bins_are_those_that_some_scales_reach(text):
+    exact = MacConfig.parse(text)
+    sides = [range(fmt.max + 1) if fmt else [1] for fmt in (exact.weight_scale, exact.activation_scale)]
+    pairs = [(sw, sa) for sw in sides[0] for sa in sides[1]]
+    for bits in range(1, exact.full_product_bits):
+        for mode in ("half_up", "half_even", "truncate"):
+            name = f"{text}:V=1,R={bits},round={mode}"
+            try:
+                MacConfig.parse(name)
+            except InputError:  # every product would become 0
+                continue
+            seen = hits(traffic(name, [([1], [1], sw, sa, FL) for sw, sa in pairs]))
+            for point in ("cp_scale_rounding", "cp_rounding_overflow"):
+                assert all(seen.get(point, {}).values()), (name, point)
+            unit = 1 << (exact.full_product_bits - bits)
+            rests = {(sw * sa % unit, sw * sa // unit % 2) for sw, sa in pairs if sw * sa}
+            kinds = {("tie", odd) if 2 * rest == unit else (rest and np.sign(2 * rest - unit)) for rest, odd in rests}
+            assert len(seen["cp_scale_rounding"]) == len(kinds), name
+
+
+def test_rounding_up_to_the_top():
+    assert scaled("4/4/4/-:V=1,R=3", "cp_rounding_overflow", (14, 1)) == set()
+    assert scaled("4/4/4/-:V=1,R=3", "cp_rounding_overflow", (15, 1)) == {"r = 2^R - 1"}
+    for text in ("4/4/4/-:R=3,round=truncate", "4/4/4/4:R=6", "4/4/4/4"):
+        assert "cp_rounding_overflow" not in hits(Traffic.of(MacConfig.parse(text))), text
+
+
+def test_factors_of_zero():
+    point, text = "cp_zero_factor", "4/4/4/4:V=1,R=6"
+    full = ([1], [1], 4, 4, F)
+    assert hit(point, traffic(text, [full, ([1], [1], 0, 3, L)])) == {"sw = 0, not first"}
+    assert hit(point, traffic(text, [full, ([1], [1], 3, 0, FL)])) == {"sa = 0, first"}
+    assert hit(point, traffic(text, [full, ([1], [1], 1, 1, L)])) == {"p > 0, not first"}
+    assert hit(point, traffic(text, [full, ([0], [1], 0, 3, L)])) == set()
+    assert hit(point, traffic(text, [([1], [1], 0, 3, FL)])) == set()  # the register is 0 anyway
+    assert set(hits(Traffic.of(MacConfig.parse("4/4/4/-")))[point]) == {"sw = 0, first", "sw = 0, not first"}
+    assert point not in hits(Traffic.of(MacConfig.parse("4/4/-/-")))
+
+
+# Accumulator ----------------------------------------------------------------------------------------------------
+
+TIGHT = "4/2U/-/-:V=1,acc=4"  # -8 .. 7, terms w * 1
+
+
+def test_saturation():
+    point = "cp_saturation"
+    assert sums(TIGHT, point, (7, F), (1, L)) == {"above"}
+    assert sums(TIGHT, point, (7, F), (1, N), (-1, L)) == {"above", "above, then back in range"}
+    assert sums(TIGHT, point, (-8, F), (-1, N), (1, L)) == {"below", "below, then back in range"}
+    assert sums(TIGHT, point, (7, F), (1, L), (3, FL)) == {"above", "flag cleared"}
+    assert sums(TIGHT, point, (7, F), (-1, L)) == set()
+    assert sums(TIGHT, point, (7, F), (1, N), (3, FL)) == {"flag cleared"}  # nothing shows the abandoned sum
+
+
+def test_saturation_applies_where_it_is_in_reach():
+    for text in ("4/4/-/-", "4/4/-/-:acc=90", "4/4/-/-:acc=20,overflow=wrap"):
+        assert "cp_saturation" not in hits(Traffic.of(MacConfig.parse(text))), text
+    assert set(hits(Traffic.of(MacConfig.parse("4U/4U/-/-:acc=20")))["cp_saturation"]) == {"above", "flag cleared"}
+
+
+def test_wrap():
+    text = TIGHT + ",overflow=wrap"
+    assert sums(text, "cp_wrap", (7, F), (1, L)) == {"above"}
+    assert sums(text, "cp_wrap", (-8, F), (-1, L)) == {"below"}
+    assert sums(text, "cp_wrap", (-8, F), (1, L)) == set()
+
+
+@pytest.mark.parametrize("policy", ["saturate", "wrap"])
+def test_limits(policy):
+    text = f"{TIGHT},overflow={policy}"
+    assert sums(text, "cp_limits", (7, FL)) == {"above: at the limit"}
+    assert sums(text, "cp_limits", (7, F), (1, L)) == {"above: one beyond"}
+    assert sums(text, "cp_limits", (-8, F), (-1, L)) == {"below: one beyond"}
+    assert sums(text, "cp_limits", (7, F), (2, L)) == set()
+
+
+def test_exact_bounds():
+    text, point = "2/1U/-/-:V=1,max_vectors=3", "cp_exact_bound"
+    assert sums(text, point, (1, F), (1, N), (1, L)) == {"largest sum"}
+    assert sums(text, point, (-2, F), (-2, N), (-2, L)) == {"smallest sum"}
+    assert sums(text, point, (-2, F), (-2, L)) == set()
+    for other in ("4/4/-/-:acc=20", "4/4/-/-:max_vectors=1000"):
+        assert point not in hits(Traffic.of(MacConfig.parse(other)))
+
+
+def test_results_and_cancellation():
+    assert sums(TIGHT, "cp_results", (3, F), (-3, L), (1, FL), (-1, F)) == {"zero", "positive"}
+    assert sums(TIGHT, "cp_cancellation", (3, F), (-3, L)) == {"from above"}
+    assert sums(TIGHT, "cp_cancellation", (-3, F), (3, L)) == {"from below"}
+    assert sums(TIGHT, "cp_cancellation", (3, F), (0, L)) == set()
+
+
+# Marks ----------------------------------------------------------------------------------------------------------
+
+
+def test_patterns_of_marks():
+    point, once = "cp_marks", (1, FL)
+    assert sums(TIGHT, point, once) == {"single vector"}
+    assert sums(TIGHT, point, once, once) == {"single vector", "single vectors in succession"}
+    assert sums(TIGHT, point, (1, F), *[(0, N)] * 30, (1, L)) == {"32 vectors or more"}
+    assert sums(TIGHT, point, (1, F), *[(0, N)] * 29, (1, L)) == set()
+    assert sums(TIGHT, point, (1, F), (1, L), (1, L)) == {"goes on after last"}
+    assert sums(TIGHT, point, (1, F), (1, F), (1, L)) == {"abandoned before last"}
+
+
+def test_the_first_vector_after_a_reset():
+    text, point = "4/4/4/4:V=1", "cp_after_reset"
+    assert hit(point, traffic(text, [([1], [1], 1, 1, FL)])) == {"first"}
+    assert hit(point, traffic(text, [([1], [1], 1, 1, L)])) == {"not first"}
+    assert hit(point, traffic(text, [([1], [1], 0, 1, L)])) == {"not first", "not first, r = 0"}
+    assert hit(point, traffic(text, [([1], [1], 1, 1, N)])) == set()
+
+
+def test_beats_count_only_when_a_compared_result_depends_on_them():
+    rows = [([w], [1], 1, 1, marks) for w, marks in ((1, F), (-1, F), (0, L), (3, FL), (-8, FL))]
+    assert hit("cp_weight_corners", traffic("4/4/-/-:V=1", rows, compared=4)) == {"lane 0 = -1", "lane 0 = 0"}
+
+
+# Sums and verdicts ----------------------------------------------------------------------------------------------
+
+
+def test_names_are_those_of_the_plan_and_unique():
+    names = [point.name for point in POINTS]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith("cp_") for name in names)
+
+
+def test_merging_and_closure():
+    parts = [{"cp_a": {"x": 1, "y": 0}}, {"cp_a": {"x": 2, "y": 0}, "cp_b": {"z": 1}}]
+    total = merge(parts)
+    assert total == {"cp_a": {"x": 3, "y": 0}, "cp_b": {"z": 1}}
+    assert missing(total) == {"cp_a": {"y": 0}}
+    assert closure(total) == (1, 2)
+
+
+def test_a_preset_that_misses_a_bin_fails():
+    job = Job(config="4/4/4/6", simulator="icarus", seed=1)
+    full = {point: dict.fromkeys(bins, 1) for point, bins in hits(Traffic.of(MacConfig.parse(job.config))).items()}
+    [passed] = verdict(job, full)
+    assert (passed.name, passed.failure) == ("coverage", "")
+    full["cp_one_hot"]["lane 3"] = 0
+    del full["cp_marks"]["single vector"]
+    [failed] = verdict(job, full)
+    assert failed.failure.splitlines() == [
+        f"2 of {len(full)} points miss bins",
+        "cp_one_hot: lane 3",
+        "cp_marks: single vector",
+    ]
+    assert "and 72 more" in verdict(job, {})[0].failure  # 16 lanes of 5 corner codes
+
+
+@pytest.mark.parametrize(
+    "change", [{"config": "4/4/4/6:V=8"}, {"beats": CLOSING_BEATS - 1}, {"playback": "layer.npz"}, {"design": "pe"}]
+)
+def test_other_runs_report_alone(change):
+    assert verdict(Job(**{"config": "4/4/4/6", "simulator": "icarus", "seed": 1, **change}), {}) == []
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_random_beats_close_the_datapath_of_every_preset(name):
+    config = preset(name)
+    for seed in range(3):
+        stream = beats(config, CLOSING_BEATS, seed)
+        seen = Traffic.of(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
+        others = {"cp_after_reset", *(point.name for point in POINTS[-7:])}
+        assert set(missing(hits(seen))) <= others, seed
+
+
+# Handshakes -----------------------------------------------------------------------------------------------------
+
+GO, WAIT, IDLE = VALID | READY, VALID, READY  # at the input; at the output GO, WAIT and 0
+
+
+def shakes(depth, lasts, *cycles, reset=False):
+    """Hits of the handshake points for cycles given as (input, output)."""
+    config = MacConfig.parse("4/4/-/-:V=1", pipeline=depth)
+    stream = Beats(*np.ones((2, len(lasts), 1), np.int64), None, None, *np.array([lasts, lasts], np.bool_))
+    trace = mac(config, **vars(stream), trace=True).trace
+    inputs, outputs = (bytes(side) for side in zip(*cycles, strict=True)) if cycles else (b"", b"")
+    seen = Traffic.of(config, [(stream, trace)], inputs=inputs, outputs=outputs, reset=reset)
+    return {point: {name for name, count in bins.items() if count} for point, bins in hits(seen).items()}
+
+
+def test_a_single_result_that_waits():
+    found = shakes(1, [1], (GO, 0), (IDLE, 0), (IDLE, WAIT), (IDLE, GO), (IDLE, 0))
+    assert found["cp_starvation"] == {"0 filled", "1 filled"}
+    assert found["cp_output_stalls"] == {"1 filled"}
+    assert found["cp_stage_stalls"] == {"stage 1"}
+    assert found["cp_transfers"] == {"after a wait"}
+    assert found["cp_input_stalls"] == found["cp_bubbles"] == found["cp_resets"] == set()
+
+
+def test_a_full_pipeline():
+    cycles = [(GO, 0), (IDLE, 0), (GO, WAIT), (WAIT, WAIT), (GO, GO), (WAIT, WAIT), (0, WAIT)]
+    found = shakes(1, [1, 1, 1], *cycles)
+    assert found["cp_input_stalls"] == {"2 filled"}
+    assert found["cp_output_stalls"] == {"1 filled", "2 filled"}
+    assert found["cp_stage_stalls"] == {"stage 0", "stage 1"}
+    assert found["cp_bubbles"] == {"stage 0"}
+    assert found["cp_transfers"] == {"after a wait", "through the full pipeline"}
+    assert found["cp_starvation"] == {"1 filled", "2 filled"}
+
+
+def test_vectors_without_a_result_end_in_the_accumulator():
+    found = shakes(0, [0, 1, 1], (GO, 0), (GO, 0), (GO, GO), (IDLE, GO), (IDLE, 0))
+    assert found["cp_transfers"] == {"at once", "in successive cycles", "through the full pipeline"}
+    assert found["cp_starvation"] == {"0 filled", "1 filled"}
+
+
+def test_resets_in_flight():
+    for count in range(3):
+        assert shakes(1, [1] * count, *[(GO, 0)] * count, reset=True)["cp_resets"] == {f"{count} filled"}
+    assert shakes(1, [0, 0], (GO, 0), (GO, 0), reset=True)["cp_resets"] == {"1 filled"}
+
+
+@pytest.mark.parametrize(
+    ("cycle", "message"),
+    [
+        ((WAIT, 0), "cycle 1: in_ready 0, out_valid 0 where a pipeline of 1 stages before the result has 1, 0"),
+        ((GO, GO), "cycle 1: in_ready 1, out_valid 1 where a pipeline of 1 stages before the result has 1, 0"),
+    ],
+)
+def test_an_undue_stall_or_result_is_reported(cycle, message):
+    with pytest.raises(AssertionError, match=message):
+        shakes(1, [1, 1], (GO, 0), cycle)
