@@ -5,9 +5,10 @@ from golden.config import MacConfig
 from golden.datapath import mac
 from golden.errors import InputError
 from golden.presets import PRESETS, preset
-from golden.stimulus import Beats, beats
+from golden.stimulus import Beats, beats, overflow_directions
 from tb.agents import READY, VALID
 from tb.coverage import CLOSING_BEATS, POINTS, closure, hits, merge, missing, verdict
+from tb.covering import full_regression
 from tb.job import Job
 from tb.traffic import Traffic
 
@@ -331,3 +332,11 @@ def test_resets_in_flight():
 def test_an_undue_stall_or_result_is_reported(cycle, message):
     with pytest.raises(AssertionError, match=message):
         shakes(1, [1, 1], (GO, 0), cycle)
+
+
+def test_the_stimulus_promises_what_coverage_demands():
+    names = {1: "above: at the limit", -1: "below: at the limit"}
+    for config in [*full_regression(), *map(preset, PRESETS)]:
+        demanded = hits(Traffic.of(config)).get("cp_limits", {})
+        promised = overflow_directions(config, CLOSING_BEATS)
+        assert {name for name in demanded if name in names.values()} == {names[end] for end in promised}, config

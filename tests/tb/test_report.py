@@ -1,0 +1,102 @@
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from tb.coverage import POINTS
+from tb.html_report import write_html
+from tb.job import Job, Outcome, Result
+from tb.report import COLUMNS, cells, write_coverage
+
+COVERED = {"cp_marks": {"single vector": 3, "abandoned": 0}, "cp_wrap": {"above": 1}}
+HALF = {"cp_marks": {"single vector": 0, "abandoned": 2}, "cp_wrap": {"above": 1}}
+
+
+def job(simulator="icarus", **options):
+    return Job(**{"config": "4/4U/4/6:V=8", "simulator": simulator, "seed": 7, **options})
+
+
+def result(coverage, failure="", beats=1000):
+    outcomes = [Outcome(name="random_traffic", seconds=1.5), Outcome(name="full_speed", seconds=0.5, failure=failure)]
+    return Result(outcomes=outcomes, counts={"beats": beats}, coverage=coverage, seconds=12.34)
+
+
+def test_the_row_of_a_job():
+    row = dict(zip(COLUMNS, cells(job(), result(COVERED)), strict=True))
+    assert row == {
+        "configuration": "4/4U/4/6:V=8",
+        "simulator": "icarus",
+        "beats": "1000",
+        "seconds": "12.3",
+        "MAC/s": "4,000",  # 1000 beats of 8 lanes in 2 s
+        "coverage": "1/2",
+        "seed": "7",
+        "result": "pass",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [({}, Result()), ({"design": "pe", "config": "4/4/4/6@"}, result({}))],
+)
+def test_what_is_unknown_is_not_invented(options, found):
+    row = dict(zip(COLUMNS, cells(job(**options), found), strict=True))
+    assert (row["MAC/s"], row["coverage"]) == ("-", "-")
+
+
+def test_coverage_of_jobs_and_their_sum(tmp_path):
+    write_coverage([(job(), result(COVERED)), (job("verilator"), result(HALF))], tmp_path / "coverage.json")
+    document = json.loads((tmp_path / "coverage.json").read_text())
+    assert document["goals"] == {point.name: point.goal for point in POINTS}
+    assert [entry["missing"] for entry in document["jobs"]] == [
+        {"cp_marks": ["abandoned"]},
+        {"cp_marks": ["single vector"]},
+    ]
+    assert [(entry["simulator"], entry["closed"], entry["total"]) for entry in document["jobs"]] == [
+        ("icarus", 1, 2),
+        ("verilator", 1, 2),
+    ]
+    assert document["jobs"][0]["hits"] == COVERED
+    assert document["configurations"] == {"4/4U/4/6:V=8": {"closed": 2, "total": 2, "missing": {}}}
+    assert [path.name for path in tmp_path.iterdir()] == ["coverage.json"]
+
+
+class Page(HTMLParser):
+    """Collects a page's text and what it loads, and checks that elements close."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.links, self.words = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.links += [value for name, value in attributes if name in ("src", "href")]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_the_page_stands_alone_and_shows_everything(tmp_path):
+    failure = "result 3 <is> wrong & more"
+    jobs = [(job(), result(COVERED, failure)), (job("verilator"), result(COVERED))]
+    write_html(jobs, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text())
+    assert page.open == page.links == []
+    assert "vsq regress: 1 of 2 passed" in page.words
+    assert failure in page.words
+    assert {"FAIL", "pass", "4,000", "1/2", "1/1"} <= set(page.words)
+    assert "4/4U/4/6:V=8, cp_marks: abandoned" in page.words
+    assert {point.name for point in POINTS} <= set(page.words)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_page_without_coverage(tmp_path):
+    write_html([(job(), Result())], tmp_path / "report.html")
+    words = Page((tmp_path / "report.html").read_text()).words
+    assert "FAIL" in words
+    assert not any(word.startswith("Coverage") for word in words)
