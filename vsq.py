@@ -119,6 +119,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--sweep-pipeline", action="store_true", help="every pipeline depth, area against frequency")
     sub.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
 
+    sub = command(_energy, "vsq energy 4/4/4/6 4/4/-/- --liberty /usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+    sub.add_argument("configs", nargs="+", metavar="config", help="configurations or presets")
+    sub.add_argument("--pe", action="store_true", help="whole processing elements, as in 4/4/4/6:R=6@lanes=32")
+    sub.add_argument("--liberty", required=True, metavar="FILE", help="standard-cell library with power data")
+    sub.add_argument(
+        "--data", default="gaussian", metavar="NAME", help="digits, minilm, gaussian, or an .npz file of a layer"
+    )
+    sub.add_argument("--slew", type=float, default=0.1, metavar="T", help="input transition time (default: 0.1)")
+    sub.add_argument("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+
     sub = command(_demo, "vsq demo --out build/demo")
     sub.add_argument("--out", type=Path, default=Path("build/demo"), metavar="DIR", help="folder of the files")
 
@@ -268,6 +279,13 @@ def _area(args: argparse.Namespace) -> int:
     from synth import command
 
     return command.area(args, _console())
+
+
+def _energy(args: argparse.Namespace) -> int:
+    """Simulate mapped netlists on real data and report the energy of a multiply-accumulate."""
+    from synth import energy_report
+
+    return energy_report.energy(args, _console())
 
 
 def _demo(args: argparse.Namespace) -> int:

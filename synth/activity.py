@@ -5,7 +5,6 @@ simulator is needed and nothing is compiled, and hazards are counted as well: a 
 one unit of time, so that transitions within a cycle are seen, which a cycle-based simulator leaves out.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -110,7 +109,7 @@ class Simulation:
             raise InputError(f"netlist of {len(self._clocks)} clocks: all registers share one here; simulate its parts")
         self._states = [np.zeros((len(group.outputs[0][0]), words), np.uint64) for group in self._registers]
         self._contents = [np.zeros((m.depth, m.width, words), np.uint64) for m in gates.memories]
-        self._schedule, self._memory_steps = _schedule(gates, logic, hazards)
+        self._schedule = _schedule(gates, logic, hazards)
         self.reset_counts()
         self._settle()
         self.reset_counts()
@@ -131,19 +130,28 @@ class Simulation:
         """Return an output's values, [width, W]."""
         return self.values[self._gates.outputs[port]]
 
+    def agreed(self, port: str) -> int:
+        """Return the number on an output that is the same in all streams.
+
+        Raises
+        ------
+        InputError
+            If it is not.
+        """
+        return self._number(self._gates.outputs[port])
+
     def clock(self) -> None:
         """Let one clock edge pass and the netlist settle; count its transitions."""
         changes: list[tuple[Any, Words]] = []
         for state, group in zip(self._states, self._registers, strict=True):
-            state[:] = group.function(*(self.values[pins] for pins in group.inputs), state)
+            state[:] = group.function(*self.values[group.inputs], state)
             changes += [(nets, state ^ _ONES if inverted else state) for nets, inverted in group.outputs]
         for number, memory in enumerate(self._gates.memories):
             changes += self._clock_memory(number, memory)
         if self._next:
             changes.append((list(self._next), np.array(list(self._next.values()))))
             self._next = {}
-        for nets, values in changes:
-            self._change(nets, values)
+        self._change(changes)
         self._settle()
         self._ones += popcount(self.values)
         self._cycles += 1
@@ -161,26 +169,27 @@ class Simulation:
             cycles=count,
         )
 
-    def _change(self, nets: Any, values: Words) -> None:
-        self._toggles[nets] += popcount(self.values[nets] ^ values)
-        self.values[nets] = values
+    def _change(self, changes: Sequence[tuple[Any, Words]]) -> None:
+        """Give nets new values and count what changes."""
+        if changes:
+            nets = np.concatenate([nets for nets, _ in changes])
+            values = np.concatenate([values for _, values in changes])
+            self._toggles[nets] += popcount(self.values[nets] ^ values)
+            self.values[nets] = values
 
     def _settle(self) -> None:
         """Propagate the values at registers, memories and inputs through the gates."""
-        for step, evaluations in enumerate(self._schedule):
-            found = [
-                (nets, function(*(self.values[pins] for pins in inputs)))
-                for inputs, outputs in evaluations
-                for nets, function in outputs
-            ]
-            for nets, values in found:
-                self._change(nets, values)
-            for number in self._memory_steps[step]:
-                memory = self._gates.memories[number]
-                nets = memory.ports["read_data"]
-                read = self._contents[number][self._number(memory.ports["read_address"])]
-                self._reads[number] += bool((read != self.values[nets]).any())
-                self._change(nets, read)
+        for groups, memories in self._schedule:
+            changes: list[tuple[Any, Words]] = []
+            for group in groups:
+                inputs = self.values[group.inputs]
+                changes += [(nets, function(*inputs)) for nets, function in group.outputs]
+            for number in memories:
+                ports = self._gates.memories[number].ports
+                word = self._contents[number][self._number(ports["read_address"])]
+                self._reads[number] += bool((word != self.values[ports["read_data"]]).any())
+                changes.append((ports["read_data"], word))
+            self._change(changes)
 
     def _clock_memory(self, number: int, memory: Memory) -> list[tuple[Any, Words]]:
         """Read, then write; return the changes."""
@@ -199,7 +208,7 @@ class Simulation:
         """Return the number on control nets, the same in all streams."""
         words = self.values[list(nets)]
         if not ((words == 0) | (words == _ONES)).all():
-            raise InputError("streams: a memory's address or enable differs between them; give all the same commands")
+            raise InputError("streams: a handshake or a memory's address differs between them; give equal commands")
         return sum(int(word[0] != 0) << bit for bit, word in enumerate(words))
 
 
@@ -213,23 +222,35 @@ def clock_nets(gates: Gates, library: Library) -> set[int]:
 # Preparation --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _RegisterGroup:
-    """All registers of one cell type: nets [N] at each input, and at each output with whether it is inverted."""
+    """All registers of one cell type: nets [inputs, N], and nets [N] of each output with whether it is inverted."""
 
     function: Function
-    inputs: list[NDArray[np.int64]]
+    inputs: NDArray[np.int64]
     outputs: list[tuple[NDArray[np.int64], bool]]
 
 
-_Evaluation = tuple[list[NDArray[np.int64]], list[tuple[NDArray[np.int64], Function]]]
+@dataclass(frozen=True, eq=False)
+class _LogicGroup:
+    """Combinational gates of one cell type: nets [inputs, N], and nets [N] of each output with its function."""
+
+    inputs: NDArray[np.int64]
+    outputs: list[tuple[NDArray[np.int64], Function]]
+
+
+_Step = tuple[list[_LogicGroup], list[int]]  # what is evaluated at one time: gates, and memories by number
+
+
+def _inputs_of(gates: Sequence[Gate], pins: Sequence[str]) -> NDArray[np.int64]:
+    return np.array([nets_at(gates, pin) for pin in pins], np.int64).reshape(len(pins), len(gates))
 
 
 def _registers(gates: Sequence[Gate], logic: Mapping[str, Logic | Register]) -> list[_RegisterGroup]:
     return [
         _RegisterGroup(
             function=register.function,
-            inputs=[nets_at(members, pin) for pin in register.inputs],
+            inputs=_inputs_of(members, register.inputs),
             outputs=[(nets_at(members, pin), inverted) for pin, inverted in register.outputs.items()],
         )
         for cell, members in group_by_cell(gates).items()
@@ -237,9 +258,7 @@ def _registers(gates: Sequence[Gate], logic: Mapping[str, Logic | Register]) -> 
     ]
 
 
-def _schedule(
-    gates: Gates, logic: Mapping[str, Logic | Register], hazards: bool
-) -> tuple[list[list[_Evaluation]], list[list[int]]]:
+def _schedule(gates: Gates, logic: Mapping[str, Logic | Register], hazards: bool) -> list[_Step]:
     """Return what is evaluated at each step: cells by type, and memories with combinational reads.
 
     A gate's output can change from one step after its first input's first change to one step after its last input's
@@ -265,16 +284,14 @@ def _schedule(
         else:
             for step in range(first if hazards else last, last + 1):
                 at[step].append(node)
-    return [
-        [_evaluation(cell, members, logic) for cell, members in group_by_cell(found).items()] for found in at
-    ], memories
+    groups = [[_group(logic[cell], members) for cell, members in group_by_cell(found).items()] for found in at]
+    return list(zip(groups, memories, strict=True))
 
 
-def _evaluation(cell: str, members: Sequence[Gate], logic: Mapping[str, Logic | Register]) -> _Evaluation:
-    about = logic[cell]
-    assert isinstance(about, Logic)
-    inputs = [nets_at(members, pin) for pin in about.inputs]
-    return inputs, [(nets_at(members, pin), function) for pin, function in about.outputs.items()]
+def _group(cell: Logic | Register, members: Sequence[Gate]) -> _LogicGroup:
+    assert isinstance(cell, Logic)
+    outputs = [(nets_at(members, pin), function) for pin, function in cell.outputs.items()]
+    return _LogicGroup(inputs=_inputs_of(members, cell.inputs), outputs=outputs)
 
 
 def _windows(nodes: Sequence[tuple[Sequence[int], Iterable[int]]]) -> list[tuple[int, int]]:

@@ -19,7 +19,7 @@ INPUTS = "inputs"  # the component of nets that the top's inputs drive
 
 @dataclass(frozen=True, kw_only=True)
 class Energy:
-    """Joules a cycle: inside cells, and in charging the pins on nets; ``leakage`` in watts."""
+    """Joules, a cycle or an operation: inside cells, and in charging the pins on nets; ``leakage`` in watts."""
 
     internal: float = 0.0
     switching: float = 0.0
@@ -27,8 +27,12 @@ class Energy:
 
     @property
     def total(self) -> float:
-        """Joules a cycle, without leakage."""
+        """Joules, without leakage."""
         return self.internal + self.switching
+
+    def per(self, operations: float) -> "Energy":
+        """Return the energies of one of several operations in a cycle; leakage stays as it is."""
+        return Energy(internal=self.internal / operations, switching=self.switching / operations, leakage=self.leakage)
 
     def __add__(self, other: "Energy") -> "Energy":
         return Energy(

@@ -182,7 +182,7 @@ class LibertySyntaxError(ValueError):
 
 @dataclass
 class Group:
-    """``kind (arguments) { attribute : value; table (values); … group … }``; ``tables`` are complex attributes' texts."""
+    """``kind (arguments) { attribute : value; table (values); … group … }``; ``tables`` holds the values' texts."""
 
     kind: str
     arguments: tuple[str, ...]

@@ -27,7 +27,7 @@ def area_table(areas: Sequence[MacArea], flow: Flow) -> Table:
     for area in areas:
         parts = (area.components.get(name) for name in components)
         table.add_row(
-            _two_lines(area.config),
+            two_lines(area.config),
             f"{area.total.area:,.0f}",
             *(f"{part.area:,.0f}" if part else "-" for part in parts),
             f"{area.total.sequential / area.total.area:.1%}",
@@ -48,7 +48,7 @@ def pe_area_table(areas: Sequence[PeArea], flow: Flow) -> Table:
     )
     for area in areas:
         table.add_row(
-            _two_lines(area.config),
+            two_lines(area.config),
             f"{area.total.area:,.0f}",
             *(f"{area.components[name].area:,.0f}" if name in area.components else "-" for name in parts),
             f"{area.total.memory_bits:,}",
@@ -67,7 +67,7 @@ def timing_table(areas: Sequence[MacArea], paths: Sequence[Mapping[str, Critical
     )
     for area, path in zip(areas, paths, strict=True):
         table.add_row(
-            _two_lines(area.config),
+            two_lines(area.config),
             f"{area.total.area:,.0f}",
             f"{path['total'].delay:.2f}",
             *(f"{path[name].delay:.2f}" if name in path else "-" for name in components),
@@ -76,7 +76,7 @@ def timing_table(areas: Sequence[MacArea], paths: Sequence[Mapping[str, Critical
     return table
 
 
-def _two_lines(config: MacConfig | PeConfig) -> str:
+def two_lines(config: MacConfig | PeConfig) -> str:
     """Return the configuration, and below it its options."""
     return config.full_name.replace(":", "\n", 1)
 

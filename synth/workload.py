@@ -19,12 +19,16 @@ _CHANNELS, _LENGTH, _ROWS = 32, 288, 1024  # of Gaussian data: the shape of the 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Operands:
-    """A layer: weight codes [N, G, V] with scales [N, G], activation codes [M, G, V] with scales [M, G] (or None)."""
+    """A layer: weight codes [N, G, V] with scales [N, G], activation codes [M, G, V] with scales [M, G] (or None).
+
+    ``relu`` says whether its outputs go through a ReLU.
+    """
 
     weights: Integers
     weight_scales: Integers | None
     activations: Integers
     activation_scales: Integers | None
+    relu: bool = False
 
 
 def operands(config: MacConfig, source: str) -> Operands:
@@ -76,6 +80,7 @@ def _digits(config: MacConfig) -> Operands:
         weight_scales=weight_scales,
         activations=activations,
         activation_scales=activation_scales,
+        relu=True,
     )
 
 
@@ -85,10 +90,11 @@ def _minilm() -> tuple[NDArray[Any], NDArray[Any]]:
     except ImportError as error:
         raise InputError(f"data minilm: {error.name} is not installed; pip install 'vsq[torch]'") from None
     encoder = minilm.load_encoder()
-    linear, caught = encoder.model.layers[0].attention.query, []
-    linear.register_forward_hook(lambda module, inputs, output: caught.append(inputs[0].numpy()))
+    query: Any = encoder.model
+    query, caught = query.layers[0].attention.query, []
+    query.register_forward_hook(lambda module, inputs, output: caught.append(inputs[0].numpy()))
     encoder.embed(sentences.EVALUATION)
-    return linear.weight.detach().numpy(), np.concatenate([rows.reshape(-1, rows.shape[-1]) for rows in caught])
+    return query.weight.detach().numpy(), np.concatenate([rows.reshape(-1, rows.shape[-1]) for rows in caught])
 
 
 def _file(path: str) -> tuple[NDArray[Any], NDArray[Any]]:
