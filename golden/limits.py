@@ -13,12 +13,14 @@ from golden.datapath import scale_factor
 
 
 class Term(NamedTuple):
-    """The operands of one beat; a side without scale has the scale 1."""
+    """One beat; a side without scale has the scale 1."""
 
     weights: list[int]  # [V]
     activations: list[int]  # [V]
     weight_scale: int
     activation_scale: int
+    first: bool = False
+    last: bool = False
 
 
 def limit(config: MacConfig, direction: int) -> int:

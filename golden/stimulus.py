@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import corners, limits
-from golden.config import DEFAULT_MAX_VECTORS, MacConfig
+from golden import corners, runs
+from golden.config import MacConfig
 from golden.errors import InputError
 from golden.files import replacing
 
 Integers = NDArray[Any]
 
 _LONGEST_ACCUMULATION = 40
-_OVERFLOW_SHARE = 8  # a run over one end of the accumulator takes at most this fraction of the beats,
-_BOUND_SHARE = 7  # one to the extreme sum for which an exact accumulator is made, and one over all lanes, this,
-_RETURN_SHARE = 32  # and one to some value and back, this
-_RETURNS = 4  # of these in either direction
+_DIRECTED_FROM = 64  # beats of a stream with directed runs, which take at most one in so many beats:
+_OVERFLOW_SHARE = 8  # one over an end of the accumulator
+_LONG_SHARE = 7  # one to the extreme sum of an exact accumulator, or over all lanes
+_SHORT_SHARE = 32  # one to some value and back, or of gated terms
+_REPEATS = 4  # runs over an end, or there and back, in either direction, where there is room
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
     Operands and scales are those of :mod:`golden.corners`. Accumulations last 1 to 40 beats; some give results on the
     way, some continue the one before (no ``first``), some are abandoned (no ``last``). Among them are runs that reach a
     limit of the accumulator exactly, exceed it by one, return into the range and exceed it far
-    (:func:`overflow_directions`), that sum up ``max_vectors`` extreme terms, that go to some value and back to 0, and
-    that give each lane's product alone; short streams lack those which are too long.
+    (:func:`overflow_directions`), that sum up ``max_vectors`` extreme terms, that go to some value and back to 0,
+    that follow an extreme term by r = 0, and that give each lane's product alone; short streams lack the long ones.
 
     Raises
     ------
@@ -133,10 +134,10 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
     if count < 1:
         raise InputError(f"{count} beats: a stream has at least 1; ask for more")
     rng = np.random.default_rng(seed)
-    runs = _runs(rng, config, count)
-    ordinary, starts = _ordinary(rng, config, count - sum(map(len, runs)))
+    directed = [_of_terms(config, run) for run in _directed(rng, config, count)]
+    ordinary, starts = _ordinary(rng, config, count - sum(map(len, directed)))
     pieces, begin = [], 0
-    for run, end in zip(runs, sorted(rng.choice(starts, len(runs)).tolist()), strict=True):
+    for run, end in zip(directed, sorted(rng.choice(starts, len(directed)).tolist()), strict=True):
         pieces += [ordinary.select(slice(begin, end)), run]
         begin = end
     stream = concatenate([*pieces, ordinary.select(slice(begin, None))])
@@ -146,88 +147,35 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
 
 def overflow_directions(config: MacConfig, count: int) -> set[int]:
     """Return the overflows that ``beats(config, count, seed)`` reaches for any seed: +1 above the range, -1 below."""
-    return {direction for direction in (1, -1) if _overflow_run(config, direction, count)}
+    return {direction for direction in (1, -1) if _overflow_runs(config, direction, count)}
 
 
-def _runs(rng: np.random.Generator, config: MacConfig, count: int) -> list[Beats]:
+def _overflow_runs(config: MacConfig, direction: int, count: int) -> list[runs.Run]:
+    """Return the runs over one end of the accumulator's range that a stream of ``count`` beats has room for."""
+    run = runs.over_limit(config, direction) if count >= _DIRECTED_FROM else ()
+    return [run] * min(_REPEATS, count // _OVERFLOW_SHARE // len(run)) if run else []
+
+
+def _directed(rng: np.random.Generator, config: MacConfig, count: int) -> list[runs.Run]:
     """Return the directed runs that a stream of ``count`` beats has room for."""
-    runs = []
-    if config.vector_size <= count // _BOUND_SHARE:
-        runs.append(_lane_run(rng, config))
+    if count < _DIRECTED_FROM:
+        return []
+    long, short = [runs.lane_by_lane(rng, config)], [runs.gated(config)]
+    overflows = []
     for direction in (1, -1):
-        if run := _overflow_run(config, direction, count):
-            runs += [run] * min(4, count // _OVERFLOW_SHARE // len(run))
-        if run := _bound_run(config, direction, count):
-            runs.append(run)
-        if all(config.term_range):
-            returns = [_return_run(rng, config, direction) for _ in range(_RETURNS)]
-            runs += [run for run in returns if len(run) <= count // _RETURN_SHARE]
-    return runs
+        overflows += _overflow_runs(config, direction, count)
+        long.append(runs.to_bound(config, direction))
+        short += [runs.there_and_back(rng, config, direction) for _ in range(_REPEATS)]
+    shares = [(overflows, _OVERFLOW_SHARE), (long, _LONG_SHARE), (short, _SHORT_SHARE)]
+    return [run for group, share in shares for run in group if 0 < len(run) <= count // share]
 
 
-def _lane_run(rng: np.random.Generator, config: MacConfig) -> Beats:
-    """Return a result for each lane, of its product alone and the largest scales."""
-    marks = np.ones(config.vector_size, np.bool_)
-    sw, sa = (np.full(len(marks), fmt.max) if fmt else None for fmt in (config.weight_scale, config.activation_scale))
-    return Beats(*corners.isolated(rng, config), sw, sa, marks, marks)
-
-
-def _return_run(rng: np.random.Generator, config: MacConfig, direction: int) -> Beats:
-    """Return an accumulation of one sign to a value of random size, and back to 0."""
-    most = min(abs(end) for end in config.term_range)
-    target = direction * max(1, most >> int(rng.integers(most.bit_length())))
-    run = [*limits.terms(config, target), *limits.terms(config, -target)]
-    marks = np.arange(len(run))
-    return _stream(config, run, marks == 0, marks == len(run) - 1)
-
-
-def _overflow_run(config: MacConfig, direction: int, count: int) -> Beats | None:
-    """Return an accumulation over one end of a range that is narrower than exact; None if too long or impossible.
-
-    Its results are the limit, one beyond it, one back, and far beyond it; a next accumulation clears the overflow.
-    """
-    most = count // _OVERFLOW_SHARE
-    low, high = config.term_range
-    target = limits.limit(config, direction)
-    if config.accumulator_bits is None or 0 in (low if direction < 0 else high, most):
-        return None
-    if limits.length(config, target) > most:
-        return None
-    landing, beyond = limits.terms(config, target), limits.terms(config, direction)
-    back = limits.terms(config, -direction) if low and high else []
-    far = limits.terms(config, limits.bound(config, direction, 1))
-    run = [*landing, *beyond, *back, *far, *beyond]
-    first, last = np.zeros((2, len(run)), np.bool_)
-    first[[0, -1]] = True
-    last[len(landing) - 1 :] = True
-    return _stream(config, run, first, last) if len(run) <= most else None
-
-
-def _bound_run(config: MacConfig, direction: int, count: int) -> Beats | None:
-    """Return the extreme sum for which an exact accumulator is made; None if too long or impossible."""
-    vectors = config.max_vectors or DEFAULT_MAX_VECTORS
-    if config.accumulator_bits is not None or vectors > count // _BOUND_SHARE:
-        return None
-    target = limits.bound(config, direction, vectors)
-    if not target:
-        return None
-    marks = np.arange(vectors)
-    return _stream(config, limits.terms(config, target), marks == 0, marks == vectors - 1)
-
-
-def _stream(
-    config: MacConfig, terms: Sequence[limits.Term], first: NDArray[np.bool_], last: NDArray[np.bool_]
-) -> Beats:
+def _of_terms(config: MacConfig, run: runs.Run) -> Beats:
     """Return terms as beats."""
-    weights, activations, weight_scales, activation_scales = map(np.array, zip(*terms, strict=True))
-    return Beats(
-        weights,
-        activations,
-        weight_scales if config.weight_scale else None,
-        activation_scales if config.activation_scale else None,
-        first,
-        last,
-    )
+    weights, activations, weight_scales, activation_scales, first, last = map(np.array, zip(*run, strict=True))
+    sw = weight_scales if config.weight_scale else None
+    sa = activation_scales if config.activation_scale else None
+    return Beats(weights, activations, sw, sa, first, last)
 
 
 def _ordinary(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Beats, NDArray[np.int64]]:
