@@ -157,22 +157,41 @@ def mac(
     t = d.astype(dtype) * r
 
     state = state or State()
-    acc, sticky = state.acc, state.overflow
+    values, flags, directions = _unbounded(config, t, first, state) or _bounded(config, t, first, state)
+    return MacResult(
+        acc=values[last],
+        overflow=flags[last],
+        state=State(int(values[-1]), bool(flags[-1])) if len(values) else state,
+        trace=Trace(d, p, r, t, values, flags, directions) if trace else None,
+    )
+
+
+def _unbounded(
+    config: MacConfig, terms: Integers, first: Flags, state: State
+) -> tuple[Integers, Flags, Integers] | None:
+    """Accumulate in whole arrays; return every accumulator, sticky flag and direction, or None if one overflows."""
+    exact = len(terms) * _largest_term(config) < 1 << 62
+    sums = np.cumsum(terms if exact else terms.astype(object))
+    start = np.maximum.accumulate(np.where(first, np.arange(len(terms)), -1))  # the latest beat marked first
+    values = sums - np.where(start < 0, -state.acc, (sums - terms)[start])
+    half = 1 << (config.acc_bits - 1)
+    if ((values < -half) | (values >= half)).any():
+        return None
+    flags = (start < 0) & state.overflow
+    return values.astype(terms.dtype), flags, np.zeros(len(terms), np.int64)
+
+
+def _bounded(config: MacConfig, terms: Integers, first: Flags, state: State) -> tuple[Integers, Flags, Integers]:
+    """Accumulate beat by beat, as :func:`_unbounded` does in whole arrays, with overflow."""
+    bits, acc, sticky = config.acc_bits, state.acc, state.overflow
     accs, stickies, directions = [], [], []
-    for term, start in zip(t.tolist(), first.tolist(), strict=True):
-        acc, direction = constrain((0 if start else acc) + term, config.acc_bits, config.overflow)
+    for term, start in zip(terms.tolist(), first.tolist(), strict=True):
+        acc, direction = constrain((0 if start else acc) + term, bits, config.overflow)
         sticky = direction != 0 or (sticky and not start)
         accs.append(acc)
         stickies.append(sticky)
         directions.append(direction)
-    values: Integers = np.array(accs, dtype)
-    flags = np.array(stickies, np.bool_)
-    return MacResult(
-        acc=values[last],
-        overflow=flags[last],
-        state=State(acc, sticky),
-        trace=Trace(d, p, r, t, values, flags, np.array(directions, np.int64)) if trace else None,
-    )
+    return np.array(accs, terms.dtype), np.array(stickies, np.bool_), np.array(directions, np.int64)
 
 
 def matmul(

@@ -11,6 +11,13 @@ from golden.formats import IntFormat
 _LANE_BITS = 16  # a lane's container while bits are moved; no format is wider
 
 
+def bits(codes: NDArray[Any], fmt: IntFormat) -> NDArray[np.uint8]:
+    """Return the bits of each row's word, [B, V * bits], the least significant first; ``codes`` as for :func:`pack`."""
+    rows, lanes = codes.shape
+    lane_bytes = fmt.encode(codes).astype("<u2").view(np.uint8).reshape(rows, lanes, 2)
+    return np.unpackbits(lane_bytes, axis=2, bitorder="little")[:, :, : fmt.bits].reshape(rows, lanes * fmt.bits)
+
+
 def pack(codes: NDArray[Any], fmt: IntFormat) -> list[int]:
     """Return one word for each row: ``sum_j pattern(codes[b, j]) << (j * bits)``.
 
@@ -21,10 +28,7 @@ def pack(codes: NDArray[Any], fmt: IntFormat) -> list[int]:
     fmt
         Format of every lane.
     """
-    rows, lanes = codes.shape
-    lane_bytes = fmt.encode(codes).astype("<u2").view(np.uint8).reshape(rows, lanes, 2)
-    bits = np.unpackbits(lane_bytes, axis=2, bitorder="little")[:, :, : fmt.bits]
-    words = np.packbits(bits.reshape(rows, lanes * fmt.bits), axis=1, bitorder="little")
+    words = np.packbits(bits(codes, fmt), axis=1, bitorder="little")
     return [int.from_bytes(word.tobytes(), "little") for word in words]
 
 
@@ -32,8 +36,8 @@ def unpack(words: Sequence[int], fmt: IntFormat, lanes: int) -> NDArray[np.int64
     """Return the codes [B, V] of ``words``; inverse of :func:`pack`."""
     rows, size = len(words), -(-lanes * fmt.bits // 8)
     raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8).reshape(rows, size)
-    bits = np.unpackbits(raw, axis=1, count=lanes * fmt.bits, bitorder="little").reshape(rows, lanes, fmt.bits)
     padded = np.zeros((rows, lanes, _LANE_BITS), np.uint8)
-    padded[:, :, : fmt.bits] = bits
+    flat = np.unpackbits(raw, axis=1, count=lanes * fmt.bits, bitorder="little")
+    padded[:, :, : fmt.bits] = flat.reshape(rows, lanes, fmt.bits)
     patterns = np.packbits(padded, axis=2, bitorder="little").view("<u2").reshape(rows, lanes)
     return fmt.decode(patterns)

@@ -39,6 +39,8 @@ class Scoreboard:
 
     Attributes
     ----------
+    context
+        As given.
     beats, expected, results
         Accepted beats, those of them marked ``last``, and results seen.
     compared
@@ -50,11 +52,12 @@ class Scoreboard:
     def __init__(
         self, config: MacConfig, context: str, observe: Callable[[Beats, Trace], None] = lambda beats, trace: None
     ) -> None:
-        self._config, self._context = config, context
+        self._config, self.context = config, context
         self._observe = observe
+        self._acc_bits, self._flagged = config.acc_bits, config.overflow == Overflow.SATURATE
         self._state = State()
         self._pending: list[Words] = []
-        self._history: list[_Chunk] = []
+        self._history: deque[_Chunk] = deque()
         self._due: deque[tuple[int, int, bool]] = deque()  # beat, acc, overflow
         self._seen: deque[Words] = deque()
         self.beats = self.expected = self.results = self.compared = 0
@@ -66,12 +69,19 @@ class Scoreboard:
         self.beats += 1
         self.expected += words[-1]
 
+    def on_beats(self, beats: Beats) -> None:
+        """Take accepted beats all at once."""
+        self._evaluate()
+        self.beats += len(beats)
+        self.expected += int(beats.last.sum())
+        self._model(beats)
+
     def on_result(self, words: Words) -> None:
         """Take an accepted result from the output monitor."""
         self._seen.append(words)
         self.results += 1
         if self.results > self.expected:
-            raise AssertionError(f"{self._context}: result {self.results} came before its last beat: {words}")
+            raise AssertionError(f"{self.context}: result {self.results} came before its last beat: {words}")
         if len(self._seen) >= _CHECK_EVERY:
             self.check()
 
@@ -83,24 +93,28 @@ class Scoreboard:
         AssertionError
             If one differs; the message decodes the beats that led to it.
         """
-        if self._pending:
-            self._evaluate()
+        self._evaluate()
         checked = self.results - len(self._seen)
         while self._seen:
             beat, acc, overflow = self._due.popleft()
             words, checked = self._seen.popleft(), checked + 1
-            got = words[0] - (words[0] >> (self._config.acc_bits - 1) << self._config.acc_bits)
-            flag = bool(words[1]) if self._config.overflow == Overflow.SATURATE else overflow
+            got = words[0] - (words[0] >> (self._acc_bits - 1) << self._acc_bits)
+            flag = bool(words[1]) if self._flagged else overflow
             if (got, flag) != (acc, overflow):
                 raise AssertionError(
-                    f"{self._context}: result {checked} (beat {beat}) is wrong\n"
+                    f"{self.context}: result {checked} (beat {beat}) is wrong\n"
                     f"  got      acc {got} overflow {flag:d}\n"
                     f"  expected acc {acc} overflow {overflow:d}\n" + self._decode(beat)
                 )
             self.compared = beat + 1
+        oldest = self._due[0][0] if self._due else self.beats
+        while len(self._history) > 1 and self._history[1].start <= oldest - _REPORTED_BEATS:
+            self._history.popleft()
 
     def _evaluate(self) -> None:
         """Run the model on the pending beats."""
+        if not self._pending:
+            return
         config = self._config
         columns: dict[str, tuple[int, ...]] = dict(
             zip(beat_fields(config), zip(*self._pending, strict=True), strict=True)
@@ -113,16 +127,20 @@ class Scoreboard:
             first=np.array(columns["first"], np.bool_),
             last=np.array(columns["last"], np.bool_),
         )
-        result = mac(config, **vars(beats), state=self._state, trace=True)
+        self._pending.clear()
+        self._model(beats)
+
+    def _model(self, beats: Beats) -> None:
+        """Run the model on the latest beats."""
+        result = mac(self._config, **vars(beats), state=self._state, trace=True)
         assert result.trace is not None
-        start = self.beats - len(self._pending)
+        start = self.beats - len(beats)
         ends = (np.flatnonzero(beats.last) + start).tolist()
         self._due.extend(zip(ends, result.acc.tolist(), result.overflow.tolist(), strict=True))
         self.directions.update(result.trace.direction.tolist())
         self._history.append(_Chunk(start, beats, result.trace))
         self._state = result.state
         self._observe(beats, result.trace)
-        self._pending.clear()
 
     def _decode(self, end: int) -> str:
         """Describe the beats that led to the result of beat ``end``, back to ``first`` or as many as fit a report."""

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.config import IntFormat, MacConfig, Overflow
 from golden.datapath import MacResult, mac
 from golden.files import replacing, write_text
-from golden.packing import pack
+from golden.packing import bits
 from golden.stimulus import Beats, beats
 from hw.verilog import default_name
+from tb.playback import slices
 
 
 def write_vectors(config: MacConfig, folder: Path, count: int, seed: int, name: str | None = None) -> list[Path]:
@@ -33,8 +35,9 @@ def write_vectors(config: MacConfig, folder: Path, count: int, seed: int, name: 
     name = name or default_name(config)
     stream = beats(config, count, seed)
     result = mac(config, **vars(stream))
+    words = (int.from_bytes(word.tobytes(), "little") for word in packed_beats(config, stream))
     files = {
-        f"{name}_stimulus.memh": "".join(f"{word:x}\n" for word in _input_words(config, stream)),
+        f"{name}_stimulus.memh": "".join(f"{word:x}\n" for word in words),
         f"{name}_expected.memh": "".join(f"{word:x}\n" for word in _output_words(config, result)),
         f"{name}_tb.v": _bench(config, name, count, len(result.acc)),
     }
@@ -61,14 +64,24 @@ def _input_fields(config: MacConfig) -> dict[str, tuple[IntFormat, int]]:
     return {name: (form, count) for name, (form, count) in fields.items() if form}
 
 
-def _input_words(config: MacConfig, stream: Beats) -> list[int]:
-    """Pack every beat into one integer."""
-    words, position = [0] * len(stream), 0
-    for name, (form, count) in _input_fields(config).items():
-        codes = getattr(stream, name).reshape(len(stream), count)
-        words = [word | lanes << position for word, lanes in zip(words, pack(codes, form), strict=True)]
-        position += form.bits * count
-    return words
+def packed_beats(config: MacConfig, stream: Beats) -> NDArray[np.uint8]:
+    """Return every beat's word in bytes from the least significant one, [B, bytes]."""
+    columns = [
+        bits(getattr(stream, name).reshape(len(stream), count), form)
+        for name, (form, count) in _input_fields(config).items()
+    ]
+    return np.packbits(np.concatenate(columns, axis=1), axis=1, bitorder="little")
+
+
+def connections(config: MacConfig, beat: str, result: str) -> tuple[list[str], int, int]:
+    """Return a MAC's payload ports connected to slices of two words, and the words' bits."""
+    inputs = {
+        f"in_{name.removesuffix('s') if name.endswith('_scales') else name}": form.bits * count
+        for name, (form, count) in _input_fields(config).items()
+    }
+    outputs = {"out_acc": config.acc_bits, **({"out_overflow": 1} if config.overflow == Overflow.SATURATE else {})}
+    (sent, beat_bits), (got, result_bits) = slices(inputs, beat), slices(outputs, result)
+    return [*sent, *got], beat_bits, result_bits
 
 
 def _output_words(config: MacConfig, result: MacResult) -> list[int]:
@@ -83,23 +96,15 @@ def _output_words(config: MacConfig, result: MacResult) -> list[int]:
 
 def _bench(config: MacConfig, name: str, beat_count: int, result_count: int) -> str:
     """Return the self-checking bench in Verilog-2005."""
-    connections, position = [], 0
-    for field, (form, count) in _input_fields(config).items():
-        bits = form.bits * count
-        port = field.removesuffix("s") if field.endswith("_scales") else field
-        connections.append(f".in_{port}(stimulus_word[{position + bits - 1}:{position}])")
-        position += bits
-    outputs = [f".out_acc(got[{config.acc_bits - 1}:0])"]
-    if config.overflow == Overflow.SATURATE:
-        outputs.append(f".out_overflow(got[{config.acc_bits}])")
+    payload, beat_bits, result_bits = connections(config, "stimulus_word", "got")
     return _BENCH.format(
         name=name,
         configuration=config.full_name,
         beats=beat_count,
         results=result_count,
-        input_high=position - 1,
-        output_high=config.acc_bits - 1 + len(outputs) - 1,
-        payload=",\n    ".join(connections + outputs),
+        input_high=beat_bits - 1,
+        output_high=result_bits - 1,
+        payload=",\n    ".join(payload),
     )
 
 

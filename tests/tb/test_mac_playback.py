@@ -1,0 +1,139 @@
+"""The C++ playback of the vector MAC: equal to the golden model, in blocks, with pauses, and not to be fooled."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+from golden.config import MacConfig
+from golden.stimulus import beats
+from hw.verilog import emit
+from tb import mac_playback, objcache, playback
+from tb.job import TOP
+from tb.mac_playback import Pace, Playback, check, play
+from tb.scoreboard import Scoreboard
+
+SMALL = MacConfig.parse("4/4U/4/6:V=4,R=6,acc=16")
+
+
+@pytest.fixture(autouse=True)
+def _verilator(require_tool):
+    require_tool("verilator")
+
+
+@pytest.fixture(scope="module")
+def design():
+    with Playback(SMALL) as design:
+        yield design
+
+
+def paused(stream, seed):
+    rng = np.random.default_rng(seed)
+    return Pace(pauses=rng.integers(0, 4, len(stream)), taking=rng.random(2 * len(stream)) < 0.5)
+
+
+def test_every_result_of_a_long_stream_in_blocks(monkeypatch):
+    monkeypatch.setattr(mac_playback, "_BLOCK", 700)  # the accumulator goes on from block to block
+    totals = play(SMALL, beats(SMALL, 5000, 1))
+    assert totals.board.beats == 5000
+    assert totals.board.results == totals.board.expected > 500
+    assert totals.board.directions[1] > 4 < totals.board.directions[-1]
+    assert totals.cycles > 5000
+    assert totals.seconds > 0
+
+
+def test_words_of_more_than_64_bits():
+    config = MacConfig.parse("16/16/16/16:V=3,overflow=wrap,pipeline=0,style=behavioural,acc=90")
+    assert play(config, beats(config, 500, 2)).board.results > 50
+
+
+def test_pauses_change_the_cycles_and_no_result(design):
+    stream = beats(SMALL, 400, 3)
+    fast, slow = design.play(stream), design.play(stream, paused(stream, 0))
+    assert fast.results == slow.results
+    assert slow.cycles > fast.cycles + 300
+    for played in (fast, slow):
+        board = Scoreboard(SMALL, "here")
+        board.on_beats(stream)
+        check(board, stream, played)
+
+
+def test_a_run_from_reset_forgets_the_last_one(design):
+    stream = beats(SMALL, 300, 4)
+    stream.first[:] = False
+    first, again = design.play(stream), design.play(stream)
+    assert first.results == again.results
+    assert design.play(stream, fresh=False).results != first.results
+
+
+DEFECTS = """
+module dut(input clk, input rst, input in_valid, input [15:0] in_weights, input [15:0] in_activations,
+  input [3:0] in_weight_scale, input [5:0] in_activation_scale, input in_first, input in_last, input out_ready,
+  output in_ready, output out_valid, output [15:0] out_acc, output out_overflow);
+  wire ready, valid;
+  wire [15:0] acc;
+  reg [7:0] count = 0;  // cycles
+  reg [2:0] kind = 0;  // of the defect: in the first beat's activations
+  reg given = 0, early = 0;
+  always @(posedge clk) begin
+    count <= rst ? 0 : count + (~&count);
+    if (count == 0) kind <= in_activations[2:0];
+    early <= !rst & (early | out_ready & |count);
+    given <= !rst & (given | valid & out_ready);
+  end
+  wire stuck = kind == 1 & count[7];
+  sound inner(.clk(clk), .rst(rst), .in_valid(in_valid & !stuck), .in_weights(in_weights),
+    .in_activations(in_activations),
+    .in_weight_scale(in_weight_scale), .in_activation_scale(in_activation_scale), .in_first(in_first),
+    .in_last(in_last), .out_ready(out_ready), .in_ready(ready), .out_valid(valid), .out_acc(acc),
+    .out_overflow(out_overflow));
+  assign in_ready = ready & !stuck;
+  assign out_valid = kind == 2 ? valid & ~&count : kind == 6 ? valid | &count
+    : kind == 3 ? given & valid | !early & |count : valid;
+  assign out_acc = kind == 4 & !out_ready ? {count, count} : kind == 5 ? acc ^ 1 : acc;
+endmodule
+"""
+
+
+@pytest.fixture(scope="module")
+def faulty():
+    with Playback(SMALL, emit(SMALL, TOP).replace("module dut(", "module sound(") + DEFECTS) as design:
+        yield design
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (0, None),
+        (1, r"here: \d+ of 600 beats were accepted"),
+        (2, r"here: \d+ of \d+ results came"),
+        (3, "here: result 1 of the block came before its last beat"),
+        (4, "here: a result changed while it waited"),
+        (6, r"here: result \d+ came before its last beat"),
+        (5, r"here: result 1 .beat \d+. is wrong"),
+    ],
+)
+def test_planted_defects_are_found(kind, message, faulty):
+    stream = beats(SMALL, 600, 5)
+    stream.last[:3] = False
+    stream.weights[:] = 0  # an early result has the right value then
+    stream.activations[0, 0] = kind
+    board = Scoreboard(SMALL, "here")
+    played = faulty.play(stream, paused(stream, 1))
+    board.on_beats(stream)
+    with nullcontext() if message is None else pytest.raises(AssertionError, match=message):
+        check(board, stream, played)
+
+
+def test_a_second_run_builds_nothing(monkeypatch):
+    stream = beats(SMALL, 10, 6)
+    play(SMALL, stream)
+    monkeypatch.setattr(playback, "call", lambda *arguments: pytest.fail("it was built again"))
+    play(SMALL, stream)
+    with pytest.raises(pytest.fail.Exception):
+        play(SMALL, stream, verilog=emit(SMALL, TOP) + "\n")
+
+
+def test_the_kept_build_depends_on_the_rtl():
+    name = objcache.path("playback", "", "a")
+    assert name == objcache.path("playback", "", "a") != objcache.path("playback", "", "b")
