@@ -13,7 +13,7 @@ READY   := $(VENV)/.ready
 PEERS   := $(VENV)-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog regress area lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
+.PHONY: help demo test verilog regress network area lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ verilog: $(READY) ## emit Verilog, manifest and test vectors of CONFIG into OUT
 
 regress: $(READY) ## run the full co-simulation regression under every simulator found
 	$(BIN)/vsq regress --full --jobs $(JOBS) --out $(OUT)/regress
+
+network: $(READY) ## run the digits network, and a layer of MiniLM, on the RTL of a processing element
+	$(BIN)/vsq network digits 4/4U/4/6
+	$(BIN)/vsq network minilm 4/4/4/6
 
 area: $(READY) ## report the area of CONFIGS
 	$(BIN)/vsq area $(CONFIGS)

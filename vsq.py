@@ -86,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--layer", default="*", metavar="PATTERN", help="layers of the workload (default: all)")
 
+    sub = command(_network, "vsq network digits 4/4U/4/6 --images 60")
+    sub.add_argument("workload", help="digits, the whole network; or minilm, a layer of 384x384 with 128 tokens")
+    sub.add_argument("config", help="of the processing element, as in 4/4U/4/6:R=6@lanes=32")
+    sub.add_argument("--images", type=_count, metavar="N", help="test images of digits (default: all)")
+    sub.add_argument("--sim", default="verilator", metavar="NAME", help="verilator (default), or icarus")
+
     sub = command(
         _accuracy, "vsq accuracy digits 3/3U/4/4 2/4U/4/4 --mode ptq,qat --json digits.json --plot digits.svg"
     )
@@ -237,6 +243,17 @@ def _regress(args: argparse.Namespace) -> int:
     jobs = args.jobs or os.cpu_count() or 1
     summary = regress(configs, sims=sims, workers=jobs, out=args.out, beats=args.beats, seed=seed, console=_console())
     return summary.exit_code
+
+
+def _network(args: argparse.Namespace) -> int:
+    """Run a workload layer by layer on the RTL of a processing element; exit code 1 tells of a wrong integer."""
+    from golden.pe_config import PeConfig
+    from tb.network import run
+
+    config = PeConfig.parse(args.config)
+    result = run(args.workload, config, simulator=args.sim, images=args.images, console=_console())
+    _console().print(result.table())
+    return 0 if result.passed else 1
 
 
 def _accuracy(args: argparse.Namespace) -> int:
