@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -79,7 +80,8 @@ def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outc
     runner = get_runner(job.simulator)
     timescale = ("1ns", "1ps")
     log = folder / "build.log"
-    try:
+
+    def make() -> None:
         runner.build(
             sources=[source],
             hdl_toplevel=TOP,
@@ -89,9 +91,17 @@ def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outc
             waves=waves,
             log_file=log,
         )
+
+    try:
+        if job.simulator == "verilator" and not waves:
+            build.mkdir()
+            objcache.make_once(build / TOP, _kept(source), make)
+        else:
+            make()
         log = folder / "simulation.log"
         runner.test(
             hdl_toplevel=TOP,
+            hdl_toplevel_lang="verilog",
             test_module=_BENCHES[job.design],
             testcase=job.tests,
             seed=job.seed,
@@ -112,6 +122,12 @@ def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outc
     tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
     failure = "\n".join([f"the {log.stem} failed", *tail])
     return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=failure)]
+
+
+def _kept(source: Path) -> Path:
+    """Return where Verilator's build of this Verilog is kept: one serves every job and run of a configuration."""
+    tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
+    return objcache.path(TOP, "", tools, _BUILD_ARGS["verilator"], source.read_text())
 
 
 def _outcomes(job: Job, results: Path) -> list[Outcome]:
