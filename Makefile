@@ -13,7 +13,7 @@ READY   := $(VENV)/.ready
 PEERS   := $(VENV)-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog regress network area lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
+.PHONY: help demo test verilog regress mutants network area lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ regress: $(READY) ## run the full co-simulation regression under every simulator
 network: $(READY) ## run the digits network, and a layer of MiniLM, on the RTL of a processing element
 	$(BIN)/vsq network digits 4/4U/4/6
 	$(BIN)/vsq network minilm 4/4/4/6
+
+mutants: $(READY) ## change single bits of the design, 200 for each preset, and show which the bench misses
+	$(BIN)/python -m tb.mutation --jobs $(JOBS) --out $(OUT)/mutants
 
 area: $(READY) ## report the area of CONFIGS
 	$(BIN)/vsq area $(CONFIGS)
