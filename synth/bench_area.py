@@ -27,30 +27,17 @@ from synth.area import Area, by_component, measure
 from synth.bench_report import ALTERNATIVES, BOUND, GENERATOR, PAPER, dot_table, mac_table, plot_dots
 from synth.flow import ABC_AREA, Flow, Netlist, Recipe, run_recipe
 from synth.liberty import NAND2, Library
+from synth.paper import POINTS
 from synth.records import Record, document, read_document, write_document
 
 BITS = ((3, 3), (4, 4), (6, 6), (8, 8), (4, 8))
 VECTOR_SIZES = (8, 16, 32, 64)
 
-# The design points of VS-Quant's table and figures, with the paper's area of a whole PE to 8/8/-/-, where it gives one.
-DESIGN_POINTS = {
-    "4/4/4/6": 0.629,
-    "4/4/4/4": 0.621,
-    "4/6/4/-": 0.637,
-    "6/6/-/-": 0.779,
-    "6/6/4/4": 0.833,
-    "8/8/6/-": 1.058,
-    "6/8/-/-": 0.813,
-    "4/8/6/10": 0.742,
-    "4/8/6/10:R=8": None,
-    "4/8/4/10": 0.713,
-    "3/8/6/10": 0.642,
-    "3/8/4/10": 0.622,
-    "4/8/-/10": 0.665,
-    # The 5 nm chip's scale path, and the same MAC without it.
-    "4/4/8/8:R=8,acc=24": None,
-    "4/4/-/-:acc=24": None,
-}
+# The paper's design points with their area, and what is compared with them: rounded scale products, and the 5 nm chip's
+# scale path with the same MAC without it.
+DESIGN_POINTS = {name: ratios.area for name, ratios in POINTS.items() if ratios.area is not None} | dict.fromkeys(
+    ("4/8/6/10:R=8", "4/4/8/8:R=8,acc=24", "4/4/-/-:acc=24")
+)
 # A tolerance for tool versions; ABC is deterministic within one.
 TOLERANCE = 0.01
 

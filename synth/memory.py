@@ -50,7 +50,7 @@ endmodule
 COMMANDS = ("read_verilog -lib memory_box.v", "memory_collect", "techmap -map memory_map.v")
 
 _MODULE = re.compile(r"^module \\?(\S+?) ?\((.*?)^endmodule", re.MULTILINE | re.DOTALL)
-_INSTANCE = re.compile(rf"^  {MEMORY} #\((.*?)^  \)", re.MULTILINE | re.DOTALL)
+_INSTANCE = re.compile(rf"^(  {MEMORY}) #\((.*?)^  \)", re.MULTILINE | re.DOTALL)
 _PARAMETER = re.compile(r"\.(DEPTH|WIDTH)\(32'd(\d+)\)")
 
 
@@ -58,7 +58,12 @@ def memory_bits(verilog: str) -> Counter[str]:
     """Return the bits of the memories that stand in each module of a mapped netlist."""
     bits: Counter[str] = Counter()
     for name, body in _MODULE.findall(verilog):
-        for text in _INSTANCE.findall(body):
+        for _, text in _INSTANCE.findall(body):
             values = {parameter: int(value) for parameter, value in _PARAMETER.findall(text)}
             bits[name] += values["DEPTH"] * values["WIDTH"]
     return bits
+
+
+def without_parameters(verilog: str) -> str:
+    """Return a mapped netlist whose memories have no parameters, for readers that know none."""
+    return _INSTANCE.sub(r"\1", verilog)

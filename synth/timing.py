@@ -11,6 +11,7 @@ from golden.config import MAX_PIPELINE, MacConfig
 from golden.errors import InputError
 from synth.flow import Netlist
 from synth.liberty import Library
+from synth.memory import without_parameters
 from synth.records import Record
 
 # Inputs arrive and outputs are wanted at the clock's edge; the slack at this period gives the path's length. A
@@ -100,8 +101,8 @@ def critical_paths(netlist: Netlist, library: Library) -> dict[str, CriticalPath
     }
     with tempfile.TemporaryDirectory(prefix="vsq-sta-") as folder:
         Path(folder, "cells.lib").write_text(library.text)
-        # OpenSTA 2.0 does not know the keyword.
-        Path(folder, "mapped.v").write_text(re.sub(r"\bsigned ", "", netlist.verilog))
+        # OpenSTA 2.0 knows neither the keyword nor parameters; memories are black boxes to it.
+        Path(folder, "mapped.v").write_text(re.sub(r"\bsigned ", "", without_parameters(netlist.verilog)))
         Path(folder, "script.tcl").write_text(_SCRIPT.format(modules=" ".join(components), period=_PERIOD))
         done = subprocess.run(
             [program, "-no_splash", "-exit", "script.tcl"], cwd=folder, capture_output=True, text=True, check=False
