@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from golden.config import MacConfig
+from golden.pe import Streams as PeStreams
 from golden.pe_config import PeConfig
 from synth.area import TOP, baseline_of, synthesise_all
 from synth.energy import Energy, energies
@@ -112,9 +113,11 @@ def mac_energies(configs: Sequence[MacConfig], setup: Setup) -> list[OperationEn
         If the library can not hold a design, or the data is not there.
     """
     designs = {config: baseline_of(config) for config in configs}
+    streams = {config: Streams.of(config, operands(config, setup.source)) for config in _all(designs)}
+    netlists = synthesise_all(list(streams), setup.flow)
     measured = {
-        config: (_mac(config, netlist, setup, setup.source), 1.0)
-        for config, netlist in _netlists(designs, setup.flow).items()
+        config: (_mac(netlist, stream, setup), 1.0)
+        for (config, stream), netlist in zip(streams.items(), netlists, strict=True)
     }
     return _compared(designs, measured)
 
@@ -130,8 +133,13 @@ def pe_energies(configs: Sequence[PeConfig], setup: Setup) -> list[OperationEner
         If the library can not hold a design, or the data is not there.
     """
     designs = {config: pe_baseline_of(config) for config in configs}
+    streams = {config: commands(config, operands(config.mac, setup.source)) for config in _all(designs)}
     bit = bit_energy(setup)
-    measured = {config: _pe(config, netlist, setup, bit) for config, netlist in _netlists(designs, setup.flow).items()}
+    netlists = synthesise_all(list(streams), setup.flow)
+    measured = {
+        config: pe_energy(config, netlist, played, setup, bit)
+        for (config, played), netlist in zip(streams.items(), netlists, strict=True)
+    }
     return _compared(designs, measured)
 
 
@@ -141,14 +149,14 @@ def bit_energy(setup: Setup) -> float:
     Source: Eyeriss (Chen et al., ISCA 2016, table IV): an access to a register file of 0.5 kB costs as much as one
     16-bit multiply-accumulate.
     """
+    streams = Streams.of(_REFERENCE, operands(_REFERENCE, "gaussian"))
     (netlist,) = synthesise_all([_REFERENCE], setup.flow)
-    return total(_mac(_REFERENCE, netlist, setup, "gaussian")) / _REFERENCE.weight.bits
+    return total(_mac(netlist, streams, setup)) / _REFERENCE.weight.bits
 
 
-def _netlists(designs: Mapping[Config, Config], flow: Flow) -> dict[Config, Netlist]:
-    """Return the netlists of configurations and baselines, each once."""
-    wanted: list[Config] = list({design: None for pair in designs.items() for design in pair})
-    return dict(zip(wanted, synthesise_all(wanted, flow), strict=True))
+def _all(designs: Mapping[Config, Config]) -> list[Config]:
+    """Return configurations and baselines, each once."""
+    return list({design: None for pair in designs.items() for design in pair})
 
 
 def _compared(
@@ -166,17 +174,18 @@ def _compared(
     ]
 
 
-def _mac(config: MacConfig, netlist: Netlist, setup: Setup, source: str) -> dict[str, Energy]:
+def _mac(netlist: Netlist, streams: Streams, setup: Setup) -> dict[str, Energy]:
     gates = flat(netlist)
-    streams = Streams.of(config, operands(config, source))
     activity = mac_activity(gates, setup.flow.library, streams, hazards=setup.hazards)
     found = energies(gates, activity, setup.power, setup.slew)
-    return {component: energy.per(config.vector_size) for component, energy in found.items()}
+    return {component: energy.per(streams.config.vector_size) for component, energy in found.items()}
 
 
-def _pe(config: PeConfig, netlist: Netlist, setup: Setup, bit: float) -> tuple[dict[str, Energy], float]:
+def pe_energy(
+    config: PeConfig, netlist: Netlist, streams: Sequence[PeStreams], setup: Setup, bit: float
+) -> tuple[dict[str, Energy], float]:
+    """Return one element's energy per operation by component, and the share of cycles in which operands enter."""
     gates = flat(netlist)
-    streams = commands(config, operands(config.mac, setup.source))
     measured = pe_activity(gates, setup.flow.library, config, streams, hazards=setup.hazards)
     accesses = measured.activity.reads + measured.activity.writes
     bits = sum(memory.width * count for memory, count in zip(gates.memories, accesses, strict=True))

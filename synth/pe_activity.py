@@ -1,6 +1,6 @@
 """A layer's activity in a processing element, in steady state, with streams that keep up."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +100,7 @@ def _params(config: PeConfig, data: Operands, groups: int) -> LaneParams:
 
 
 def pe_activity(
-    gates: Gates, library: Library, config: PeConfig, streams: list[Streams], *, hazards: bool
+    gates: Gates, library: Library, config: PeConfig, streams: Sequence[Streams], *, hazards: bool
 ) -> PeActivity:
     """Return the activity between the last results of the first command and of the last one but two."""
     simulation = Simulation(gates, library, hazards=hazards)
@@ -118,7 +118,7 @@ def pe_activity(
     return PeActivity(activity=activity, utilisation=operands * WORD / activity.cycles)
 
 
-def results(simulation: Simulation, config: PeConfig, streams: list[Streams]) -> Iterator[None]:
+def results(simulation: Simulation, config: PeConfig, streams: Sequence[Streams]) -> Iterator[None]:
     """Play the streams; come back at each result, whose values are at the outputs, before the next clock edge.
 
     Raises
@@ -153,7 +153,7 @@ def results(simulation: Simulation, config: PeConfig, streams: list[Streams]) ->
     raise RuntimeError(f"{config}: no result for {_WAIT} cycles")
 
 
-def _ports(config: PeConfig, streams: list[Streams]) -> dict[str, dict[str, Words]]:
+def _ports(config: PeConfig, streams: Sequence[Streams]) -> dict[str, dict[str, Words]]:
     """Return the words [beats, width, 1] of every field of the input streams."""
     mac = config.mac
     listed = streams[0].commands

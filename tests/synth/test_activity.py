@@ -1,0 +1,236 @@
+"""Activity of mapped netlists: bit by bit the golden model's results, and transition by transition a simulator's."""
+
+import subprocess
+from dataclasses import replace
+from itertools import islice, product
+
+import numpy as np
+import pytest
+
+from golden.config import MacConfig
+from golden.datapath import mac
+from golden.errors import InputError
+from golden.pe import ProcessingElement
+from golden.pe_config import PeConfig
+from hw.pe import verilog as pe_verilog
+from hw.verilog import rtlil
+from synth.activity import WORD, Simulation, clock_nets, pack, pack_codes, popcount, unpack
+from synth.flow import Flow, Netlist, synthesise
+from synth.gate_level import gate_level_verilog
+from synth.gates import flat
+from synth.liberty import Library
+from synth.mac_activity import Streams, mac_activity
+from synth.pe_activity import commands, results
+from synth.workload import operands
+
+CONFIG = MacConfig.parse("3/3/2/2:V=2,R=3")
+PE = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")
+TOP = "m"
+ONE = np.full((1, 1), ~np.uint64(0))
+
+
+@pytest.fixture(scope="module")
+def library():
+    return Library.load()
+
+
+@pytest.fixture(scope="module")
+def netlist(library):
+    return synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=library, flatten=True))
+
+
+@pytest.fixture(scope="module")
+def streams():
+    return Streams.of(CONFIG, operands(CONFIG, "gaussian"))
+
+
+def unsigned(bits):
+    """Bits [width, S] as integers [S]."""
+    return (1 << np.arange(len(bits))) @ bits.astype(np.int64)
+
+
+def signed(bits):
+    return unsigned(bits) - (bits[-1].astype(np.int64) << len(bits))
+
+
+def transitions(vcd, begin, end):
+    """Transitions of every bit, LSB first, of each variable of a value change dump between two times."""
+    names, values, time = {}, {}, 0
+    counts = {}
+    for line in vcd.splitlines():
+        if line.startswith("$var"):
+            _, _, width, code, name, *_ = line.split()
+            names.setdefault(code, []).append(name)
+            counts[code] = [0] * int(width)
+        elif line.startswith("#"):
+            time = int(line[1:])
+        elif line and line[0] in "01xzb" and names:
+            value, code = line[1:].split() if line[0] == "b" else (line[0], line[1:])
+            width = len(counts[code])
+            value = value.rjust(width, "0" if value[0] == "1" else value[0])[::-1]
+            if begin <= time < end:
+                for bit, (old, new) in enumerate(zip(values[code], value, strict=True)):
+                    counts[code][bit] += old != new
+            values[code] = value
+    return {name: counts[code] for code, found in names.items() for name in found}
+
+
+def handmade(body):
+    return flat(
+        Netlist(top=TOP, modules={TOP: {}}, verilog=f"module {TOP}(input a, input clk, output y); {body} endmodule")
+    )
+
+
+def test_words_hold_a_bit_for_each_stream():
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, (3, 2 * WORD))
+    words = pack(bits)
+    assert words.shape == (3, 2)
+    assert all(int(words[i, j // WORD]) >> j % WORD & 1 == bits[i, j] for i in range(3) for j in range(2 * WORD))
+    assert np.array_equal(unpack(words), bits)
+    assert popcount(words).tolist() == bits.sum(axis=1).tolist()
+    codes = rng.integers(-4, 4, (WORD, 5, 2))
+    packed = unpack(pack_codes(codes, 3))
+    assert packed.shape == (5, 6, WORD)
+    for n, b in product((0, 1), range(3)):
+        assert np.array_equal(packed[:, 3 * n + b], codes[:, :, n].T >> b & 1)
+
+
+@pytest.mark.parametrize("hazards", [False, True])
+def test_every_stream_equals_golden(netlist, library, streams, hazards):
+    """The accumulator after every cycle, in all 64 streams, from one beat after its register is first loaded."""
+    simulation = Simulation(flat(netlist), library, hazards=hazards)
+    for name in ("in_valid", "out_ready"):
+        simulation.drive(name, ONE)
+    found = []
+    for cycle in range(40):
+        for name, words in streams.ports().items():
+            simulation.drive(name, words[cycle])
+        simulation.clock()
+        found.append(signed(unpack(simulation.output("out_acc"))))
+    lag = CONFIG.pipeline + 1
+    beats = streams.beats
+    for stream in range(WORD):
+        columns = [None if column is None else column[stream, : 40 - lag] for column in vars(beats).values()]
+        expected = mac(CONFIG, *columns, trace=True).trace.acc
+        assert [one[stream] for one in found[lag:]] == expected.tolist()
+
+
+def test_transitions_are_those_that_icarus_sees(netlist, library, streams, require_tool, tmp_path):
+    """Every net's transitions and ones over 60 cycles of the first stream, at the ends of cycles."""
+    require_tool("icarus")
+    ports = {name: words[:, :, 0] & np.uint64(1) for name, words in streams.ports().items()}
+    cycles = len(streams.ports()["in_first"])
+    widths = {name: bits.shape[1] for name, bits in ports.items()}
+    lines = ["".join("".join(map(str, bits[cycle][::-1])) for bits in ports.values()) for cycle in range(cycles)]
+    (tmp_path / "beats.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "m.v").write_text(gate_level_verilog(netlist, library))
+    total = sum(widths.values())
+    ends = np.cumsum(list(widths.values()))
+    connections = [f".{name}(beat[{total - end} +: {widths[name]}])" for name, end in zip(widths, ends, strict=True)]
+    (tmp_path / "bench.v").write_text(f"""`timescale 1ns/1ns
+module bench;
+  reg [{total - 1}:0] beats [0:{cycles - 1}];
+  reg clk = 0, rst = 1;
+  integer cycle = 0;
+  wire [{total - 1}:0] beat = beats[cycle];
+  initial begin $readmemb("beats.txt", beats); $dumpfile("out.vcd"); $dumpvars(1, dut); end
+  always #5 clk = ~clk;
+  always @(posedge clk) begin rst <= 0; cycle <= cycle + 1; if (cycle == {cycles - 1}) $finish; end
+  {TOP} dut (.clk(clk), .rst(rst), .in_valid(1'b1), .out_ready(1'b1), {", ".join(connections)});
+endmodule
+""")
+    for command in (["iverilog", "-g2012", "-o", "bench", "bench.v", "m.v"], ["vvp", "-n", "bench"]):
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    first, last = 20, 80
+    # The inputs of cycle c come at the edge at 10 * c - 5.
+    seen = transitions((tmp_path / "out.vcd").read_text(), 10 * first - 5, 10 * last - 5)
+
+    gates = flat(netlist)
+    simulation = Simulation(gates, library)
+    simulation.drive("rst", ONE)
+    for name in ("in_valid", "out_ready"):
+        simulation.drive(name, ONE)
+    for cycle in range(last):
+        if cycle == first:
+            simulation.reset_counts()
+        for name, bits in ports.items():
+            simulation.drive(name, np.where(bits[cycle], ~np.uint64(0), np.uint64(0))[:, None])
+        simulation.clock()
+        simulation.drive("rst", ~ONE)
+    activity = simulation.activity()
+    compared = 0
+    for name, nets in gates.names.items():
+        if name in seen and not set(nets) & clock_nets(gates, library):
+            mine = np.rint(activity.toggles[nets] * (last - first)).astype(int).tolist()
+            assert mine == seen[name][: len(nets)], name
+            compared += len(nets)
+    assert compared > 100
+
+
+def test_hazards_are_the_transitions_within_a_cycle(library):
+    """An exclusive or of a signal and its inverse is constant, but for two transitions each time the signal moves."""
+    gates = handmade("INV i (.A(a), .Y(n)); XOR2 x (.A(a), .B(n), .Y(y));")
+    for hazards, expected in ((False, 0), (True, 2)):
+        simulation = Simulation(gates, library, hazards=hazards)
+        for cycle in range(8):
+            simulation.drive("a", ONE if cycle % 2 else ~ONE)
+            simulation.clock()
+            if cycle == 0:
+                simulation.reset_counts()
+        activity = simulation.activity()
+        (a,), (y,) = gates.inputs["a"], gates.outputs["y"]
+        assert activity.toggles[a] == 1
+        assert activity.toggles[y] == expected
+        assert activity.ones[y] == 1
+        assert activity.cycles == 7 * WORD
+
+
+def test_the_datapath_holds_still_while_the_scale_factor_is_zero(netlist, library, streams):
+    beats = streams.beats
+    still = replace(beats, weight_scales=np.zeros_like(beats.weight_scales), first=np.zeros_like(beats.first))
+    gates = flat(netlist)
+    moving = mac_activity(gates, library, streams, hazards=False)
+    held = mac_activity(gates, library, replace(streams, beats=still), hazards=False)
+    assert held.toggles[gates.outputs["out_acc"]].sum() == 0
+    assert moving.toggles[gates.outputs["out_acc"]].sum() > 1
+    register = sum(netlist.modules[TOP][cell] for cell in netlist.modules[TOP] if library.cells[cell].flip_flop)
+    q = [gate.pins["Q"] for gate in gates.gates if library.cells[gate.cell].flip_flop and "Q" in gate.pins]
+    assert register >= len(q) > CONFIG.acc_bits
+    assert held.toggles[q].sum() < moving.toggles[q].sum() / 5
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("DFFR f (.D(a), .CK(clk), .RN(a), .Q(y));", "cell DFFR of library vsq_nand2: a latch.*; mark it dont_use"),
+        ("DFF f (.D(a), .CK(clk), .Q(b)); DFF g (.D(b), .CK(a), .Q(y));", "netlist of 2 clocks.*; simulate its parts"),
+        ("INV f (.A(b), .Y(y)); INV g (.A(y), .Y(b));", "combinational loop.*; break the loop"),
+    ],
+)
+def test_netlists_that_can_not_be_simulated_are_refused(library, body, message):
+    with pytest.raises(InputError, match=message):
+        Simulation(handmade(body), library)
+
+
+def test_a_processing_element_equals_golden(library):
+    """Codes and scales of every result beat in all 64 streams, through the memories, whose accesses are counted."""
+    netlist = synthesise(pe_verilog.rtlil(PE, TOP), TOP, Flow(library=library))
+    gates, played = flat(netlist), commands(PE, operands(PE.mac, "gaussian"))
+    simulation = Simulation(gates, library)
+    expected = [ProcessingElement(PE).run(part) for part in played]
+    count = sum(len(result.codes.reshape(-1, 2)) for result in expected[0])
+    found = []
+    for _ in islice(results(simulation, PE, played), count):
+        codes, scale = unpack(simulation.output("result_codes")), unpack(simulation.output("result_scale"))
+        found.append([signed(codes[:4]), signed(codes[4:]), unsigned(scale)])
+    for stream in range(WORD):
+        codes = np.concatenate([result.codes.reshape(-1, 2) for result in expected[stream]])
+        scales = np.concatenate([result.scales.ravel() for result in expected[stream]])
+        assert [[one[stream] for one in beat] for beat in found] == np.column_stack([codes, scales]).tolist()
+
+    activity, command = simulation.activity(), played[0].commands[0]
+    cycles, operands_read = activity.cycles // WORD, len(played[0].commands) * command.rows * command.vectors
+    weights = [number for number, memory in enumerate(gates.memories) if memory.component == "weight_buffer"]
+    assert activity.reads[weights] * cycles == pytest.approx([operands_read] * PE.lane_count)
+    assert activity.writes[weights] * cycles == pytest.approx([len(played[0].weights) // PE.lane_count] * PE.lane_count)
