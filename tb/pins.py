@@ -1,7 +1,7 @@
 """What every pin of the vector MAC carries in every cycle of a test, known before any simulation.
 
-The golden model gives the results and :class:`Pipeline` the cycle of each handshake, so that a test is a comparison of
-rows: a few lines of C++ or plain Verilog do it, without agents.
+The golden model gives the results and :class:`tb.pipeline.Pipeline` the cycle of each handshake, so that a test is a
+comparison of rows: a few lines of C++ or plain Verilog do it, without agents.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ from golden.datapath import mac
 from golden.stimulus import Beats
 from hw.verilog import plain_ports
 from tb.agents import beat_fields, beat_words, flowing, random_bursts, result_fields
+from tb.pipeline import Marks, Pipeline
 
 _FULL_SPEED_BEATS = 256
 _RESETS = 12
@@ -35,49 +36,6 @@ class Row:
     inputs: int
     outputs: int
     promised: int
-
-
-@dataclass(frozen=True)
-class Marks:
-    """What control knows of a vector: whether a result follows, and whether it changes any data register."""
-
-    last: bool
-    active: bool
-
-
-class Pipeline:
-    """The pace that ``hw.control`` promises.
-
-    Stages 0 .. D-1 hold vectors and stage D a result; each loads when it is empty or moves on.
-    """
-
-    def __init__(self, depth: int) -> None:
-        self._stages: list[Marks | None] = [None] * depth
-        self.result = False
-
-    def _free(self, taking: bool) -> list[bool]:
-        free = [not self.result or taking]
-        for marks in reversed(self._stages):
-            free.append(marks is None or free[-1])
-        return free[::-1]
-
-    def ready(self, taking: bool) -> bool:
-        """Return whether a vector is accepted while ``out_ready`` is ``taking``."""
-        return self._free(taking)[0]
-
-    def loads(self, offered: Marks | None, taking: bool) -> list[bool]:
-        """Return the enables of the data registers of stages 0 .. D."""
-        coming = [offered, *self._stages]
-        return [
-            free and marks is not None and marks.active for free, marks in zip(self._free(taking), coming, strict=True)
-        ]
-
-    def clock(self, offered: Marks | None, taking: bool) -> None:
-        """Pass a clock edge."""
-        free, coming = self._free(taking), [offered, *self._stages]
-        if free[-1]:
-            self.result = coming[-1] is not None and coming[-1].last
-        self._stages = [new if load else old for new, load, old in zip(coming, free, self._stages, strict=False)]
 
 
 class Pins:

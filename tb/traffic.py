@@ -12,11 +12,10 @@ from golden.config import MacConfig
 from golden.datapath import Trace, mac
 from golden.stimulus import Beats, concatenate
 from tb.agents import READY, VALID
+from tb.pipeline import Marks, Pipeline
 
 Flags = NDArray[np.bool_]
 Bins = Mapping[str, Any]  # bin -> its hits, or a mask whose true entries are hits
-
-_EMPTY, _VECTOR, _RESULT = 0, 1, 2  # what a register stage holds; a result is a vector marked `last`
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,7 @@ class Traffic:
     def filled(self) -> Flags:
         """Which register stages hold a vector, the last one a result: [C+1, D+1], before each cycle and at the end.
 
-        Reconstructed from the pins by the pipeline's rule: a stage takes what stands before it when it is empty or
-        moves on. A vector that is not ``last`` ends in the accumulator.
+        Reconstructed from the pins by the rule of :class:`tb.pipeline.Pipeline`.
 
         Raises
         ------
@@ -122,28 +120,19 @@ class Traffic:
             If the pins do not follow the rule: a stall that is not due, or a result too early or too late.
         """
         depth = self.config.pipeline
-        stages, marks = [_EMPTY] * (depth + 1), iter(self.beats.last.tolist())
-        history = [stages]
+        pipeline, marks = Pipeline(depth), iter(self.beats.last.tolist())
+        history = [pipeline.filled]
         for cycle, (given, taken) in enumerate(zip(self.inputs.tolist(), self.outputs.tolist(), strict=True)):
-            ready, following = not stages[-1] or bool(taken & READY), stages.copy()
-            for stage in range(depth, 0, -1):
-                if ready:
-                    following[stage] = stages[stage - 1]
-                ready = ready or not stages[stage - 1]
-            pins, due = (bool(given & READY), bool(taken & VALID)), (ready, bool(stages[-1]))
+            taking = bool(taken & READY)
+            pins, due = (bool(given & READY), bool(taken & VALID)), (pipeline.ready(taking), pipeline.result)
             if pins != due:
                 raise AssertionError(
                     f"cycle {cycle}: in_ready {pins[0]:d}, out_valid {pins[1]:d} where a pipeline of {depth} stages "
                     f"before the result has {due[0]:d}, {due[1]:d}"
                 )
-            if ready:
-                following[0] = (_RESULT if next(marks) else _VECTOR) if given & VALID else _EMPTY
-            if following[-1] == _VECTOR:
-                following[-1] = _EMPTY
-            stages = following
-            history.append(stages)
-        filled: Flags = np.array(history) != _EMPTY
-        return filled
+            pipeline.clock(Marks(next(marks)) if given == VALID | READY else None, taking)
+            history.append(pipeline.filled)
+        return np.array(history, np.bool_)
 
 
 def _nothing(config: MacConfig) -> tuple[Beats, Trace]:
