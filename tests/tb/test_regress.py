@@ -15,9 +15,11 @@ from golden.config import MacConfig
 from golden.errors import InputError
 from golden.stimulus import layer
 from hw.verilog import emit
+from tb.coverage import hits, missing
 from tb.job import RANDOM_TESTS, TOP, Job
 from tb.regress import REPORTS, play, regress, run
 from tb.simulators import SIMULATORS
+from tb.traffic import Traffic
 
 # Vector sizes that are and are not powers of two, every rounding and both policies, exact and overflowing accumulators.
 CHOSEN = {
@@ -41,7 +43,7 @@ def test_a_chosen_part_of_the_regression(simulator, tmp_path):
     configs = [MacConfig.parse(text) for text in CHOSEN[simulator]]
     screen = io.StringIO()
     out = tmp_path / "out"
-    summary = regress(configs, sims=[simulator], out=out, seed=3, console=Console(file=screen, width=150))
+    summary = regress(configs, sims=[simulator], out=out, seed=3, console=Console(file=screen, width=200))
     assert summary.passed, screen.getvalue()
     assert summary.exit_code == 0
     assert {path.name for path in out.iterdir()} == set(REPORTS)
@@ -56,6 +58,9 @@ def test_a_chosen_part_of_the_regression(simulator, tmp_path):
         assert [case.get("name") for case in suite.findall("testcase")] == list(RANDOM_TESTS)
         assert suite.get("name") == f"{config.full_name} {simulator}"
         assert config.full_name in screen.getvalue()
+        assert set(result.coverage) == set(hits(Traffic.of(config)))
+        assert missing(result.coverage) == {}, config.full_name
+        assert f" {len(result.coverage)}/{len(result.coverage)} " in screen.getvalue()
 
 
 def test_a_seed_repeats_the_run(require_tool, tmp_path):
