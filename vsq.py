@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         "--workload", type=Path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote"
     )
     sub.add_argument("--layer", default="*", metavar="PATTERN", help="layers of the workload (default: all)")
+    sub.add_argument(
+        "--reproduce", type=Path, metavar="FILE", help="replay the recording of a failed job, and shrink it"
+    )
 
     sub = command(_network, "vsq network digits 4/4U/4/6 --images 60")
     sub.add_argument("workload", help="digits, the whole network; or minilm, a layer of 384x384 with 128 tokens")
@@ -135,6 +137,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--slew", type=float, default=0.1, metavar="T", help="input transition time (default: 0.1)")
     sub.add_argument("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate")
     sub.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+
+    sub = command(_report, "vsq report 4/4/4/6 4/8/6/10:R=8 --accuracy minilm.json --out build/report")
+    sub.add_argument("configs", nargs="*", metavar="config", help="processing elements (default: the paper's)")
+    sub.add_argument("--liberty", metavar="FILE", help="library with timing and power, for critical paths and energy")
+    sub.add_argument("--data", default="digits", metavar="NAME", help="what energy is measured on (default: digits)")
+    sub.add_argument("--bit-area", default="1", metavar="X", help="a buffer bit's area in two-input NANDs (default: 1)")
+    sub.add_argument(
+        "--accuracy", type=Path, nargs="*", default=[], metavar="FILE", help="scores that 'vsq accuracy --json' wrote"
+    )
+    sub.add_argument("--out", type=Path, default=Path("build/report"), metavar="DIR", help="folder of the report")
 
     sub = command(_demo, "vsq demo --out build/demo")
     sub.add_argument("--out", type=Path, default=Path("build/demo"), metavar="DIR", help="folder of the files")
@@ -216,11 +228,14 @@ def _regress(args: argparse.Namespace) -> int:
     from golden import layers
     from tb.covering import full_regression
     from tb.regress import play, regress
+    from tb.reproduce import reproduce
     from tb.simulators import probe
 
     asked = args.configs or args.preset or args.full
-    if args.workload and asked:
-        raise InputError("--workload: its file names the configurations; leave out all others")
+    if (args.workload or args.reproduce) and asked:
+        raise InputError("--workload and --reproduce: the file names the configurations; leave out all others")
+    if args.reproduce:
+        return reproduce(args.reproduce, out=args.out, console=_console())
     names = list(PRESETS) if args.preset == "all" or not asked else []
     names += args.configs + ([args.preset] if args.preset and args.preset != "all" else [])
     configs = [resolve(name) for name in names] + (full_regression() if args.full else [])
@@ -305,6 +320,13 @@ def _energy(args: argparse.Namespace) -> int:
     return energy_report.energy(args, _console())
 
 
+def _report(args: argparse.Namespace) -> int:
+    """Report area, energy and critical paths of processing elements beside the paper's, as text, JSON and a page."""
+    from synth import command
+
+    return command.report(args, _console())
+
+
 def _demo(args: argparse.Namespace) -> int:
     """Generate 4/4U/4/6, co-simulate a layer of a real network, print accuracy and area."""
     from golden.stimulus import layer as layer_beats
@@ -333,43 +355,11 @@ def _demo(args: argparse.Namespace) -> int:
     return code | summary.exit_code
 
 
-# package -> the extra that installs it; empty: the core
-_PACKAGES = {
-    "numpy": "",
-    "amaranth": "",
-    "pyosys": "",
-    "rich": "",
-    "cocotb": "sim",
-    "torch": "torch",
-    "safetensors": "torch",
-    "scikit-learn": "workloads",
-}
-
-
 def _doctor(args: argparse.Namespace) -> int:
     """Show which tools are present, in which versions, and how to install the others."""
-    from importlib.metadata import PackageNotFoundError, version
+    from tb.doctor import table
 
-    from rich.markup import escape
-    from rich.table import Table
-
-    from tb.simulators import probe
-
-    table = Table("tool", "version", "what to do")
-    for package, extra in _PACKAGES.items():
-        try:
-            table.add_row(package, version(package), "")
-        except PackageNotFoundError:
-            table.add_row(package, "-", escape(f"pip install 'vsq[{extra}]'" if extra else "pip install vsq"))
-    for name, found in probe().items():
-        if isinstance(found, InputError):
-            table.add_row(name, "-", str(found))
-        else:
-            table.add_row(name, found.version, "")
-    for program, about in (("g++", "for Verilator"), ("make", "for Verilator"), ("sta", "OpenSTA, for timing")):
-        path = shutil.which(program)
-        table.add_row(program, path or "-", "" if path else f"{about}: install it from the system's packages")
-    _console().print(table)
+    _console().print(table())
     return 0
 
 

@@ -26,13 +26,18 @@ class Record:
     unit: str
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of the tools behind every figure."""
+    return {tool: version(tool) for tool in TOOLS}
+
+
 def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, object]:
     """Return the records with what produced them: date, tool versions, library and its digest, flow options."""
     library = flow.library
     return {
         "kind": kind,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {tool: version(tool) for tool in TOOLS},
+        "versions": versions(),
         "library": {"name": library.name, "file": library.path.name, "sha256": library.digest},
         "flow": flow.flags,
         "records": [asdict(record) for record in records],
