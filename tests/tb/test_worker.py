@@ -1,7 +1,13 @@
+import json
+import os
+
 import pytest
 
+from golden.config import MacConfig
 from tb import worker
-from tb.job import RANDOM_TESTS, Job
+from tb.coverage import hits
+from tb.job import RANDOM_TESTS, Job, Outcome
+from tb.traffic import Traffic
 
 JOB = Job(config="4/4/4/6", simulator="icarus", seed=1)
 PASSED = "".join(f'<testcase name="tb.bench.{name}" time="1.5" />' for name in RANDOM_TESTS)
@@ -60,3 +66,22 @@ def test_a_test_that_did_not_run_has_failed(outcomes):
     missing = dict.fromkeys(RANDOM_TESTS[1:], "the test did not run")
     assert outcomes(report, fails=False) == {RANDOM_TESTS[0]: "", **missing}
     assert outcomes(report.replace("/>", "><skipped /></testcase>"), fails=False)[RANDOM_TESTS[0]] == "skipped"
+
+
+def test_a_preset_that_misses_a_bin_fails_with_its_name_and_no_waves(require_tool, monkeypatch, tmp_path):
+    require_tool("icarus")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    seen = {point: dict.fromkeys(bins, 1) for point, bins in hits(Traffic.of(MacConfig.parse(JOB.config))).items()}
+    seen["cp_marks"]["single vector"] = 0
+
+    def simulate(job, folder, source, *, waves):
+        assert not waves
+        (folder / "coverage.json").write_text(json.dumps(seen))
+        return [Outcome(name=name, seconds=0.1) for name in job.tests]
+
+    monkeypatch.setattr(worker, "_simulate", simulate)
+    result = worker.run(JOB, tmp_path)
+    assert not result.passed
+    assert [outcome.name for outcome in result.outcomes] == [*RANDOM_TESTS, "coverage"]
+    assert result.outcomes[-1].failure.splitlines()[1:] == ["cp_marks: single vector"]
+    assert result.coverage == seen
