@@ -14,7 +14,7 @@ _LANE_BITS = 16  # a lane's container while bits are moved; no format is wider
 def bits(codes: NDArray[Any], fmt: IntFormat) -> NDArray[np.uint8]:
     """Return the bits of each row's word, [B, V * bits], the least significant first; ``codes`` as for :func:`pack`."""
     rows, lanes = codes.shape
-    lane_bytes = fmt.encode(codes).astype("<u2").view(np.uint8).reshape(rows, lanes, 2)
+    lane_bytes = fmt.encode(codes).astype("<u2", order="C").view(np.uint8).reshape(rows, lanes, 2)
     return np.unpackbits(lane_bytes, axis=2, bitorder="little")[:, :, : fmt.bits].reshape(rows, lanes * fmt.bits)
 
 

@@ -34,6 +34,8 @@ from tb.agents import (
     random_bursts,
     result_fields,
 )
+from tb.job import RECORDING
+from tb.recording import Recording
 from tb.scoreboard import Scoreboard
 from tb.traffic import Traffic
 
@@ -57,6 +59,7 @@ class Run(Generic[Config]):
         self.beats: int = settings["beats"]
         self.latency: int = settings["latency"]
         self.playback: str | None = settings["playback"]
+        self.about = {name: settings[name] for name in ("seed", "simulator", "rtl")}
 
     def rng(self, test: int) -> np.random.Generator:
         """Return a test's own generator."""
@@ -82,7 +85,7 @@ class Bench:
     """Agents and scoreboard around the design, from one reset to the next."""
 
     def __init__(self, dut: Any, run: Run[MacConfig]) -> None:
-        self._dut, self._config = dut, run.config
+        self._dut, self._config, self._run = dut, run.config, run
         self._chunks: list[tuple[Beats, Trace]] = []
         self.scoreboard = Scoreboard(
             run.config,
@@ -94,6 +97,7 @@ class Bench:
         self.inputs = InputMonitor(dut, "in", fields, self.scoreboard.on_beat)
         self.outputs = OutputMonitor(dut, "out", result_fields(run.config), self.scoreboard.on_result)
         self._tasks: list[Task[Any]] = []
+        self._recorded, self._mine = Path(RECORDING), False
 
     async def reset(self) -> None:
         """Reset the design for a cycle and start the monitors; no result may survive."""
@@ -106,7 +110,12 @@ class Bench:
         self._tasks += [cocotb.start_soon(self.inputs.run()), cocotb.start_soon(self.outputs.run())]
 
     def start(self, beats: Beats, sending: Bursts, taking: Bursts) -> None:
-        """Offer beats and take results in the background."""
+        """Offer beats and take results in the background; the stream is recorded in case that it fails."""
+        if not self._recorded.exists():  # else it is of a test that failed before
+            recording = Recording.drawn(self._config, beats, sending, taking, **self._run.about)
+            recording.save(self._recorded)
+            sending, taking = recording.bursts()
+            self._mine = True
         words = beat_words(self._config, beats)
         self._tasks.append(cocotb.start_soon(self.driver.send(words, sending)))
         self._tasks.append(cocotb.start_soon(self._sink.run(taking)))
@@ -131,7 +140,9 @@ class Bench:
             task.cancel()
 
     def count(self) -> None:
-        """Hand back this bench's counts."""
+        """Hand back this bench's counts, all being well."""
+        if self._mine:
+            self._recorded.unlink()
         board = self.scoreboard
         above, below = (board.directions[direction] for direction in (1, -1))
         Run.add_counts(beats=board.beats, results=board.results, above=above, below=below)
@@ -240,9 +251,10 @@ def _unmarked(run: Run[MacConfig], number: int) -> Beats:
 
 @cocotb.test
 async def playback(dut: Any) -> None:
-    """A stream of beats from a file, such as a whole layer, at full speed."""
+    """A recorded stream of beats, such as a whole layer."""
     run = Run(MacConfig)
     assert run.playback
     await start_clock(dut)
-    bench = await _stream(dut, run, Beats.load(Path(run.playback)), flowing(), flowing())
+    recording = Recording.load(Path(run.playback))
+    bench = await _stream(dut, run, recording.beats, *recording.bursts())
     bench.cover()

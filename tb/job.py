@@ -8,6 +8,7 @@ from golden.config import MacConfig
 from golden.pe_config import PeConfig
 
 TOP = "dut"
+RECORDING = "failure.npz"  # what a failed job leaves to be replayed
 RANDOM_TESTS = ("random_traffic", "full_speed", "reset_in_flight")
 PLAYBACK_TESTS = ("playback",)
 CONFIGS: dict[str, type[MacConfig] | type[PeConfig]] = {"mac": MacConfig, "pe": PeConfig}  # of each design
@@ -28,7 +29,7 @@ class Job:
     seed, beats
         The random stream; a processing element's are commands.
     playback
-        A file of beats to stream instead of random ones.
+        A file of :class:`tb.recording.Recording` to stream instead of random beats.
     verilog
         A file to simulate instead of the generated Verilog; its top module is :data:`TOP`.
     waves

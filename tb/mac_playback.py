@@ -50,18 +50,18 @@ endmodule
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """When beats are offered and results taken; the default is always.
+    """When beats are offered and results taken.
 
     Parameters
     ----------
     pauses
         Cycles before each beat in which none is offered, [B].
     taking
-        Whether results are taken, for each cycle from the first offer on; after these they are.
+        Whether results are taken, for each cycle from the first one on; after these they are.
     """
 
-    pauses: NDArray[np.uint32] | None = None
-    taking: NDArray[np.bool_] | None = None
+    pauses: NDArray[Any]
+    taking: NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class Playback:
         self._process.kill()
         self._process.communicate()
 
-    def play(self, beats: Beats, pace: Pace = Pace(), *, fresh: bool = True) -> Played:
+    def play(self, beats: Beats, pace: Pace | None = None, *, fresh: bool = True) -> Played:
         """Play beats and return what comes out until nothing moves any more.
 
         Parameters
@@ -138,20 +138,20 @@ class Playback:
         beats
             Any number of them.
         pace
-            When the streams pause.
+            When the streams pause; None for never.
         fresh
             Whether to start a design that was just reset; else the last run goes on.
         """
         self.send(beats, pace, fresh=fresh)
         return self.receive()
 
-    def send(self, beats: Beats, pace: Pace = Pace(), *, fresh: bool = True) -> None:
+    def send(self, beats: Beats, pace: Pace | None = None, *, fresh: bool = True) -> None:
         """Do the first half of :meth:`play`: let the simulation start."""
         words = np.zeros((len(beats), self._beat_bytes), np.uint8)
         packed = packed_beats(self._config, beats)
         words[:, : packed.shape[1]] = packed
-        pauses = np.array([] if pace.pauses is None else pace.pauses, np.uint32)
-        taking = np.array([] if pace.taking is None else pace.taking, np.uint8)
+        pauses = np.array(pace.pauses if pace else [], np.uint32)
+        taking = np.array(pace.taking if pace else [], np.uint8)
         head = np.array([fresh, len(beats), len(pauses) > 0, len(taking)], np.uint64)
         assert self._process.stdin
         for part in (head, words, pauses, taking):
@@ -181,14 +181,15 @@ class Playback:
         return data
 
 
-def select(beats: Beats, which: Any) -> Beats:
-    """Return the beats that an index, as NumPy knows it, selects."""
-    columns: dict[str, Any] = {name: None if column is None else column[which] for name, column in vars(beats).items()}
-    return Beats(**columns)
-
-
-def play(config: MacConfig, beats: Beats, *, verilog: str | None = None, context: str = "playback") -> Totals:
-    """Play a stream at full speed, from reset, and compare every result; the model runs beside the simulation.
+def play(
+    config: MacConfig,
+    beats: Beats,
+    pace: Pace | None = None,
+    *,
+    verilog: str | None = None,
+    context: str = "playback",
+) -> Totals:
+    """Play a stream from reset, and compare every result; the model runs beside the simulation.
 
     Parameters
     ----------
@@ -196,6 +197,8 @@ def play(config: MacConfig, beats: Beats, *, verilog: str | None = None, context
         The vector MAC.
     beats
         The stream, of any length.
+    pace
+        When the streams pause; None for never.
     verilog
         A design to play instead of the generated one.
     context
@@ -209,10 +212,11 @@ def play(config: MacConfig, beats: Beats, *, verilog: str | None = None, context
         As :class:`Playback`.
     """
     board, cycles, seconds = Scoreboard(config, context), 0, 0.0
+    size = len(beats) if pace else _BLOCK
     with Playback(config, verilog) as design:
-        for start in range(0, len(beats), _BLOCK):
-            block = select(beats, slice(start, start + _BLOCK))
-            design.send(block, fresh=start == 0)
+        for start in range(0, len(beats), size):
+            block = beats.select(slice(start, start + size))
+            design.send(block, pace, fresh=start == 0)
             board.on_beats(block)
             played = design.receive()
             check(board, block, played)

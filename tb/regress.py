@@ -20,9 +20,10 @@ from golden.errors import InputError
 from golden.stimulus import Beats
 from tb import simulators
 from tb.html_report import write_html
-from tb.job import Job, Result
+from tb.job import RECORDING, Job, Result
 from tb.junit import write_junit
 from tb.pool import run_jobs
+from tb.recording import Recording
 from tb.report import COLUMNS, cells, write_coverage
 
 REPORTS = {"junit.xml": write_junit, "coverage.json": write_coverage, "report.html": write_html}
@@ -98,11 +99,12 @@ def regress(
 def play(config: MacConfig, beats: Beats, *, sims: Sequence[str], out: Path, console: Console | None = None) -> Summary:
     """Stream given beats, such as a whole layer's, through the design at full speed, and compare every result.
 
+    Under Verilator the playback is in C++, at about a million beats a second, under Icarus by cocotb.
     :func:`golden.stimulus.layer` makes beats of a layer. Writes and raises what :func:`regress` does.
     """
     with _work_folder(out) as work:
         path = work / "beats.npz"
-        beats.save(path)
+        Recording(config=config.full_name, beats=beats).save(path)
         jobs = [
             Job(config=config.full_name, simulator=sim, seed=0, beats=len(beats), playback=str(path))
             for sim in dict.fromkeys(sims)
@@ -184,6 +186,8 @@ def _show(summary: Summary, out: Path, console: Console) -> None:
         if not result.passed:
             kept = out / FAILURES / job.name
             console.print(f"  files: {kept}" + (f", waves: {kept / result.waves}" if result.waves else ""))
+            if (kept / RECORDING).exists():
+                console.print(f"  replay and shrink: vsq regress --reproduce {kept / RECORDING}", soft_wrap=True)
             if not job.playback:
                 again = f"'{job.config}' --sim {job.simulator} --beats {job.beats} --seed {job.seed}"
                 console.print(f"  again: vsq regress {again}", soft_wrap=True)

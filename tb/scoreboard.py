@@ -163,5 +163,6 @@ class Scoreboard:
             if beats.first[i]:
                 break
         else:
-            lines.insert(0, "  (earlier beats are left out)")
+            if end >= _REPORTED_BEATS:
+                lines.insert(0, "  (earlier beats are left out)")
         return "\n".join(lines)

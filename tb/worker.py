@@ -25,6 +25,8 @@ from hw.verilog import emit
 from tb import objcache, simulators
 from tb.coverage import verdict
 from tb.job import CONFIGS, TOP, Job, Outcome, Result
+from tb.mac_playback import play
+from tb.recording import Recording, rtl_hash
 
 _LOG_LINES = 30
 _BENCHES = {"mac": "tb.bench", "pe": "tb.pe_bench"}
@@ -45,7 +47,8 @@ def run(job: Job, folder: Path) -> Result:
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner would name and check its results by it
     start = time.perf_counter()
     source = _prepare(job, folder)
-    outcomes = _simulate(job, folder, source, waves=False)
+    fast = job.playback and job.simulator == "verilator"
+    outcomes = [_play(job, folder, source)] if fast else _simulate(job, folder, source, waves=False)
     counts, coverage = (
         json.loads(path.read_text()) if path.exists() else {}
         for path in (folder / "counts.json", folder / "coverage.json")
@@ -66,12 +69,27 @@ def _prepare(job: Job, folder: Path) -> Path:
     source = folder / f"{TOP}.v"
     source.write_text(Path(job.verilog).read_text() if job.verilog else _emit(config))
     settings = {**asdict(job), "latency": latency(config.mac if isinstance(config, PeConfig) else config)}
+    settings["rtl"] = rtl_hash(source.read_text())
     (folder / "run.json").write_text(json.dumps(settings))
     return source
 
 
 def _emit(config: MacConfig | PeConfig) -> str:
     return pe_verilog.emit(config, TOP) if isinstance(config, PeConfig) else emit(config, TOP)
+
+
+def _play(job: Job, folder: Path, source: Path) -> Outcome:
+    """Stream the recording in C++."""
+    assert job.playback
+    recording, start, failure = Recording.load(Path(job.playback)), time.perf_counter(), ""
+    try:
+        config = MacConfig.parse(job.config)
+        totals = play(config, recording.beats, recording.pace(), verilog=source.read_text(), context=config.full_name)
+        counts = {"beats": totals.board.beats, "results": totals.board.results, "cycles": totals.cycles}
+        (folder / "counts.json").write_text(json.dumps(counts))
+    except (AssertionError, RuntimeError) as error:
+        failure = str(error)
+    return Outcome(name=job.tests[0], seconds=time.perf_counter() - start, failure=failure)
 
 
 def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outcome]:

@@ -1,0 +1,72 @@
+"""Replays a recorded failure with waves and shrinks it: ``vsq regress --reproduce FILE``."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from golden.config import MacConfig
+from golden.errors import InputError
+from golden.files import write_text
+from hw.verilog import emit
+from tb.job import TOP, Job
+from tb.recording import Recording, rtl_hash
+from tb.regress import run
+from tb.shrink import Minimal, shrink
+
+
+def reproduce(path: Path, *, out: Path, console: Console) -> int:
+    """Replay a recording, record its waves if it fails, and shrink it; return 1 if it fails, else 0.
+
+    The design is the Verilog that stands beside the recording, or else the generated one. ``out`` receives what
+    :func:`tb.regress.run` writes, and ``minimal.npz``, a recording of the shrunk stream.
+
+    Raises
+    ------
+    InputError
+        If the file is no recording, or a tool is missing.
+    """
+    recording = Recording.load(path)
+    config, beside = MacConfig.parse(recording.config), path.with_name(f"{TOP}.v")
+    verilog = beside.read_text() if beside.exists() else emit(config, TOP)
+    same = "the same RTL as" if rtl_hash(verilog) == recording.rtl else "another RTL than"
+    console.print(f"{recording.config}: {len(recording.beats)} recorded beats, seed {recording.seed}, {same} recorded")
+    design = out / f"{TOP}.v"
+    write_text(design, verilog)
+    job = Job(
+        config=recording.config,
+        simulator=recording.simulator,
+        seed=recording.seed,
+        beats=len(recording.beats),
+        playback=str(path.resolve()),
+        verilog=str(design.resolve()),
+    )
+    summary = run([job], workers=1, out=out, console=console)
+    if summary.passed:
+        return 0
+    try:
+        minimal = shrink(config, recording.beats, recording.pace(), verilog)
+    except InputError as error:
+        console.print(f"not shrunk: {error}")
+        return 1
+    if minimal is None:
+        console.print("not shrunk: it does not fail in the C++ playback")
+        return 1
+    _keep(recording, minimal, out / "minimal.npz", console)
+    return 1
+
+
+def _keep(recording: Recording, minimal: Minimal, path: Path, console: Console) -> None:
+    """Write and show the minimal stream."""
+    sending, taking = minimal.bursts()
+    Recording(
+        config=recording.config,
+        seed=recording.seed,
+        simulator=recording.simulator,
+        rtl=recording.rtl,
+        beats=minimal.beats,
+        sending=sending,
+        taking=taking,
+    ).save(path)
+    console.print(f"\nshrunk from {len(recording.beats)} beats to {len(minimal.beats)} in {minimal.tried} runs: {path}")
+    console.print(f"pauses: {'needed' if minimal.pace else 'none'}\n{escape(minimal.failure)}", soft_wrap=True)

@@ -1,0 +1,135 @@
+"""A failure is recorded, replayed with waves, and shrunk to a minimal stream."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from golden.config import MacConfig
+from golden.errors import InputError
+from golden.stimulus import beats
+from hw.verilog import emit
+from tb.agents import flowing, random_bursts
+from tb.job import TOP, Job
+from tb.mac_playback import Pace
+from tb.recording import Recording
+from tb.regress import run
+from tb.reproduce import reproduce
+from tb.shrink import Minimal, shrink
+
+CONFIG = MacConfig.parse("4/4/4/6:V=4,R=6")
+EVEN = MacConfig.parse("4/4/4/6:V=4,R=6,round=half_even")
+
+
+def equal(a, b):
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in vars(a))
+
+
+def recorded(config, count):
+    rng = np.random.default_rng(1)
+    return Recording.drawn(
+        config, beats(config, count, 1), random_bursts(rng), random_bursts(rng), seed=7, simulator="icarus", rtl="ab"
+    )
+
+
+@pytest.mark.parametrize("text", ["4/4/4/6:V=4", "8/8/-/-"])
+def test_a_recording_is_read_as_it_was_written(text, tmp_path):
+    recording = recorded(MacConfig.parse(text), 300)
+    recording.save(tmp_path / "failure.npz")
+    read = Recording.load(tmp_path / "failure.npz")
+    assert equal(read.beats, recording.beats)
+    assert [getattr(read, name) for name in ("config", "seed", "simulator", "rtl")] == [text, 7, "icarus", "ab"]
+    assert read.sending == recording.sending
+    assert read.taking == recording.taking
+
+
+def test_bursts_as_a_pace():
+    stream = beats(CONFIG, 5, 1)
+    recording = Recording(config="", beats=stream, sending=[(3, 2), (1, 1)], taking=[(1, 2), (2, 1)])
+    pace = recording.pace()
+    assert pace.pauses.tolist() == [3, 0, 1, 0, 0]
+    assert pace.taking.tolist() == [False, True, True, False, False, True]
+    assert Minimal(beats=stream, pace=pace, failure="", tried=1).bursts()[1] == recording.taking
+    assert Recording.drawn(CONFIG, stream, flowing(), flowing()).pace() is None
+    sending, taking = recording.bursts()
+    assert [next(sending) for _ in range(3)] == [(3, 2), (1, 1), (0, 64)]
+    assert [next(taking) for _ in range(3)] == [(1, 2), (2, 1), (0, 64)]
+
+
+@pytest.mark.parametrize("content", [None, b"PK", b"text"])
+def test_no_recording(content, tmp_path):
+    path = tmp_path / "failure.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"failure\.npz: no recording .*; give the failure\.npz") as error:
+        Recording.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_of_something_else_is_no_recording(tmp_path):
+    np.savez(tmp_path / "other.npz", weights=np.zeros(3))
+    with pytest.raises(InputError, match="no recording"):
+        Recording.load(tmp_path / "other.npz")
+
+
+def test_a_failed_job_is_replayed_and_shrunk(require_tool, tmp_path):
+    for simulator in ("icarus", "verilator"):
+        require_tool(simulator)
+    planted = tmp_path / "planted.v"
+    planted.write_text(emit(EVEN, TOP))
+    job = Job(config=CONFIG.full_name, simulator="icarus", seed=9, beats=300, verilog=str(planted), waves=False)
+    screen, out = io.StringIO(), tmp_path / "out"
+    assert run([job], workers=1, out=out, console=Console(file=screen, width=150)).exit_code == 1
+    failure = out / "failures" / job.name / "failure.npz"
+    assert f"vsq regress --reproduce {failure}" in screen.getvalue()
+    assert len(Recording.load(failure).beats) == 300
+
+    screen, again = io.StringIO(), tmp_path / "again"
+    assert reproduce(failure, out=again, console=Console(file=screen, width=150)) == 1
+    report = screen.getvalue()
+    assert "300 recorded beats, seed 9, the same RTL as recorded" in report
+    assert list(again.rglob("*.fst")) + list(again.rglob("*.vcd"))
+    minimal = Recording.load(again / "minimal.npz").beats
+    assert len(minimal) == 1
+    # One product is odd, and the scale product is the smallest tie that the two roundings tell apart: r = 1 or 0.
+    assert np.abs(minimal.weights * minimal.activations).sum() == 1
+    assert (minimal.weight_scales * minimal.activation_scales).tolist() == [8]
+    assert "shrunk from 300 beats to 1" in report
+    assert "p=8 r=1" in report.partition("shrunk from")[2]
+
+    (failure.parent / f"{TOP}.v").write_text(emit(CONFIG, TOP))
+    screen = io.StringIO()
+    assert reproduce(failure, out=tmp_path / "mended", console=Console(file=screen, width=150)) == 0
+    assert "another RTL than recorded" in screen.getvalue()
+
+
+STALLED = """
+module dut(input clk, input rst, input in_valid, input [15:0] in_weights, input [15:0] in_activations,
+  input [3:0] in_weight_scale, input [5:0] in_activation_scale, input in_first, input in_last, input out_ready,
+  output in_ready, output out_valid, output [{high}:0] out_acc, output out_overflow);
+  wire [{high}:0] acc;
+  reg stalled;  // since three cycles
+  reg [1:0] earlier;
+  always @(posedge clk) {{stalled, earlier}} <= {{earlier, out_valid & !out_ready}};
+  sound inner(.clk(clk), .rst(rst), .in_valid(in_valid), .in_weights(in_weights), .in_activations(in_activations),
+    .in_weight_scale(in_weight_scale), .in_activation_scale(in_activation_scale), .in_first(in_first),
+    .in_last(in_last), .out_ready(out_ready), .in_ready(in_ready), .out_valid(out_valid), .out_acc(acc),
+    .out_overflow(out_overflow));
+  assign out_acc = acc ^ (stalled & earlier[0] & earlier[1] & out_valid);
+endmodule
+"""
+
+
+def test_a_failure_that_needs_pauses_keeps_only_those(require_tool):
+    require_tool("verilator")
+    sound = emit(CONFIG, TOP).replace(f"module {TOP}(", "module sound(")
+    rng = np.random.default_rng(2)
+    pace = Pace(pauses=rng.integers(0, 3, 100), taking=rng.random(400) < 0.4)
+    minimal = shrink(CONFIG, beats(CONFIG, 100, 2), pace, sound + STALLED.format(high=CONFIG.acc_bits - 1))
+    assert minimal.pace.taking.tolist().count(False) == 3
+    assert not minimal.pace.pauses.any()
+    assert len(minimal.beats) <= 2
+    assert minimal.beats.last[-1]
+    assert not minimal.beats.weights.any()
+    assert shrink(CONFIG, beats(CONFIG, 100, 2), pace, emit(CONFIG, TOP)) is None
