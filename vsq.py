@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--pe", action="store_true", help="a whole processing element; its options follow @")
     sub.add_argument("--vectors", type=_count, metavar="N", help="also write N test vectors and a plain-Verilog bench")
     sub.add_argument("--seed", type=int, default=1, help="seed of the test vectors (default: 1)")
+    sub.add_argument("--interface", choices=["native", "axis"], default="native", help="axis: AXI4-Stream ports")
     _add_overrides(sub)
 
     sub = command(_regress, "vsq regress 4/4/4/6 8/8U/-/- --sim verilator,icarus --jobs 2 --beats 5000")
@@ -201,7 +202,7 @@ def _generate(args: argparse.Namespace) -> int:
     )
     options = {name: getattr(args, name) for name in (*overrides, "pipeline", "arithmetic", "target")}
     config = (PeConfig.parse if args.pe else resolve)(args.config, **options)
-    files = generate(config, args.out, args.name, vectors=args.vectors, seed=args.seed)
+    files = generate(config, args.out, args.name, vectors=args.vectors, seed=args.seed, interface=args.interface)
     mac = config.mac if isinstance(config, PeConfig) else config
     print(f"{config.full_name}: accumulator {mac.acc_bits} bits, scale shift {mac.scale_shift}")
     for path in files:

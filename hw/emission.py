@@ -102,7 +102,7 @@ class PlainPorts(wiring.Component):
         return m
 
 
-def rtlil(top: PlainPorts, name: str, parts: Mapping[str, str]) -> str:
+def rtlil(top: wiring.Component, name: str, parts: Mapping[str, str]) -> str:
     """Return RTLIL text.
 
     Parameters
@@ -124,7 +124,7 @@ def rtlil(top: PlainPorts, name: str, parts: Mapping[str, str]) -> str:
 
 
 def verilog(
-    top: PlainPorts, name: str, parts: Mapping[str, str], title: str, waivers: Mapping[str, str] | None = None
+    top: wiring.Component, name: str, parts: Mapping[str, str], title: str, waivers: Mapping[str, str] | None = None
 ) -> str:
     """Return Verilog text, the same bytes for the same component and tool versions.
 
@@ -154,7 +154,7 @@ def verilog(
     )
 
 
-def _convert(top: PlainPorts, name: str, parts: Mapping[str, str], write: str) -> str:
+def _convert(top: wiring.Component, name: str, parts: Mapping[str, str], write: str) -> str:
     shared = Shared()
     sources = [amaranth_rtlil.convert(top, name=name, platform=shared)]
     for kind, component in shared.components.items():

@@ -9,7 +9,7 @@ from hw.mac import VectorMac, mac_signature
 
 COMPONENTS = ("dot", "scale", "accumulator", "control")
 
-_PARTS = {
+PARTS = {
     "mac.lane.dot_product": "dot",
     "mac.lane.scale": "scale",
     "mac.lane.accumulator": "accumulator",
@@ -36,7 +36,7 @@ def rtlil(config: MacConfig, name: str | None = None) -> str:
     hw.yosys.YosysError
         If Yosys refuses the design.
     """
-    return emission.rtlil(_top(config), name or default_name(config), _PARTS)
+    return emission.rtlil(_top(config), name or default_name(config), PARTS)
 
 
 def emit(config: MacConfig, name: str | None = None) -> str:
@@ -48,7 +48,7 @@ def emit(config: MacConfig, name: str | None = None) -> str:
         If Yosys refuses the design.
     """
     title = f"block-scaled vector MAC {config.full_name}"
-    return emission.verilog(_top(config), name or default_name(config), _PARTS, title)
+    return emission.verilog(_top(config), name or default_name(config), PARTS, title)
 
 
 def _top(config: MacConfig) -> PlainPorts:
