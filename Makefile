@@ -13,7 +13,7 @@ READY   := $(VENV)/.ready
 PEERS   := $(VENV)-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog regress mutants network area lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
+.PHONY: help demo test verilog regress mutants prove network area lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ network: $(READY) ## run the digits network, and a layer of MiniLM, on the RTL o
 
 mutants: $(READY) ## change single bits of the design, 200 for each preset, and show which the bench misses
 	$(BIN)/python -m tb.mutation --jobs $(JOBS) --out $(OUT)/mutants
+
+prove: $(READY) ## prove protocol, formula and power-up of small designs, and simulate every input
+	$(BIN)/python -m tb.formal
 
 area: $(READY) ## report the area of CONFIGS
 	$(BIN)/vsq area $(CONFIGS)
