@@ -218,8 +218,10 @@ async def reset_in_flight(dut: Any) -> None:
     for number in range(_RESETS):
         cycles = int(rng.integers(1, 40))
         await _interrupted(dut, run, _unmarked(run, number), random_bursts(rng), random_bursts(rng), cycles)
-    for number in range(2):
-        bench = await _stream(dut, run, _unmarked(run, number), random_bursts(rng), random_bursts(rng))
+    for marked in (True, False):
+        beats = _unmarked(run, 1)
+        beats.first[0] = marked
+        bench = await _stream(dut, run, beats, random_bursts(rng), random_bursts(rng))
         bench.cover()
 
 

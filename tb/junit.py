@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from golden.files import replacing
+from tb.coverage import closure
 from tb.job import Job, Result
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
@@ -26,7 +27,8 @@ def write_junit(results: Sequence[tuple[Job, Result]], path: Path) -> None:
             time=f"{result.seconds:.3f}",
         )
         properties = SubElement(suite, "properties")
-        for name, value in {"seed": job.seed, **result.counts}.items():
+        closed, total = closure(result.coverage)
+        for name, value in {"seed": job.seed, **result.counts, "points": total, "points_closed": closed}.items():
             SubElement(properties, "property", name=name, value=str(value))
         for outcome in result.outcomes:
             case = SubElement(

@@ -1,11 +1,13 @@
 import json
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 
 from tb.coverage import POINTS
 from tb.html_report import write_html
 from tb.job import Job, Outcome, Result
+from tb.junit import write_junit
 from tb.report import COLUMNS, cells, write_coverage
 
 COVERED = {"cp_marks": {"single vector": 3, "abandoned": 0}, "cp_wrap": {"above": 1}}
@@ -100,3 +102,10 @@ def test_a_page_without_coverage(tmp_path):
     words = Page((tmp_path / "report.html").read_text()).words
     assert "FAIL" in words
     assert not any(word.startswith("Coverage") for word in words)
+
+
+def test_junit_states_the_closure(tmp_path):
+    write_junit([(job(), result(COVERED))], tmp_path / "junit.xml")
+    [suite] = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    properties = {entry.get("name"): entry.get("value") for entry in suite.find("properties")}
+    assert properties == {"seed": "7", "beats": "1000", "points": "2", "points_closed": "1"}
