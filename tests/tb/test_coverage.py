@@ -6,6 +6,7 @@ from golden.datapath import mac
 from golden.errors import InputError
 from golden.presets import PRESETS, preset
 from golden.stimulus import Beats, beats, overflow_directions
+from tb import stream_points
 from tb.coverage import CLOSING_BEATS, POINTS, closure, hits, merge, missing, verdict
 from tb.covering import full_regression
 from tb.job import Job
@@ -270,7 +271,7 @@ def test_random_beats_close_the_datapath_of_every_preset(name):
     for seed in range(3):
         stream = beats(config, CLOSING_BEATS, seed)
         seen = Traffic.of(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
-        others = {"cp_after_reset", *(point.name for point in POINTS[-7:])}
+        others = {"cp_after_reset", *(point.name for point in stream_points.POINTS)}
         assert set(missing(hits(seen))) <= others, seed
 
 
