@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from golden.errors import InputError
 from synth.boolean import truth_table
-from synth.liberty import Group, Library, parse
+from synth.liberty import Cell, Group, Library, parse
 
 Words = Any  # an array of unsigned words, one bit for each stream
 Function = Callable[..., Words]
@@ -31,19 +30,24 @@ class Logic:
 
 
 def cell_logic(library: Library) -> dict[str, Logic | Register]:
-    """Return what the usable cells do; latches, and flip-flops with asynchronous inputs, are left out."""
+    """Return what the usable cells do; latches, flip-flops with asynchronous inputs and constants are left out."""
     groups = {group.name: group for group in parse(library.text).find("cell")}
     found: dict[str, Logic | Register] = {}
     for name, cell in library.cells.items():
         if cell.flip_flop:
             if register := _register(groups[name], cell.inputs):
                 found[name] = register
-        elif not cell.sequential and cell.functions:
+        elif cell.functions and not _constants(cell) & set(cell.functions.values()):
             found[name] = Logic(
                 inputs=cell.inputs,
                 outputs={pin: function(table, len(cell.inputs)) for pin, table in cell.functions.items()},
             )
     return found
+
+
+def _constants(cell: Cell) -> set[int]:
+    """Return the truth tables of 0 and of 1."""
+    return {0, (1 << (1 << len(cell.inputs))) - 1}
 
 
 def _register(group: Group, inputs: tuple[str, ...]) -> Register | None:
@@ -79,9 +83,7 @@ def function(table: int, inputs: int) -> Function:
 
 
 def _expression(table: int, names: list[str]) -> str:
-    """Return Python's expression for a table, by Shannon's expansion on the last name."""
-    if not names:
-        raise InputError("a cell with a constant output: synthesis ties constants itself; mark it dont_use")
+    """Return Python's expression for a table that is not constant, by Shannon's expansion on the last name."""
     *rest, x = names
     half = 1 << len(rest)
     ones = (1 << half) - 1

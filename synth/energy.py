@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.activity import Activity, clock_nets
+from synth.activity import Activity
 from synth.gates import NOWHERE, Gate, Gates, group_by_cell, nets_at
 from synth.power import Arc, Power
+from synth.schedule import clock_nets
 
 Floats = NDArray[np.float64]
 

@@ -14,13 +14,14 @@ from golden.pe import ProcessingElement
 from golden.pe_config import PeConfig
 from hw.pe import verilog as pe_verilog
 from hw.verilog import rtlil
-from synth.activity import WORD, Simulation, clock_nets, pack, pack_codes, popcount, unpack
+from synth.activity import WORD, Simulation, pack, pack_codes, popcount, unpack
 from synth.flow import Flow, Netlist, synthesise
 from synth.gate_level import gate_level_verilog
 from synth.gates import flat
 from synth.liberty import Library
 from synth.mac_activity import Streams, mac_activity
 from synth.pe_activity import commands, results
+from synth.schedule import clock_nets
 from synth.workload import operands
 
 CONFIG = MacConfig.parse("3/3/2/2:V=2,R=3")
