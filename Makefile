@@ -57,6 +57,7 @@ lint: $(READY) ## ruff (lint and format) and mypy
 
 bench: $(READY) ## measure throughput as ratios against named alternatives
 	$(BIN)/python -m golden.bench
+	$(BIN)/python -m tb.bench_speed
 
 bench-area: $(READY) ## compare the area with sum(a*b) through Yosys; tables, JSON and plot
 	$(BIN)/python -m synth.bench_area --library $(LIBRARY) --json $(OUT)/bench-area.json --plot $(OUT)/bench-area.png

@@ -23,11 +23,13 @@ from hw.pe import verilog as pe_verilog
 from hw.stages import latency
 from hw.verilog import emit
 from tb import objcache, simulators
+from tb.batch_bench import SHELL, shell
 from tb.coverage import verdict
 from tb.job import CONFIGS, TOP, Job, Outcome, Result
 from tb.mac_playback import play
 from tb.recording import Recording, rtl_hash
 
+TIMESCALE = ("1ns", "1ps")
 _LOG_LINES = 30
 _BENCHES = {"mac": "tb.bench", "pe": "tb.pe_bench"}
 # cocotb's runner makes every signal public, which keeps Verilator from optimising; the benches use the pins alone. Most
@@ -43,12 +45,17 @@ def run(job: Job, folder: Path) -> Result:
     InputError
         If the simulator is missing or too old.
     """
-    os.environ |= {**simulators.find(job.simulator).environment(), "OBJCACHE": objcache.COMMAND}
-    os.environ.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner would name and check its results by it
+    prepare_environment(job.simulator)
     start = time.perf_counter()
     source = _prepare(job, folder)
-    fast = job.playback and job.simulator == "verilator"
-    outcomes = [_play(job, folder, source)] if fast else _simulate(job, folder, source, waves=False)
+    if job.playback and job.simulator == "verilator":
+        outcomes = [_play(job, folder, source)]
+    elif job.playback and Recording.load(Path(job.playback)).pace() is None:
+        outcomes = _simulate(
+            job, folder, batched(source, MacConfig.parse(job.config)), waves=False, module="tb.batch_bench", top=SHELL
+        )
+    else:
+        outcomes = _simulate(job, folder, source, waves=False)
     counts, coverage = (
         json.loads(path.read_text()) if path.exists() else {}
         for path in (folder / "counts.json", folder / "coverage.json")
@@ -61,6 +68,51 @@ def run(job: Job, folder: Path) -> Result:
     _simulate(job, folder, source, waves=True)
     waves = next((path for path in folder.rglob("*") if path.suffix in (".vcd", ".fst")), None)
     return replace(result, waves=str(waves.relative_to(folder)) if waves else None)
+
+
+def prepare_environment(simulator: str) -> None:
+    """Let cocotb's runner find a simulator, and report in files.
+
+    Raises
+    ------
+    InputError
+        If the simulator is missing or too old.
+    """
+    os.environ |= {**simulators.find(simulator).environment(), "OBJCACHE": objcache.COMMAND}
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner would name and check its results by it
+
+
+def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path, top: str = TOP) -> None:
+    """Build a simulation of the module ``top`` in ``folder``.
+
+    One build by Verilator without waves serves every job and run of the same Verilog.
+    """
+
+    def make() -> None:
+        get_runner(simulator).build(
+            sources=[source],
+            hdl_toplevel=top,
+            build_dir=folder,
+            build_args=_BUILD_ARGS[simulator],
+            timescale=TIMESCALE,
+            waves=waves,
+            log_file=log,
+        )
+
+    if simulator == "verilator" and not waves:
+        tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
+        kept = objcache.path(top, "", tools, _BUILD_ARGS["verilator"], source.read_text())
+        folder.mkdir()
+        objcache.make_once(folder / top, kept, make)
+    else:
+        make()
+
+
+def batched(source: Path, config: MacConfig) -> Path:
+    """Write the design with the shell of :mod:`tb.batch_bench` beside it; return the file."""
+    path = source.with_name(f"{SHELL}.v")
+    path.write_text(source.read_text() + shell(config))
+    return path
 
 
 def _prepare(job: Job, folder: Path) -> Path:
@@ -92,41 +144,25 @@ def _play(job: Job, folder: Path, source: Path) -> Outcome:
     return Outcome(name=job.tests[0], seconds=time.perf_counter() - start, failure=failure)
 
 
-def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outcome]:
+def _simulate(
+    job: Job, folder: Path, source: Path, *, waves: bool, module: str | None = None, top: str = TOP
+) -> list[Outcome]:
     """Build and run the job's tests; a build or a simulation that breaks counts as a failed test."""
-    build, results = folder / ("waves" if waves else "build"), folder / "results.xml"
-    runner = get_runner(job.simulator)
-    timescale = ("1ns", "1ps")
+    build_folder, results = folder / ("waves" if waves else "build"), folder / "results.xml"
     log = folder / "build.log"
-
-    def make() -> None:
-        runner.build(
-            sources=[source],
-            hdl_toplevel=TOP,
-            build_dir=build,
-            build_args=_BUILD_ARGS[job.simulator],
-            timescale=timescale,
-            waves=waves,
-            log_file=log,
-        )
-
     try:
-        if job.simulator == "verilator" and not waves:
-            build.mkdir()
-            objcache.make_once(build / TOP, _kept(source), make)
-        else:
-            make()
+        build(job.simulator, source, build_folder, waves=waves, log=log, top=top)
         log = folder / "simulation.log"
-        runner.test(
-            hdl_toplevel=TOP,
+        get_runner(job.simulator).test(
+            hdl_toplevel=top,
             hdl_toplevel_lang="verilog",
-            test_module=_BENCHES[job.design],
+            test_module=module or _BENCHES[job.design],
             testcase=job.tests,
             seed=job.seed,
             test_dir=folder,
-            build_dir=build,
+            build_dir=build_folder,
             results_xml=str(results),
-            timescale=timescale,
+            timescale=TIMESCALE,
             waves=waves,
             log_file=log,
             extra_env={"VSQ_RUN": str(folder / "run.json")},
@@ -140,12 +176,6 @@ def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outc
     tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
     failure = "\n".join([f"the {log.stem} failed", *tail])
     return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=failure)]
-
-
-def _kept(source: Path) -> Path:
-    """Return where Verilator's build of this Verilog is kept: one serves every job and run of a configuration."""
-    tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
-    return objcache.path(TOP, "", tools, _BUILD_ARGS["verilator"], source.read_text())
 
 
 def _outcomes(job: Job, results: Path) -> list[Outcome]:

@@ -15,6 +15,7 @@ from golden.datapath import mac
 from golden.stimulus import beats
 from hw.axis import emit, manifest
 from hw.yosys import run_yosys
+from tb import objcache
 from tb.simulators import find
 
 CONFIGS = [
@@ -137,11 +138,13 @@ def test_packets_of_a_third_partys_master(simulator, require_tool, tmp_path, mon
 
     for name, value in find(simulator).environment().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OBJCACHE", objcache.COMMAND)
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     monkeypatch.syspath_prepend(tmp_path)
     runner = get_runner(simulator)
     about = {"hdl_toplevel": "dut", "build_dir": tmp_path / "build", "timescale": ("1ns", "1ps")}
-    runner.build(sources=[tmp_path / "dut.v"], log_file=tmp_path / "build.log", **about)
+    options = {"verilator": ["-CFLAGS", "-O1"], "icarus": []}[simulator]
+    runner.build(sources=[tmp_path / "dut.v"], build_args=options, log_file=tmp_path / "build.log", **about)
     runner.test(
         test_module="axis_packets",
         test_dir=tmp_path,

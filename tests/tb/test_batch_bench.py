@@ -1,0 +1,78 @@
+"""Streams without pauses under cocotb, a batch of beats at a time, and what the plain bench of the speed table is."""
+
+import numpy as np
+import pytest
+
+from golden.config import MacConfig
+from golden.stimulus import beats
+from hw.verilog import emit
+from tb import worker
+from tb.bench_speed import CONFIG, _beats
+from tb.job import PLAYBACK_TESTS, TOP, Job
+from tb.pool import run_jobs
+from tb.recording import Recording
+from tb.worker import batched
+
+EVEN = MacConfig.parse("4/4/4/6:V=4,R=6,round=half_even,acc=16")
+UP = MacConfig.parse("4/4/4/6:V=4,R=6,acc=16")
+
+
+def played(folder, stream, design):
+    """Play a stream through the Verilog of another configuration with the same ports."""
+    (folder / "design.v").write_text(emit(design, TOP))
+    Recording(config=UP.full_name, beats=stream).save(folder / "beats.npz")
+    job = Job(
+        config=UP.full_name,
+        simulator="icarus",
+        seed=0,
+        playback=str(folder / "beats.npz"),
+        verilog=str(folder / "design.v"),
+        waves=False,
+    )
+    [(_, result)] = run_jobs([job], folder / "work", workers=1)
+    assert (folder / "work" / job.name / "batch.v").exists()
+    return result
+
+
+@pytest.mark.parametrize("count", [1, 64, 1000])
+def test_every_result_of_a_stream(count, require_tool, tmp_path):
+    require_tool("icarus")
+    stream = beats(UP, count, 3)
+    result = played(tmp_path, stream, UP)
+    assert result.passed, result
+    assert [outcome.name for outcome in result.outcomes] == list(PLAYBACK_TESTS)
+    assert (result.counts["beats"], result.counts["results"]) == (count, stream.last.sum())
+
+
+def test_another_rounding_is_found(require_tool, tmp_path):
+    require_tool("icarus")
+    [outcome] = played(tmp_path, beats(UP, 400, 3), EVEN).outcomes
+    assert "is wrong" in outcome.failure
+    assert "expected acc" in outcome.failure
+
+
+@pytest.mark.parametrize("defect", [0, 1])
+def test_the_plain_bench_of_the_speed_table_compares_results(defect, require_tool, tmp_path, monkeypatch):
+    require_tool("icarus")
+    monkeypatch.setitem(worker._BENCHES, "mac", "tb.percycle_bench")
+    source = tmp_path / f"{TOP}.v"
+    Recording(config=CONFIG.full_name, beats=_beats(64)).save(tmp_path / "beats.npz")
+    job = Job(config=CONFIG.full_name, simulator="icarus", seed=0, playback=str(tmp_path / "beats.npz"), waves=False)
+    worker.prepare_environment("icarus")
+    assert worker._prepare(job, tmp_path) == source
+    if defect:
+        source.write_text(emit(MacConfig.parse("4/4/4/6:round=truncate,R=9,acc=29"), TOP))
+    [outcome] = worker._simulate(job, tmp_path, source, waves=False)
+    assert bool(outcome.failure) == bool(defect)
+
+
+def test_the_shell_stands_beside_the_design(tmp_path):
+    source = tmp_path / f"{TOP}.v"
+    source.write_text("// design\n")
+    assert batched(source, UP).read_text().startswith("// design\n\n/* verilator lint_off WIDTH */")
+
+
+def test_the_layer_of_the_speed_table():
+    stream = _beats(1000)
+    assert len(stream) == 992
+    assert np.array_equal(stream.first, np.arange(992) % 16 == 0)
