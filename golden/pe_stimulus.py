@@ -14,14 +14,14 @@ from golden.ppu import LaneParams
 
 _LONGEST_COMMAND = 24  # rows * vectors of all but a few random commands
 _FULL_SHARE = 0.1  # commands that fill a buffer
-_ILLEGAL_SHARE = 0.1
+_ILLEGAL_SHARE = 0.15
 
 
 def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Result]]:
     """Return ``count`` random commands with their beats, and the model's results.
 
     Rows and vectors are mostly small and sometimes fill a buffer; loads, requantisation and ReLU are random, as far as
-    the command is legal; every tenth command is illegal, as often as its ports can express it. Elements and scales are
+    the command is legal; some commands are illegal, as far as their ports can express it. Elements and scales are
     those of :func:`golden.stimulus.beats`; output parameters spread z over and beyond its range.
 
     Raises

@@ -74,7 +74,7 @@ class Row:
 
     @property
     def values(self) -> dict[str, float | None]:
-        """Every figure of the report by name; None where it was not measured or the paper gives none."""
+        """Every figure of the report by name; None where it was not measured, or the paper gives none beside it."""
         return {
             "lanes area ratio": self._ratio(AREA, LANES),
             "logic area ratio": self._ratio(AREA, ("total",)),
@@ -82,7 +82,7 @@ class Row:
             "paper area ratio": self.paper.area,
             "energy ratio": self._energy_ratio(memories=True),
             "logic energy ratio": self._energy_ratio(memories=False),
-            "paper energy ratio": self.paper.energy,
+            "paper energy ratio": self.paper.energy if self._measured(ENERGY) else None,
             "energy pJ": _energy(self.figures, memories=True) if self._measured(ENERGY) else None,
             "critical path ns": self.figures.get(("total", PATH)),
             "lanes critical path ns": self.figures.get(("lanes", PATH)),

@@ -14,9 +14,11 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 from golden import pe_stimulus
 from golden.pe import Streams
 from golden.pe_config import PeConfig
+from tb import pe_points
 from tb.agents import Driver, InputMonitor, Sink, flowing, random_bursts
 from tb.bench import Bursts, Run, start_clock
 from tb.pe_agents import ResultMonitor, input_fields, input_words, result_fields
+from tb.pe_points import PeTraffic
 from tb.pe_scoreboard import PeScoreboard
 
 _STEP = 64  # cycles between looks at the progress of a run
@@ -37,10 +39,13 @@ class PeBench:
         self._drivers = {stream: Driver(dut, stream, names) for stream, names in fields.items()}
         self._sink = Sink(dut, "result")
         self.outputs = ResultMonitor(dut, "result", result_fields(config), self.scoreboard.on_result)
-        self._monitors: list[InputMonitor | ResultMonitor] = [
-            *(InputMonitor(dut, stream, names, self.scoreboard.on_beat(stream)) for stream, names in fields.items()),
-            self.outputs,
-        ]
+        self._monitors: dict[str, InputMonitor | ResultMonitor] = {
+            **{
+                stream: InputMonitor(dut, stream, names, self.scoreboard.on_beat(stream))
+                for stream, names in fields.items()
+            },
+            "result": self.outputs,
+        }
         self._tasks: list[Task[Any]] = []
 
     async def reset(self) -> None:
@@ -51,7 +56,7 @@ class PeBench:
         await FallingEdge(self._dut.clk)
         assert not self._dut.result_valid.value, "a result is offered after reset"
         await RisingEdge(self._dut.clk)
-        self._tasks += [cocotb.start_soon(monitor.run()) for monitor in self._monitors]
+        self._tasks += [cocotb.start_soon(monitor.run()) for monitor in self._monitors.values()]
 
     def start(self, streams: Streams, sending: dict[str, Bursts], taking: Bursts) -> None:
         """Offer all beats and take results in the background."""
@@ -80,9 +85,17 @@ class PeBench:
         for task in self._tasks:
             task.cancel()
 
-    def count(self) -> None:
-        """Hand back this bench's counts."""
+    def count(self, *, reset: bool = False) -> None:
+        """Hand back this bench's counts and coverage; ``reset`` says whether a reset ended it."""
         board = self.scoreboard
+        answered = board.answered
+        traffic = PeTraffic(
+            config=self._config,
+            answered=answered,
+            logs={stream: monitor.log for stream, monitor in self._monitors.items()},
+            pending=board.beats["command"] - len(answered) if reset else None,
+        )
+        Run.add_coverage(pe_points.hits(traffic))
         Run.add_counts(
             beats=board.beats["command"], results=board.results, illegal=board.illegal, operands=board.operands
         )
@@ -154,4 +167,4 @@ async def reset_in_flight(dut: Any) -> None:
             await ClockCycles(dut.clk, int(rng.integers(1, 400)))
             bench.stop()
             bench.scoreboard.check()
-        bench.count()
+        bench.count(reset=number < _RESETS - 1)

@@ -22,27 +22,29 @@ from tb.job import TOP
 from tb.pe_agents import input_fields, input_words, result_fields
 
 _FLAGS = ("--binary", "--timing", "-CFLAGS", "-std=c++20 -O1")
-_IDLE_CYCLES = 1_000_000  # without a result, after which a run is given up
+_IDLE_CYCLES = 1_000_000
 
 _BENCH = """`timescale 1ns/1ps
 module playback;
-  reg clk = 0, rst = 1;
-  integer idle = 0, left, cycles = 0, result_file;
+  reg clk = 0, rst = 1, result_ready = 1;
+  integer idle = 0, left, cycles = 0, stalls = 0, result_file;
   always #1 clk = ~clk;
   initial begin
     if (!$value$plusargs("results=%d", left)) $fatal;
+    if (!$value$plusargs("stalls=%d", stalls)) stalls = 0;
     result_file = $fopen("result.txt");
   end
 {streams}
   wire [{result_high}:0] result_word;
   wire result_valid;
-  {top} dut(.clk(clk), .rst(rst), .result_valid(result_valid), .result_ready(1'b1),
+  {top} dut(.clk(clk), .rst(rst), .result_valid(result_valid), .result_ready(result_ready),
 {ports});
   always @(posedge clk) begin
     rst <= 0;
     cycles <= cycles + 1;
     idle <= idle + 1;
-    if (!rst && result_valid) begin
+    result_ready <= stalls == 0 || $urandom % 100 >= stalls;
+    if (!rst && result_valid && result_ready) begin
       idle <= 0;
       left <= left - 1;
       $fwrite(result_file, "%b %0d\\n", result_word, cycles);
@@ -81,6 +83,10 @@ class Playback:
         ``verilator`` or ``icarus``.
     folder
         Where the simulation is built and runs.
+    verilog
+        Simulated instead of the generated design; its top module is :data:`tb.job.TOP`.
+    idle_cycles
+        Without a result, after which a run is given up.
 
     Raises
     ------
@@ -93,34 +99,59 @@ class Playback:
         Clock cycles of all runs, from reset to the last result.
     """
 
-    def __init__(self, config: PeConfig, simulator: str, folder: Path) -> None:
-        self._config, self._folder = config, folder
+    def __init__(
+        self,
+        config: PeConfig,
+        simulator: str,
+        folder: Path,
+        *,
+        verilog: str | None = None,
+        idle_cycles: int = _IDLE_CYCLES,
+    ) -> None:
+        self._config, self._folder, self._idle_cycles = config, folder, idle_cycles
         self.cycles = 0
         ports = plain_ports(pe_signature(config), {})
         self._widths = {name: Shape.cast(member.shape).width for name, member in ports.items()}
         self._simulator = simulators.find(simulator)
-        sources = {"playback.v": self._bench(), "dut.v": emit(config, TOP)}
+        sources = {"playback.v": self._bench(), "dut.v": verilog or emit(config, TOP)}
         self._command = playback.compiled(self._simulator, sources, folder, _FLAGS)
 
     def run(self, streams: Streams) -> list[Result]:
-        """Execute the commands on an element that was just reset; return a result for each.
+        """Execute legal commands on an element that was just reset; return a result for each.
 
         Raises
         ------
         RuntimeError
-            If results are missing after a million idle cycles.
+            If results are missing after the idle cycles.
+        """
+        count = sum(_result_count(self._config, command) for command in streams.commands)
+        beats = self.beats(streams, count)
+        if len(beats) < count:
+            raise RuntimeError(
+                f"{self._config}: {len(beats)} results of {count}, then none for {self._idle_cycles} cycles"
+            )
+        return list(self._results(streams.commands, beats))
+
+    def beats(self, streams: Streams, count: int, arguments: Sequence[str] = ()) -> list[str]:
+        """Return the first ``count`` beats of the result stream in binary, fewer if it falls idle before.
+
+        ``arguments`` are given to the simulation: ``+stalls=50`` takes no result in half of the cycles.
         """
         for stream, words in input_words(self._config, streams).items():
             names = [f"{stream}_{field}" for field in input_fields(self._config)[stream]]
             text = "".join(f"{self._join(names, beat):x}\n" for beat in words)
             (self._folder / f"{stream}.txt").write_text(text)
-        count = sum(_result_count(self._config, command) for command in streams.commands)
-        playback.call(self._simulator, [*self._command, f"+results={count}"], self._folder)
-        lines = (self._folder / "result.txt").read_text().split("\n")[:-1]
-        if len(lines) != count:
-            raise RuntimeError(f"{self._config}: {len(lines)} results of {count}, then none for {_IDLE_CYCLES} cycles")
-        self.cycles += int(lines[-1].split()[1])
-        return list(self._results(streams.commands, lines))
+        playback.call(self._simulator, [*self._command, f"+results={count}", *arguments], self._folder)
+        lines = [line.split() for line in (self._folder / "result.txt").read_text().split("\n")[:-1]]
+        self.cycles += int(lines[-1][1]) if lines else 0
+        return [beat for beat, _ in lines]
+
+    def field(self, beat: str, name: str) -> int:
+        """Return one field of a result in binary. Undefined bits raise ``ValueError``; other fields may have them."""
+        names = result_fields(self._config)
+        low = sum(self._widths[f"result_{before}"] for before in names[: names.index(name)])
+        end = len(beat) - low
+        return int(beat[end - self._widths[f"result_{name}"] : end], 2)
 
     def _bench(self) -> str:
         streams, ports = [], []
@@ -134,7 +165,7 @@ class Playback:
             ports=",\n".join(f"    {port}" for port in [*ports, *connections]),
             top=TOP,
             result_high=bits - 1,
-            idle=_IDLE_CYCLES,
+            idle=self._idle_cycles,
         )
 
     def _slices(self, stream: str, names: Sequence[str]) -> tuple[list[str], int]:
@@ -148,35 +179,28 @@ class Playback:
             low += self._widths[name]
         return word
 
-    def _results(self, commands: Sequence[Command], lines: Sequence[str]) -> Iterator[Result]:
-        """Yield the results of the commands from the lines of the result file."""
+    def _results(self, commands: Sequence[Command], found: Sequence[str]) -> Iterator[Result]:
+        """Yield the results of the commands from the beats of the result stream."""
         config, start = self._config, 0
         size, element, bits = config.mac.vector_size, config.mac.activation, config.mac.acc_bits
         for command in commands:
             count = _result_count(config, command)
-            beats = [line.split()[0] for line in lines[start : start + count]]
+            beats = found[start : start + count]
             start += count
             if command.requantise:
-                codes = unpack([self._field(beat, "codes") for beat in beats], element, size)
-                scales = [self._field(beat, "scale") for beat in beats] if config.mac.activation_scale else None
+                codes = unpack([self.field(beat, "codes") for beat in beats], element, size)
+                scales = [self.field(beat, "scale") for beat in beats] if config.mac.activation_scale else None
                 yield Result(
                     codes=codes.reshape(command.rows, -1, size),
                     scales=None if scales is None else np.array(scales).reshape(command.rows, -1),
                 )
             else:
-                acc = [self._field(beat, "acc") for beat in beats]
-                overflow = [self._field(beat, "overflow") if "result_overflow" in self._widths else 0 for beat in beats]
+                acc = [self.field(beat, "acc") for beat in beats]
+                overflow = [self.field(beat, "overflow") if "result_overflow" in self._widths else 0 for beat in beats]
                 yield Result(
                     acc=np.array([value - (value >> (bits - 1) << bits) for value in acc]).reshape(command.rows, -1),
                     overflow=np.array(overflow, np.bool_).reshape(command.rows, -1),
                 )
-
-    def _field(self, beat: str, name: str) -> int:
-        """Return one field of a result in binary. Undefined bits raise ``ValueError``; other fields may have them."""
-        names = result_fields(self._config)
-        low = sum(self._widths[f"result_{before}"] for before in names[: names.index(name)])
-        end = len(beat) - low
-        return int(beat[end - self._widths[f"result_{name}"] : end], 2)
 
 
 def _result_count(config: PeConfig, command: Command) -> int:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from golden.pe import Command, ProcessingElement
+from golden.pe import Command, ProcessingElement, Result
 from golden.pe_config import PeConfig
 from tb.agents import Words
 from tb.pe_agents import command_of, input_fields, result_fields, result_words, streams_of
@@ -27,6 +27,8 @@ class PeScoreboard:
         Result beats seen, and those of them that answered an illegal command.
     operands
         Operands that the executed commands multiplied: rows * vectors of each.
+    evaluated
+        Commands whose beats are all there, with the model's results.
     """
 
     def __init__(self, config: PeConfig, context: str) -> None:
@@ -37,6 +39,7 @@ class PeScoreboard:
         self._seen: deque[Words] = deque()
         self.beats = dict.fromkeys(self._pending, 0)
         self.results = self.illegal = self.operands = 0
+        self.evaluated: list[tuple[Command, Result]] = []
 
     def on_beat(self, stream: str) -> Callable[[Words], None]:
         """Return what takes the accepted beats of ``stream`` from its monitor."""
@@ -77,6 +80,11 @@ class PeScoreboard:
             self.illegal += got[0]
             checked += 1
 
+    @property
+    def answered(self) -> list[tuple[Command, Result]]:
+        """The evaluated commands all of whose results were compared."""
+        return self.evaluated[: -1 if self._due else None]
+
     def _evaluate(self) -> bool:
         """Run the model on the next command if all its beats are there; return whether they are."""
         config, pending = self._config, self._pending
@@ -93,6 +101,7 @@ class PeScoreboard:
             return False
         taken = {stream: [pending[stream].popleft() for _ in range(count)] for stream, count in counts.items()}
         results = self._element.run(streams_of(config, taken))
+        self.evaluated.append((command, results[0]))
         self._due.extend((command, words) for words in result_words(config, results))
         self.operands += 0 if results[0].illegal else command.rows * command.vectors
         return True

@@ -6,15 +6,18 @@ from amaranth.hdl import Const, Mux
 from golden.pe_config import PeConfig
 from hw.pe import divider, output_scale, rescale
 from hw.pe.verilog import emit
+from tb import pe_points
+from tb.coverage import missing
 from tb.job import RANDOM_TESTS, TOP, Job
 from tb.pool import run_jobs
 
 CHOSEN = [
     ("4/4/4/6:V=4,R=6,style=behavioural", "verilator"),
-    ("4/4U/4/4:V=2,pipeline=3,style=behavioural@lanes=4", "icarus"),
     ("8/8/-/-:V=3,style=behavioural", "icarus"),
     ("4/4/4/-:V=2,acc=12,pipeline=0,style=behavioural@lanes=3,ppu=off", "icarus"),
 ]
+# With so many commands every coverage point closes.
+CLOSED, COMMANDS = "4/4U/4/4:V=2,pipeline=3,style=behavioural@lanes=4,weight_depth=8,activation_depth=32", 120
 PLANTED = PeConfig.parse("4/4/4/6:V=2,style=behavioural@lanes=4")
 
 
@@ -34,6 +37,14 @@ def test_random_commands(text, simulator, require_tool, tmp_path):
     assert [outcome.name for outcome in result.outcomes] == list(RANDOM_TESTS)
     assert result.counts["illegal"] > 2
     assert result.counts["results"] > 200
+
+
+def test_every_coverage_point_closes(require_tool, tmp_path):
+    require_tool("icarus")
+    result = simulate(tmp_path, PeConfig.parse(CLOSED), "icarus", COMMANDS)
+    assert result.passed, result
+    assert result.coverage.keys() == pe_points.POINTS.keys()
+    assert missing(result.coverage) == {}
 
 
 def floor_scale(monkeypatch):

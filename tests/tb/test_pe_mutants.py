@@ -1,0 +1,84 @@
+"""One wrong bit at the boundary of any part of the processing element is found.
+
+All mutants stand in one design, which an argument of the simulation chooses among: in turn, the middle bit of each
+output of each part is held at 0 or 1.
+"""
+
+import re
+
+from golden import pe_stimulus
+from golden.pe_config import PeConfig
+from hw.pe.verilog import PARTS, emit
+from tb.job import TOP
+from tb.pe_agents import result_fields, result_words
+from tb.pe_playback import Playback
+
+CONFIG = PeConfig.parse("3/4/2/3:V=2,R=4,acc=9@lanes=4,weight_depth=4,activation_depth=16,multiplier_bits=6")
+COMMANDS = 30
+PORT = re.compile(r"^  (input|output)(?: signed)?(?: \[(\d+):0\])? (\w+);", re.MULTILINE)
+# What no result depends on.
+HARMLESS = {
+    "issue_control.job[6]": "the stage after has no use for the number of vectors",
+    "lane.nonzero[0] at 1": "registers load zeros instead of holding still, which costs energy alone",
+    "scale.nonzero[0] at 1": "the same, inside the lane",
+}
+
+
+def ports(verilog, module):
+    start = verilog.index(f"module {module}(")
+    return PORT.findall(verilog[start : verilog.index("endmodule", start)])
+
+
+def with_mutants(verilog):
+    """Return the design with a wrapper around each part, and the names of the mutants by number."""
+    names = []
+    for part in PARTS.values():
+        module = f"{TOP}_{part}"
+        found = ports(verilog, module)
+        outputs = {name: int(high or 0) for kind, high, name in found if kind == "output"}
+        declarations = "".join(f"  {kind} [{high or 0}:0] {name};\n" for kind, high, name in found)
+        wires, assigns = "", ""
+        for name, high in outputs.items():
+            first, bit = len(names), high // 2
+            names += [f"{part}.{name}[{bit}] at {level}" for level in (0, 1)]
+            wires += f"  wire [{high}:0] {name}__sound;\n"
+            assigns += (
+                f"  assign {name} = mutant == {first} ? {name}__sound & ~({high + 1}'b1 << {bit}) :\n"
+                f"    mutant == {first + 1} ? {name}__sound | ({high + 1}'b1 << {bit}) : {name}__sound;\n"
+            )
+        inside = ", ".join(f".{name}({name}__sound)" if name in outputs else f".{name}({name})" for *_, name in found)
+        verilog = verilog.replace(f"module {module}(", f"module {module}_sound(") + (
+            f"module {module}({', '.join(name for *_, name in found)});\n{declarations}{wires}"
+            "  integer mutant;\n"
+            '  initial if (!$value$plusargs("mutant=%d", mutant)) mutant = -1;\n'
+            f"  {module}_sound part({inside});\n{assigns}endmodule\n"
+        )
+    return verilog, names
+
+
+def test_one_wrong_bit_is_found(require_tool, tmp_path):
+    require_tool("icarus")
+    verilog, names = with_mutants(emit(CONFIG, TOP))
+    assert {name.partition(".")[0] for name in names} == set(PARTS.values())
+    streams, results = pe_stimulus.commands(CONFIG, COMMANDS, seed=3)
+    assert any(result.illegal for result in results)
+    expected = list(result_words(CONFIG, results))
+    playback = Playback(CONFIG, "icarus", tmp_path, verilog=verilog, idle_cycles=500)
+    fields = result_fields(CONFIG)
+
+    def wrong(arguments):
+        found = playback.beats(streams, len(expected), ["+stalls=50", *arguments])
+        if len(found) != len(expected):
+            return True
+        try:
+            return any(
+                value not in (-1, playback.field(beat, field))
+                for beat, words in zip(found, expected, strict=True)
+                for field, value in zip(fields, words, strict=True)
+            )
+        except ValueError:  # an undefined bit where a value is due
+            return True
+
+    assert not wrong([])
+    survivors = {name for number, name in enumerate(names) if not wrong([f"+mutant={number}"])}
+    assert survivors == {name for name in names if any(name.startswith(harmless) for harmless in HARMLESS)}

@@ -1,0 +1,86 @@
+"""Each coverage bin of the processing element is hit by what it is about, and by nothing else."""
+
+import numpy as np
+import pytest
+
+from golden.pe import Command, Result
+from golden.pe_config import PeConfig
+from tb.agents import READY, VALID
+from tb.pe_points import POINTS, PeTraffic, hits
+
+CONFIG = PeConfig.parse("4/4/4/6:V=2@lanes=2,weight_depth=4,activation_depth=8")
+RAW = Result(acc=np.zeros((1, 2)), overflow=np.zeros((1, 2), bool))
+
+
+def command(**changes):
+    return Command(**{"rows": 2, "vectors": 2, **changes})
+
+
+def vectors(codes=(3, 3), scale=5):
+    return Result(codes=np.array([[codes]]), scales=np.array([[scale]]))
+
+
+def hit(answered=(), logs=None, pending=None, config=CONFIG):
+    """Return the bins that are hit."""
+    traffic = PeTraffic(config=config, answered=answered, logs=logs or {}, pending=pending)
+    return {f"{point}: {name}" for point, bins in hits(traffic).items() for name, count in bins.items() if count}
+
+
+@pytest.mark.parametrize(
+    ("answered", "expected"),
+    [
+        ([(command(), RAW)], {"cp_pe_loads: weights+activations"}),
+        ([(command(load_weights=False, load_activations=False), RAW)], {"cp_pe_loads: none"}),
+        ([(command(load_params=True), RAW)], {"cp_pe_loads: weights+activations+params"}),
+        ([(command(rows=0), Result())], {"cp_pe_illegal: no rows"}),
+        ([(command(vectors=0), Result())], {"cp_pe_illegal: no vectors"}),
+        ([(command(rows=1, vectors=7), Result())], {"cp_pe_illegal: more vectors than weights"}),
+        ([(command(rows=5), Result())], {"cp_pe_illegal: more rows and vectors than activations"}),
+    ],
+)
+def test_one_command(answered, expected):
+    assert hit(answered) == expected
+
+
+def test_sizes():
+    found = hit([(command(rows=1, vectors=1), RAW), (command(rows=2, vectors=4), RAW)])
+    assert {name for name in found if "sizes" in name} == {
+        f"cp_pe_sizes: {name}" for name in ("one row", "one vector", "all weights", "all activations")
+    }
+
+
+def test_the_order_of_answers():
+    answered = [(command(rows=0), Result()), (command(requantise=True), vectors()), (command(), RAW)]
+    answered.append((command(requantise=True, relu=True), vectors()))
+    found = {name.partition(": ")[2] for name in hit(answered) if "outputs" in name}
+    assert found == {"requantised after illegal", "raw after requantised", "relu after raw"}
+
+
+def test_outputs_at_their_limits():
+    for result, expected in (
+        (vectors((-7, 0), 0), {"cp_pe_codes: least", "cp_pe_codes: 0", "cp_pe_scales: 0"}),
+        (vectors((7, 1), 63), {"cp_pe_codes: largest", "cp_pe_scales: largest"}),
+        (vectors((1, 2), 1), {"cp_pe_scales: 1"}),
+    ):
+        assert {name for name in hit([(command(requantise=True), result)]) if "loads" not in name} == expected
+
+
+def test_handshakes():
+    log = bytes([VALID, VALID | READY, VALID | READY, READY])
+    assert hit(logs={"weights": log}) == {
+        f"cp_pe_handshakes: weights {name}" for name in ("waits", "in successive cycles", "starves")
+    }
+    assert hit(logs={"result": bytes([VALID | READY, 0, VALID | READY])}) == {"cp_pe_handshakes: result starves"}
+
+
+def test_resets():
+    assert hit(pending=2) == {"cp_pe_resets: 2 in flight"}
+    assert hit(pending=0) == set()
+
+
+def test_points_that_do_not_apply_are_absent():
+    bare = PeConfig.parse("4/4/4/6:V=2@lanes=2,weight_depth=1,activation_depth=1,ppu=off")
+    found = hits(PeTraffic(config=bare, answered=[], logs={}))
+    assert found.keys() == POINTS.keys() - {"cp_pe_scales", "cp_pe_codes", "cp_pe_handshakes"}
+    assert found["cp_pe_loads"].keys() == {"none", "weights", "activations", "weights+activations"}
+    assert found["cp_pe_illegal"].keys() == {"no rows", "no vectors"}
