@@ -1,0 +1,44 @@
+"""Undefined values under Icarus: none reaches a promised output, and one that does is found."""
+
+import pytest
+
+from golden.config import MacConfig
+from hw.verilog import emit
+from tb.job import TOP
+from tb.pins import Pins
+from tb.undefined import run_undefined
+
+CONFIG = "4/4U/4/6:V=3,R=6,acc=16"
+
+
+@pytest.fixture
+def run(require_tool, tmp_path):
+    require_tool("icarus")
+
+    def run(config, verilog):
+        pins = Pins(config)
+        return run_undefined(pins, verilog, pins.rows(300, 1), tmp_path)
+
+    return run
+
+
+@pytest.mark.parametrize("style", ["bitheap", "behavioural"])
+@pytest.mark.parametrize("pipeline", range(4))
+def test_no_undefined_value_after_reset(pipeline, style, run):
+    config = MacConfig.parse(CONFIG, pipeline=pipeline, arithmetic=style)
+    assert run(config, emit(config, TOP)) == "passed"
+
+
+def test_a_register_without_reset_is_found(run):
+    config = MacConfig.parse(CONFIG)
+    design = emit(config, TOP)
+    assert "if (rst) out_valid <= 1'h0;" in design
+    assert "x" in run(config, design.replace("if (rst) out_valid <= 1'h0;", "if (0) out_valid <= 1'h0;"))
+
+
+def test_an_undefined_payload_is_found(run):
+    config = MacConfig.parse(CONFIG)
+    design = emit(config, TOP)
+    gated = "if (rst) valid0 <= 1'h0;\n    else if (in_ready) valid0 <= in_valid;"
+    assert gated in design
+    assert "x" in run(config, design.replace(gated, gated.replace("in_valid;", "in_valid | last;")))
