@@ -181,8 +181,10 @@ def _of_terms(config: MacConfig, run: runs.Run) -> Beats:
 def _ordinary(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Beats, NDArray[np.int64]]:
     """Return random accumulations, and where each starts."""
     lengths: list[int] = []
-    while (left := count - sum(lengths)) > 0:
+    left = count
+    while left > 0:
         lengths.append(min(left, int(rng.integers(1, rng.choice([1, 1, 4, _LONGEST_ACCUMULATION]), endpoint=True))))
+        left -= lengths[-1]
     ends = np.cumsum(lengths, dtype=np.int64)
     starts = ends - lengths
     w, a = corners.operands(rng, config, count)
