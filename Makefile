@@ -1,10 +1,11 @@
 # Every target makes its own virtual environment; nothing else needs to be installed first.
-# Settings: CONFIG (verilog), CONFIGS (area), OUT, LIBRARY (bench-area), JOBS, PYTHON.
+# Settings: CONFIG (verilog), CONFIGS (area), SCORED and LIBERTY (report), OUT, LIBRARY (bench-area), JOBS, PYTHON.
 
 VENV    ?= .venv
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= 4/4U/4/6
 CONFIGS ?= 4/4/4/6 4/8/6/10 6/6/4/4 8/8/-/-
+SCORED  ?= 8/8/-/- 4/4/4/6 4/4/4/4 4/4/4/4:R=6 4/4/4/4:R=4 6/6/4/4 4/8/6/10 4/8/6/10:R=8
 OUT     ?= build
 LIBRARY ?= nand2
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
@@ -13,7 +14,7 @@ READY   := $(VENV)/.ready
 PEERS   := $(VENV)-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog regress mutants prove network area lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
+.PHONY: help demo test verilog regress mutants prove network area report lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +55,10 @@ lint: $(READY) ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+report: $(READY) ## report processing elements beside the paper's; LIBERTY=FILE adds energy and critical paths
+	$(BIN)/vsq accuracy minilm $(SCORED) --input-gamma row --json $(OUT)/report/minilm.json
+	$(BIN)/vsq report --accuracy $(OUT)/report/minilm.json --out $(OUT)/report $(if $(LIBERTY),--liberty $(LIBERTY))
 
 bench: $(READY) ## measure throughput as ratios against named alternatives
 	$(BIN)/python -m golden.bench

@@ -127,7 +127,7 @@ class Report:
         found = {}
         for accuracy in self.accuracies:
             if points := self._scores(accuracy):
-                best = Series(name="no other is smaller and as good", points=pareto(points), colour=1, line=True)
+                best = Series(name="none is smaller and as good", points=pareto(points), colour=1, line=True)
                 rest = Series(name="elements", points=[p for p in points if p not in best.points], colour=0)
                 series = [one for one in (rest, best) if one.points]
                 found[f"Area against accuracy, {accuracy.title}"] = plot(series, "area to 8/8/-/-", accuracy.metric)
@@ -154,12 +154,16 @@ class Report:
             if row.values["energy ratio"] is not None and mac.full_product_bits:
                 width = mac.scale_product_bits or mac.full_product_bits
                 families.setdefault(str(mac), []).append((width, row))
-        for number, (name, members) in enumerate((n, m) for n, m in families.items() if len(m) > 1):
-            for figure, title in (("energy ratio", name), ("paper energy ratio", f"{name}, paper")):
+        told = [(name, members) for name, members in families.items() if len({width for width, _ in members}) > 1]
+        for number, (name, members) in enumerate(told):
+            for figure, title, colour, dashed in (
+                ("energy ratio", name, number, False),
+                ("logic energy ratio", f"{name}, without memories", len(told) + number, False),
+                ("paper energy ratio", f"{name}, paper", number, True),
+            ):
                 points = [(width, y, "") for width, row in members if (y := row.values[figure]) is not None]
                 if points:
-                    dashed = title != name
-                    lines.append(Series(name=title, points=sorted(points), colour=number, line=True, dashed=dashed))
+                    lines.append(Series(name=title, points=sorted(points), colour=colour, line=True, dashed=dashed))
         return lines
 
 

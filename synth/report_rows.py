@@ -104,7 +104,8 @@ class Row:
             sentences.append(
                 f"Energy {_beside(energy, self.paper.energy)}: dot products use {self._ratio(ENERGY, ('dot',)):.2f} of "
                 f"the baseline's energy, the scale path is {scale:.1%} of the element, and memories use "
-                f"{self._ratio(ENERGY, (MEMORIES,)):.2f}."
+                f"{self._ratio(ENERGY, (MEMORIES,)):.2f}; "
+                f"without memories the ratio is {values['logic energy ratio']:.3f}."
             )
         return sentences
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-_WIDTH, _HEIGHT = 760, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 20, 52
+_WIDTH, _HEIGHT = 900, 420
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 232, 20, 52  # the legend stands on the right
 _COLOURS = ("#1f6fb2", "#c8501e", "#2b8a4b", "#7a4fb0", "#8a6d1f")
 _LABEL = 11  # height of a label's text
 
@@ -73,7 +73,7 @@ def _drawn(one: Series, points: Sequence[Point], taken: list[tuple[float, float,
 def _label(x: float, y: float, label: str, taken: list[tuple[float, float, float]]) -> str:
     """Return a label beside its point, moved down until it meets no other one, and remember its place."""
     width = 0.6 * _LABEL * len(label)
-    left = x - 7 - width if x + 7 + width > _WIDTH else x + 7
+    left = x - 7 - width if x + 7 + width > _WIDTH - _RIGHT else x + 7
     top = y
     while any(abs(top - other) < _LABEL and left < right and left + width > start for start, right, other in taken):
         top += 2
@@ -86,8 +86,8 @@ def _legend(series: Sequence[Series]) -> list[str]:
     for number, one in enumerate(series):
         y, colour = _TOP + 14 + 16 * number, _COLOURS[one.colour % len(_COLOURS)]
         fill = "none" if one.dashed else colour
-        parts.append(f'<circle cx="{_LEFT + 14}" cy="{y - 4}" r="4" fill="{fill}" stroke="{colour}"/>')
-        parts.append(_text(_LEFT + 24, y, one.name, "start"))
+        parts.append(f'<circle cx="{_WIDTH - _RIGHT + 16}" cy="{y - 4}" r="4" fill="{fill}" stroke="{colour}"/>')
+        parts.append(_text(_WIDTH - _RIGHT + 26, y, one.name, "start"))
     return parts
 
 

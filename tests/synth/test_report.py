@@ -89,7 +89,18 @@ def test_each_figure_of_the_paper_has_a_sentence(report):
     area, energy = report.rows[1].explanations
     assert area.startswith("Area 0.354 is 0.267 below the paper's 0.621: dot products have 0.25 of")
     assert "the scale path is 12.0% of the element, and buffers have 0.50 of the bits" in area
-    assert energy.startswith("Energy 0.362 is 0.280 below the paper's 0.642")
+    assert energy.startswith("Energy 0.362 is 0.280 below the paper's 0.642: dot products use 0.25 of")
+    assert energy.endswith("and memories use 0.50; without memories the ratio is 0.293.")
+
+
+def test_energy_is_drawn_by_the_width_of_the_scale_product(report):
+    lines = {line.name: [(x, round(y, 3)) for x, y, _ in line.points] for line in report._energy_lines()}
+    values = report.rows[1].values, report.rows[2].values
+    assert lines == {
+        "4/4/4/4": [(4, round(values[1]["energy ratio"], 3)), (8, round(values[0]["energy ratio"], 3))],
+        "4/4/4/4, without memories": [(4, round(values[1]["logic energy ratio"], 3)), (8, 0.293)],
+        "4/4/4/4, paper": [(4, 0.365), (8, 0.642)],
+    }
 
 
 class Page(HTMLParser):
