@@ -34,7 +34,7 @@ def played(folder, stream, design):
     return result
 
 
-@pytest.mark.parametrize("count", [1, 64, 1000])
+@pytest.mark.parametrize("count", [1, 1000])
 def test_every_result_of_a_stream(count, require_tool, tmp_path):
     require_tool("icarus")
     stream = beats(UP, count, 3)
