@@ -1,5 +1,8 @@
 """Each coverage bin of the processing element is hit by what it is about, and by nothing else."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -84,3 +87,8 @@ def test_points_that_do_not_apply_are_absent():
     assert found.keys() == POINTS.keys() - {"cp_pe_scales", "cp_pe_codes", "cp_pe_handshakes"}
     assert found["cp_pe_loads"].keys() == {"none", "weights", "activations", "weights+activations"}
     assert found["cp_pe_illegal"].keys() == {"no rows", "no vectors"}
+
+
+def test_the_plan_names_every_point():
+    plan = (Path(__file__).parents[2] / "docs" / "testplan-pe.md").read_text()
+    assert set(re.findall(r"`(cp_\w+)`", plan)) == POINTS.keys()
