@@ -85,6 +85,14 @@ class Totals:
     seconds: float
 
 
+class PlaybackError(AssertionError):
+    """What :func:`check` found; ``beats`` are those that led to it, from a ``first`` on."""
+
+    def __init__(self, message: str, beats: slice) -> None:
+        super().__init__(message)
+        self.beats = beats
+
+
 class Playback:
     """The RTL of one configuration, running; leaving the ``with`` block ends it.
 
@@ -206,7 +214,7 @@ def play(
 
     Raises
     ------
-    AssertionError
+    PlaybackError
         If a result is not the golden model's; the message decodes the beats that led to it.
     InputError, RuntimeError
         As :class:`Playback`.
@@ -219,7 +227,11 @@ def play(
             design.send(block, pace, fresh=start == 0)
             board.on_beats(block)
             played = design.receive()
-            check(board, block, played)
+            try:
+                check(board, block, played)
+            except AssertionError as error:
+                starts = np.flatnonzero(beats.first[: start + 1])
+                raise PlaybackError(str(error), slice(int(starts[-1]) if len(starts) else 0, start + size)) from None
             cycles, seconds = cycles + played.cycles, seconds + played.seconds
     return Totals(board=board, cycles=cycles, seconds=seconds)
 

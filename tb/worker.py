@@ -25,8 +25,8 @@ from hw.verilog import emit
 from tb import objcache, simulators
 from tb.batch_bench import SHELL, shell
 from tb.coverage import verdict
-from tb.job import CONFIGS, TOP, Job, Outcome, Result
-from tb.mac_playback import play
+from tb.job import CONFIGS, RECORDING, TOP, Job, Outcome, Result
+from tb.mac_playback import PlaybackError, play
 from tb.recording import Recording, rtl_hash
 
 TIMESCALE = ("1ns", "1ps")
@@ -131,7 +131,7 @@ def _emit(config: MacConfig | PeConfig) -> str:
 
 
 def _play(job: Job, folder: Path, source: Path) -> Outcome:
-    """Stream the recording in C++."""
+    """Stream the recording in C++; a failure leaves a recording of the beats that led to it."""
     assert job.playback
     recording, start, failure = Recording.load(Path(job.playback)), time.perf_counter(), ""
     try:
@@ -139,7 +139,13 @@ def _play(job: Job, folder: Path, source: Path) -> Outcome:
         totals = play(config, recording.beats, recording.pace(), verilog=source.read_text(), context=config.full_name)
         counts = {"beats": totals.board.beats, "results": totals.board.results, "cycles": totals.cycles}
         (folder / "counts.json").write_text(json.dumps(counts))
-    except (AssertionError, RuntimeError) as error:
+    except PlaybackError as error:
+        failure = str(error)
+        cut = replace(recording, beats=recording.beats.select(error.beats), simulator=job.simulator, seed=job.seed)
+        replace(cut, rtl=rtl_hash(source.read_text())).save(folder / RECORDING)
+        settings = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps({**settings, "playback": str(folder / RECORDING)}))  # for its waves
+    except RuntimeError as error:
         failure = str(error)
     return Outcome(name=job.tests[0], seconds=time.perf_counter() - start, failure=failure)
 

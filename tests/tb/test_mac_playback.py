@@ -1,11 +1,12 @@
 """The C++ playback of the vector MAC: equal to the golden model, in blocks, with pauses, and not to be fooled."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
+from golden.config import MacConfig, Rounding
 from golden.stimulus import beats
 from hw.verilog import emit
 from tb import mac_playback, objcache, playback
@@ -123,6 +124,22 @@ def test_planted_defects_are_found(kind, message, faulty):
     board.on_beats(stream)
     with nullcontext() if message is None else pytest.raises(AssertionError, match=message):
         check(board, stream, played)
+
+
+def test_a_failure_names_the_beats_that_led_to_it(monkeypatch):
+    monkeypatch.setattr(mac_playback, "_BLOCK", 100)
+    stream = beats(SMALL, 400, 7)
+    stream.weights[:] = 0
+    stream.first[:] = False
+    stream.first[[0, 150]] = True
+    stream.last[:] = False
+    stream.last[[90, 250]] = True
+    stream.activations[0, 0] = 0
+    stream.weights[200, 0] = stream.activations[200, 0] = stream.weight_scales[200] = 1
+    stream.activation_scales[200] = 8  # r = round(8 / 16): a tie
+    with pytest.raises(mac_playback.PlaybackError, match=r"result 2 .beat 250. is wrong") as error:
+        play(SMALL, stream, verilog=emit(replace(SMALL, rounding=Rounding.HALF_EVEN), TOP))
+    assert error.value.beats == slice(150, 300)
 
 
 def test_a_second_run_builds_nothing(monkeypatch):

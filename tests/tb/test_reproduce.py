@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import vsq
 from golden.config import MacConfig
 from golden.errors import InputError
 from golden.stimulus import beats
@@ -71,6 +72,13 @@ def test_a_file_of_something_else_is_no_recording(tmp_path):
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     with pytest.raises(InputError, match="no recording"):
         Recording.load(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("options", [["missing.npz"], ["missing.npz", "4/4/4/6"]])
+def test_bad_requests_to_reproduce(options, capsys):
+    assert vsq.main(["regress", "--reproduce", *options]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert ("no recording" if len(options) == 1 else "the file names the configurations") in line
 
 
 def test_a_failed_job_is_replayed_and_shrunk(require_tool, tmp_path):

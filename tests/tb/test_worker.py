@@ -85,3 +85,23 @@ def test_a_preset_that_misses_a_bin_fails_with_its_name_and_no_waves(require_too
     assert [outcome.name for outcome in result.outcomes] == [*RANDOM_TESTS, "coverage"]
     assert result.outcomes[-1].failure.splitlines()[1:] == ["cp_marks: single vector"]
     assert result.coverage == seen
+
+
+def test_one_build_by_verilator_serves_every_run_of_the_same_verilog(monkeypatch, tmp_path, require_tool):
+    require_tool("verilator")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    built = []
+
+    class Builder:
+        def build(self, *, sources, build_dir, hdl_toplevel, **_):
+            built.append(sources[0].read_text())
+            (build_dir / hdl_toplevel).write_text(built[-1])
+
+    monkeypatch.setattr(worker, "get_runner", lambda name: Builder())
+    source = tmp_path / "dut.v"
+    for number, text in enumerate(("one", "one", "two", "one")):
+        source.write_text(text)
+        folder = tmp_path / str(number)
+        worker.build("verilator", source, folder, waves=False, log=tmp_path / "log")
+        assert (folder / "dut").read_text() == text
+    assert built == ["one", "two"]
