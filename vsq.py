@@ -77,7 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--full", action="store_true", help="the pairwise covering regression")
     sub.add_argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: those that are found)")
     sub.add_argument("--jobs", type=_count, help="jobs at a time (default: one a core)")
-    sub.add_argument("--beats", type=_count, default=2000, help="vectors for each job (default: 2000)")
+    sub.add_argument(
+        "--beats",
+        type=_count,
+        default=2000,
+        help="vectors for each job (2000, with which a preset closes its coverage)",
+    )
     sub.add_argument("--seed", type=int, help="seed of all jobs (default: drawn, and printed)")
     sub.add_argument("--out", type=Path, default=Path("build/regress"), metavar="DIR", help="folder of the results")
 
