@@ -3,10 +3,8 @@
 Every random choice comes from a generator of its own, so that a configuration, a count and a seed name one stream.
 """
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from numpy.typing import NDArray
 from golden import corners, runs
 from golden.config import MacConfig
 from golden.errors import InputError
-from golden.files import replacing
 
 Integers = NDArray[Any]
 
@@ -47,34 +44,6 @@ class Beats:
             name: column if column is None else column[which] for name, column in vars(self).items()
         }
         return Beats(**columns)
-
-    def save(self, path: Path) -> None:
-        """Write the beats as one ``.npz`` with an array for each field; a side without scales has none.
-
-        Raises
-        ------
-        InputError
-            If the file cannot be written.
-        """
-        columns = {name: column for name, column in vars(self).items() if column is not None}
-        with replacing(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, **columns)
-
-    @classmethod
-    def load(cls, path: Path) -> "Beats":
-        """Read what :meth:`save` wrote.
-
-        Raises
-        ------
-        InputError
-            If the file cannot be read or lacks an array.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                columns: dict[str, Any] = {"weight_scales": None, "activation_scales": None, **arrays}
-                return cls(**columns)
-        except (OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: not a file of beats ({error}); write one with Beats.save") from None
 
 
 def layer(

@@ -11,7 +11,7 @@ from golden.errors import InputError
 from golden.formats import IntFormat
 from golden.packing import pack, unpack
 from golden.presets import PRESETS, preset
-from golden.stimulus import Beats, beats, layer, overflow_directions
+from golden.stimulus import beats, layer, overflow_directions
 
 TIGHT = MacConfig.parse("4/4/4/6:R=6,acc=18")
 
@@ -94,24 +94,6 @@ def test_layer_gives_the_products_in_row_major_order():
     w, a, sw = rng.integers(-8, 8, (3, 4, 5)), rng.integers(0, 16, (2, 4, 5)), rng.integers(0, 16, (3, 4))
     stream = layer(config, w, sw, a, None)
     assert mac(config, **vars(stream)).acc.tolist() == matmul(config, w, sw, a, None).acc.ravel().tolist()
-
-
-@pytest.mark.parametrize("text", ["4/4/4/6:V=3", "4/4/-/6:V=3"])
-def test_beats_survive_a_file(tmp_path, text):
-    stream = beats(MacConfig.parse(text), 20, 1)
-    stream.save(tmp_path / "beats.npz")
-    assert [path.name for path in tmp_path.iterdir()] == ["beats.npz"]
-    loaded = Beats.load(tmp_path / "beats.npz")
-    for name, column in vars(stream).items():
-        assert np.array_equal(getattr(loaded, name), column)
-
-
-def test_files_that_are_no_beats(tmp_path):
-    (tmp_path / "text.npz").write_text("no archive")
-    np.savez(tmp_path / "other.npz", something=np.zeros(3))
-    for name in ("missing.npz", "text.npz", "other.npz"):
-        with pytest.raises(InputError, match=rf"{name}: not a file of beats"):
-            Beats.load(tmp_path / name)
 
 
 def test_no_beats():
