@@ -5,6 +5,8 @@ from synth.flow import Netlist
 from synth.liberty import Library
 from synth.memory import BIT, MODEL
 
+_WAIVER = "/* verilator lint_off UNOPTFLAT */ // a carry that ripples through the bits of one vector is no loop"
+
 
 def gate_level_verilog(netlist: Netlist, library: Library) -> str:
     """Return the netlist's Verilog with cell models, which Yosys writes from the Liberty's functions; no delays.
@@ -19,4 +21,4 @@ def gate_level_verilog(netlist: Netlist, library: Library) -> str:
         "write_verilog -noattr -selected models.v",
     ]
     models = run_yosys(commands, {"cells.lib": library.text}, ["models.v"])["models.v"]
-    return f"{netlist.verilog}\n{models}{memories}"
+    return f"{_WAIVER}\n{netlist.verilog}\n{models}{memories}"

@@ -1,4 +1,4 @@
-"""The mapped netlist under the co-simulation's random regression, against the golden model."""
+"""The mapped netlist under the co-simulation's random regression, against the golden model; no X after reset."""
 
 import pytest
 
@@ -10,8 +10,10 @@ from synth.flow import Flow, Goal, synthesise
 from synth.gate_level import gate_level_verilog
 from synth.liberty import Library
 from tb.job import RANDOM_TESTS, TOP, Job
+from tb.pins import Pins
 from tb.pool import run_jobs
-from tb.simulators import Simulator, probe
+from tb.simulators import SIMULATORS
+from tb.undefined import run_undefined
 
 CONFIG = MacConfig.parse("4/4U/4/6:V=3,R=6,acc=16")
 PE_CONFIG = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")
@@ -19,11 +21,10 @@ PE_CONFIG = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=
 
 @pytest.fixture
 def simulate(require_tool, tmp_path):
-    """Return a function that simulates a netlist with the simulator that is here, and returns the result."""
-    simulator = "icarus" if isinstance(probe()["icarus"], Simulator) else "verilator"
-    require_tool(simulator)
+    """Return a function that simulates a netlist and returns the result."""
 
-    def simulate(verilog, design="mac", config=CONFIG.full_name, beats=200):
+    def simulate(verilog, design="mac", config=CONFIG.full_name, beats=200, simulator="icarus"):
+        require_tool(simulator)
         path = tmp_path / "mapped.v"
         path.write_text(verilog)
         job = Job(
@@ -41,11 +42,12 @@ def simulate(require_tool, tmp_path):
     return simulate
 
 
+@pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("goal", Goal)
-def test_netlist_equals_golden(goal, simulate):
+def test_netlist_equals_golden(goal, simulator, simulate):
     library = Library.load()
     netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=library, goal=goal))
-    result = simulate(gate_level_verilog(netlist, library))
+    result = simulate(gate_level_verilog(netlist, library), simulator=simulator)
     assert result.passed
     assert [outcome.name for outcome in result.outcomes] == list(RANDOM_TESTS)
 
@@ -59,6 +61,21 @@ def test_netlist_of_a_processing_element_equals_golden(simulate):
 def test_netlist_of_a_foundry_library_equals_golden(osu018, simulate):
     netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=osu018))
     assert simulate(gate_level_verilog(netlist, osu018)).passed
+
+
+@pytest.mark.parametrize("goal", Goal)
+def test_netlist_has_no_undefined_value_after_reset(goal, require_tool, tmp_path):
+    require_tool("icarus")
+    library, pins = Library.load(), Pins(CONFIG)
+    netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=library, goal=goal))
+    assert run_undefined(pins, gate_level_verilog(netlist, library), pins.rows(300, 1), tmp_path) == "passed"
+
+
+def test_netlist_of_a_foundry_library_has_no_undefined_value_after_reset(osu018, require_tool, tmp_path):
+    require_tool("icarus")
+    pins = Pins(CONFIG)
+    netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=osu018))
+    assert run_undefined(pins, gate_level_verilog(netlist, osu018), pins.rows(300, 1), tmp_path) == "passed"
 
 
 def test_a_wrong_cell_is_found(simulate):
