@@ -17,7 +17,7 @@ from golden.errors import InputError
 from golden.pe_config import PeConfig
 from synth.area import synthesise_all
 from synth.energy_measure import MEMORIES, Setup, bit_energy, pe_energy
-from synth.flow import Flow
+from synth.flow import Flow, Goal
 from synth.liberty import Library
 from synth.paper import POINTS
 from synth.pe_activity import commands
@@ -95,8 +95,12 @@ def notes(settings: Settings, bit_area: Decimal) -> list[str]:
     ]
     if settings.liberty:
         found.append(
-            f"Energy is of one multiply-accumulate on the layer {settings.data}, and critical paths of whole elements, "
-            f'with the library {Library.load(settings.liberty).name}; "logic" is without memories.'
+            f"Energy is of one multiply-accumulate on the layer {settings.data}, with the library "
+            f'{Library.load(settings.liberty).name}; "logic" is without memories.'
+        )
+    if settings.timing:
+        found.append(
+            "Critical paths are of netlists mapped for delay, with buffers and sized cells, the rest of those for area."
         )
     return found
 
@@ -148,8 +152,8 @@ def figures(name: str, settings: Settings, bit: float) -> list[Record]:
         flow = Flow(library=library)
         (netlist,) = synthesise_all([config], flow)
         if settings.timing:
-            paths = critical_paths(netlist, library)
-            values += [(component, "critical path", path.delay, "ns") for component, path in paths.items()]
+            delays = _delays(config, library)
+            values += [(component, "critical path", delay, "ns") for component, delay in delays.items()]
         setup = Setup(flow=flow, power=Power.of(library), source=settings.data, slew=SLEW, hazards=False)
         streams = commands(config, operands(config.mac, settings.data))
         energies, utilisation = pe_energy(config, netlist, streams, setup, bit)
@@ -159,6 +163,12 @@ def figures(name: str, settings: Settings, bit: float) -> list[Record]:
         Record(configuration=name, component=component, quantity=quantity, value=value, unit=unit)
         for component, quantity, value, unit in values
     ]
+
+
+def _delays(config: PeConfig, library: Library) -> dict[str, float]:
+    """Return the critical paths in ns, of a netlist that is mapped for delay, with buffers and sized cells."""
+    (netlist,) = synthesise_all([config], Flow(library=library, goal=Goal.DELAY))
+    return {component: path.delay for component, path in critical_paths(netlist, library).items()}
 
 
 def _memory_bit(settings: Settings, file: Path) -> float:
