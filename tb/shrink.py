@@ -105,8 +105,11 @@ class _Search:
             while start > 0:
                 start = max(0, start - size)
                 kept = np.delete(np.arange(len(beats)), slice(start, start + size))
+                if not len(kept):
+                    continue
                 fewer = beats.select(kept), Pace(pauses=pace.pauses[kept], taking=pace.taking) if pace else None
-                if len(kept) and self.failure(*fewer):
+                fewer[0].last[-1] = True  # or what the last beats do cannot be seen
+                if self.failure(*fewer):
                     beats, pace = fewer
             size //= 2
         return beats, pace
