@@ -29,7 +29,7 @@ from tb.recording import Recording
 from tb.worker import TIMESCALE, batched, build, prepare_environment
 
 CONFIG = MacConfig.parse("4/4/4/6")
-_COCOTB_BEATS = (1_024, 8_192)
+_COCOTB_BEATS = {TOP: (1_024, 8_192), SHELL: (8_192, 131_072)}  # by the top module
 _PLAYBACK_BEATS = 1_000_000
 _GROUPS = 16  # vectors of each result
 
@@ -37,7 +37,7 @@ _GROUPS = 16  # vectors of each result
 def main() -> None:
     """Measure and print."""
     prepare_environment("verilator")
-    table = Table("bench", "beats", "beats/s", "ratio to the per-cycle bench", title=f"{CONFIG} V={CONFIG.vector_size}")
+    table = Table("bench", "beats/s", "ratio to the per-cycle bench", title=f"{CONFIG} V={CONFIG.vector_size}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = folder / f"{TOP}.v"
@@ -60,8 +60,7 @@ def main() -> None:
     rates["C++: with golden model and comparison"] = len(beats) / chain
     slowest = next(iter(rates.values()))
     for bench, rate in rates.items():
-        count = _COCOTB_BEATS[1] if "cocotb" in bench else len(beats)
-        table.add_row(bench, f"{count:,}", f"{rate:,.0f}", f"{rate / slowest:.1f}")
+        table.add_row(bench, f"{rate:,.0f}", f"{rate / slowest:.1f}")
     console = Console(width=120)
     console.print(table, f"CPU time; Verilator {simulators.find('verilator').version}, NumPy {np.__version__}")
 
@@ -87,7 +86,7 @@ def _rate(folder: Path, source: Path, module: str, top: str) -> float:
     place = folder / module
     place.mkdir()
     build("verilator", source, place / "build", waves=False, log=place / "build.log", top=top)
-    short, long = _COCOTB_BEATS
+    short, long = _COCOTB_BEATS[top]
     return (long - short) / (_simulate(place, module, top, long) - _simulate(place, module, top, short))
 
 

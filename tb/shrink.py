@@ -7,7 +7,7 @@ seconds.
 
 import importlib.util
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -94,7 +94,7 @@ class _Search:
         if pace and self.failure(beats, None):
             pace = None
         beats, pace = self._without_runs(beats, pace)
-        beats, pace = self._simplified(beats, pace)
+        beats, pace = self._simplified(beats, self._trimmed(beats, pace) if pace else None)
         return Minimal(beats=beats, pace=pace, failure=self.failure(beats, pace), tried=self.tried)
 
     def _without_runs(self, beats: Beats, pace: Pace | None) -> tuple[Beats, Pace | None]:
@@ -113,6 +113,16 @@ class _Search:
                     beats, pace = fewer
             size //= 2
         return beats, pace
+
+    def _trimmed(self, beats: Beats, pace: Pace) -> Pace:
+        """Forget for which cycles results are taken after the first that matter, or as many again."""
+        length = 1
+        while length < len(pace.taking):
+            shorter = replace(pace, taking=pace.taking[:length])
+            if self.failure(beats, shorter):
+                return shorter
+            length *= 2
+        return pace
 
     def _simplified(self, beats: Beats, pace: Pace | None) -> tuple[Beats, Pace | None]:
         """Let hypothesis minimise what fails, starting from this stream."""
