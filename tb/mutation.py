@@ -190,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
         return 2
     _show(reports, console)
+    console.print(f"every mutant, and what found it: {options.out}/*.json", soft_wrap=True)
     return int(any(mutant.survives for report in reports for mutant in report.mutants))
 
 
