@@ -102,7 +102,7 @@ def simulate(config, streams, expected, idle, stall, seed=0):
 @pytest.mark.parametrize(("idle", "stall"), [(0, 0), (0.3, 0.4)])
 def test_results_equal_golden(text, idle, stall):
     config = PeConfig.parse(text)
-    streams, results = commands(config, 30, seed=5)
+    streams, results = commands(config, 30, seed=6)
     assert any(result.illegal for result in results)
     simulate(config, streams, list(result_beats(config, results)), idle, stall)
 
