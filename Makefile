@@ -81,9 +81,9 @@ bench-quantizer: $(PEERS)/.ready ## time the quantizer beside brevitas, torchao 
 check-oracles: $(PEERS)/.ready ## compare millions of codes with brevitas, torchao and modelopt
 	PYTHONPATH=. $(PEERS)/bin/python tests/golden/oracles/compare.py
 
-system-deps: ## install the Debian packages: Icarus, OpenSTA, a real cell library, Chromium
+system-deps: ## install the Debian packages: Icarus, OpenSTA, a real cell library, Chromium, libraries of FST waves
 	apt-get update
-	apt-get install --yes iverilog opensta qflow-tech-osu018 chromium
+	apt-get install --yes iverilog opensta qflow-tech-osu018 chromium liblz4-dev zlib1g-dev
 
 clean: ## remove the virtual environment and everything built
 	rm -rf $(VENV) $(PEERS) $(OUT) dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ The folder holds ``job.json`` on entry; ``result.json`` comes last, whole or not
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -93,7 +94,7 @@ def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path,
             sources=[source],
             hdl_toplevel=top,
             build_dir=folder,
-            build_args=_BUILD_ARGS[simulator],
+            build_args=_BUILD_ARGS[simulator] + (_wave_arguments(simulator) if waves else []),
             timescale=TIMESCALE,
             waves=waves,
             log_file=log,
@@ -106,6 +107,19 @@ def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path,
         objcache.make_once(folder / top, kept, make)
     else:
         make()
+
+
+def _wave_arguments(simulator: str) -> list[str]:
+    """Return what makes Verilator write FST, if the headers that its writer includes are here; else VCD it is."""
+    if simulator != "verilator":
+        return []
+    probe = subprocess.run(
+        ["g++", "-E", "-x", "c++", "-"],
+        input=b"#include <lz4.h>\n#include <zlib.h>\n",
+        capture_output=True,
+        check=False,
+    )
+    return [] if probe.returncode else ["--trace-fst"]
 
 
 def batched(source: Path, config: MacConfig) -> Path:
