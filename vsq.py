@@ -314,9 +314,9 @@ def _export(args: argparse.Namespace) -> int:
 
 def _area(args: argparse.Namespace) -> int:
     """Synthesise configurations and report their area against the 8-bit baseline."""
-    from synth import command
+    from synth import area_command
 
-    return command.area(args, _console())
+    return area_command.area(args, _console())
 
 
 def _energy(args: argparse.Namespace) -> int:
@@ -328,9 +328,9 @@ def _energy(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     """Report area, energy and critical paths of processing elements beside the paper's, as text, JSON and a page."""
-    from synth import command
+    from synth import report_command
 
-    return command.report(args, _console())
+    return report_command.report(args, _console())
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -149,16 +149,20 @@ def _leaf_cells(netlist: Netlist, name: str) -> Counter[str]:
 
 
 def synthesise_all(configs: Sequence[MacConfig] | Sequence[PeConfig], flow: Flow) -> list[Netlist]:
-    """Return the netlists of vector MACs or processing elements, in order; every core works."""
+    """Return the netlists of vector MACs or processing elements, in order; every core works.
+
+    Designs are emitted one by one while Yosys, a process for each, already maps the first.
+    """
     pool = ThreadPoolExecutor(max_workers=os.cpu_count())
     try:
-        jobs = [pool.submit(_synthesise, config, flow) for config in configs]
+        jobs = [pool.submit(synthesise, *_emitted(config), flow) for config in configs]
         return [job.result() for job in jobs]
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _synthesise(config: MacConfig | PeConfig, flow: Flow) -> Netlist:
+def _emitted(config: MacConfig | PeConfig) -> tuple[str, str]:
+    """Return the design's RTLIL and its top module."""
     if isinstance(config, PeConfig):
-        return synthesise(pe_verilog.rtlil(config), pe_verilog.default_name(config), flow)
-    return synthesise(rtlil(config), default_name(config), flow)
+        return pe_verilog.rtlil(config), pe_verilog.default_name(config)
+    return rtlil(config), default_name(config)

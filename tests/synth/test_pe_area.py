@@ -10,7 +10,7 @@ import vsq
 from golden.errors import InputError
 from golden.pe_config import PeConfig
 from synth.area import Area
-from synth.command import bit_area
+from synth.area_command import bit_area
 from synth.flow import Flow, Netlist
 from synth.liberty import Library
 from synth.memory import BIT

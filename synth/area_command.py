@@ -1,25 +1,19 @@
-"""What ``vsq area`` and ``vsq report`` do: synthesis, tables, and their files."""
+"""What ``vsq area`` does: synthesis, a table, and a file."""
 
-import json
 from argparse import Namespace
 from decimal import Decimal, InvalidOperation
 
 from rich.console import Console
 
 from golden.errors import InputError
-from golden.files import write_text
 from golden.pe_config import PeConfig
 from golden.presets import resolve
 from synth import pe_area
 from synth.area import measure
 from synth.flow import Flow, Goal
-from synth.liberty import NAND2, Library
-from synth.records import Record, document, versions, write_document
+from synth.liberty import Library
+from synth.records import Record, document, write_document
 from synth.report import area_table, pe_area_table, timing_table
-from synth.report_designs import DEFAULT_CONFIGS, Settings, notes
-from synth.report_designs import measure as measure_designs
-from synth.report_page import Report
-from synth.report_rows import Accuracy, rows_of, with_baselines
 from synth.timing import critical_paths, find_sta, pipeline_sweep
 
 
@@ -76,33 +70,3 @@ def bit_area(text: str) -> Decimal:
     if not value.is_finite() or value < 0:
         raise InputError(f"bit area {text!r}: must be a number from 0, in two-input NANDs; give for example 1")
     return value
-
-
-def report(args: Namespace, console: Console) -> int:
-    """Measure processing elements, and write the report beside the paper's figures."""
-    settings = Settings.of(args.liberty, args.data)
-    accuracies = [Accuracy.load(path) for path in args.accuracy]
-    area_of_bit = bit_area(args.bit_area)
-    library = Library.load()
-    nand = library.smallest(2, NAND2)
-    assert nand is not None  # the built-in library has one
-    configs = with_baselines([PeConfig.parse(name) for name in args.configs or DEFAULT_CONFIGS])
-    found = measure_designs(configs, settings, args.out / "records", console)
-    made = Report(
-        rows=rows_of(found, float(area_of_bit * nand.area)),
-        accuracies=accuracies,
-        notes=[*notes(settings, area_of_bit), *settings.omissions],
-    )
-    console.print(made.table())
-    for sentence in made.sentences():
-        console.print(sentence, highlight=False, soft_wrap=True)
-    heading = document("report", Flow(library=library), [])
-    heading = {name: value for name, value in heading.items() if name != "records"}
-    tools = ", ".join(f"{tool} {version}" for tool, version in versions().items())
-    for name, text in (
-        ("report.json", json.dumps({**heading, "settings": settings.about, **made.document()}, indent=1) + "\n"),
-        ("report.html", made.html(f"Made {heading['date']} with {tools}.")),
-    ):
-        write_text(args.out / name, text)
-        print(args.out / name)
-    return 0
