@@ -1,16 +1,39 @@
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import pytest
 
 from golden.errors import InputError
 from tb import simulators
 
+_REQUIRED = os.environ.get("VSQ_REQUIRE_TOOLS") == "1"
+
+
+def _as_failure(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure where every tool and package must be there."""
+    if _REQUIRED and report.skipped:
+        report.longrepr = f"skipped, but VSQ_REQUIRE_TOOLS=1 tolerates no skip: {report.longrepr}"
+        report.outcome = "failed"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _as_failure(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _as_failure(report)
+    return report
+
 
 @pytest.fixture(scope="session")
 def require_tool() -> Callable[[str], None]:
-    """Return a function that skips the test without the named tool, or fails it if ``VSQ_REQUIRE_TOOLS=1``.
+    """Return a function that skips the test without the named tool.
 
     A simulator must also be recent enough; any other tool must be on PATH.
     """
@@ -19,13 +42,9 @@ def require_tool() -> Callable[[str], None]:
         if tool in simulators.SIMULATORS:
             try:
                 simulators.find(tool)
-                return
             except InputError as error:
-                missing = str(error)
-        elif shutil.which(tool):
-            return
-        else:
-            missing = f"{tool}: not found on PATH"
-        (pytest.fail if os.environ.get("VSQ_REQUIRE_TOOLS") == "1" else pytest.skip)(missing)
+                pytest.skip(str(error))
+        elif not shutil.which(tool):
+            pytest.skip(f"{tool}: not found on PATH")
 
     return require

@@ -9,8 +9,8 @@ from golden.errors import InputError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
-convnet = pytest.importorskip("golden.workloads.convnet")
-digits = pytest.importorskip("golden.workloads.digits")
+
+from golden.workloads import convnet, digits  # noqa: E402
 
 CONFIG = MacConfig.parse("4/4U/4/6:R=7")
 

@@ -7,7 +7,8 @@ from golden.errors import InputError
 
 torch = pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
-imagenet = pytest.importorskip("golden.workloads.imagenet")
+
+from golden.workloads import imagenet  # noqa: E402
 
 
 def save(path, pixels):

@@ -12,7 +12,8 @@ from golden.formats import IntFormat
 from golden.quantizer import Granularity, Order, Quantizer, ScaleRounding
 
 torch = pytest.importorskip("torch")
-torch_quantizer = pytest.importorskip("golden.torch_quantizer")
+
+from golden import torch_quantizer  # noqa: E402
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
