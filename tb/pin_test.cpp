@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "Vpin_test.h"
+#include "Vplayback.h"
 
 int main(int argc, char** argv) {
     FILE* file = argc == 3 ? std::fopen(argv[1], "rb") : nullptr;
@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
         VerilatedContext context;
         context.randReset(2);
         context.randSeed(variant + 1);
-        Vpin_test design{&context};
+        Vplayback design{&context};
         design.variant = variant;
         long differs = -1, bit = -1;
         for (uint32_t cycle = 0; cycle < cycles && differs < 0; ++cycle) {

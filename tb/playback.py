@@ -55,8 +55,8 @@ def compiled(simulator: Simulator, sources: Mapping[str, str], folder: Path, fla
     return [str(program)]
 
 
-def call(simulator: Simulator, command: Sequence[str], folder: Path) -> None:
-    """Run a command of the simulator in ``folder``.
+def call(simulator: Simulator, command: Sequence[str], folder: Path) -> str:
+    """Run a command of the simulator in ``folder``, and return what it prints.
 
     Raises
     ------
@@ -67,3 +67,4 @@ def call(simulator: Simulator, command: Sequence[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
