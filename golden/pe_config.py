@@ -178,3 +178,23 @@ class PeConfig:
     def shift_bits(self) -> int:
         """Width of the output shift. Proof of need: |acc * mult| < 2^(P-1+bits), so a larger shift gives 0 or -1."""
         return (self.mac.acc_bits + self.multiplier_bits).bit_length()
+
+
+def resolve_design(text: str, *, pe: bool = False, **options: Any) -> MacConfig | PeConfig:
+    """Return the design that a user's ``text`` names: a processing element if it has an ``@``, else a vector MAC.
+
+    Parameters
+    ----------
+    text
+        A preset or ``W/A/ws/as`` with options; the options of a processing element follow ``@``.
+    pe
+        Whether a text without ``@`` names a processing element too.
+    options
+        Constructor arguments that win over those in the text; None leaves them alone.
+
+    Raises
+    ------
+    InputError
+        If the text is malformed or a value is out of range.
+    """
+    return (PeConfig.parse if pe or "@" in text else resolve)(text, **options)
