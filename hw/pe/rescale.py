@@ -65,7 +65,7 @@ class Rescale(wiring.Component):
         +-2^bias_bits, a bias takes back half of it, and the other half is twice the limit of z.
         """
         bits = self.config.bias_bits + 2
-        shifted = Signal(signed(len(lane.product) + 1))
+        shifted = Signal(signed(max(len(lane.product) + 1, bits)))
         high, sign = shifted[bits - 1 :], shifted[-1]
         clamped = Signal(signed(bits))
         total = Signal(signed(bits + 1), name="total_low_bit_unused")

@@ -1,12 +1,17 @@
 """The arithmetic of post-processing, every input of small configurations."""
 
+import random
+
+import numpy as np
 import pytest
 from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.sim import Simulator
 
 from golden.pe_config import PeConfig
+from golden.ppu import LaneParams, rescale
 from hw.pe.divider import STEPS_PER_STAGE, Divider
 from hw.pe.output_scale import ceil_quotient
+from hw.pe.rescale import Rescale
 
 
 @pytest.mark.parametrize(("bits", "most"), [(1, 9), (2, 93), (3, 441), (4, 945), (7, 1905), (8, 765), (3, 7), (5, 30)])
@@ -57,6 +62,59 @@ def test_the_division_is_exact(text):
     m = Module()
     m.submodules.dut, m.domains.sync = dut, ClockDomain("sync")  # without a stage nothing else has a clock
     sim = Simulator(m)
+    sim.add_clock(1e-6)
+    sim.add_testbench(drive, background=True)
+    sim.add_testbench(check)
+    sim.run()
+
+
+@pytest.mark.parametrize(
+    ("text", "spare"),
+    [
+        # Bits of the shifted product beyond those of the clamped one.
+        ("2/16/-/16:V=1,R=1,style=behavioural@weight_depth=1", -4),
+        ("4/4/4/6:V=2,acc=10@weight_depth=2,multiplier_bits=1", -1),
+        ("4/4/4/6:V=2,acc=11@weight_depth=2,multiplier_bits=1", 0),
+        ("4/4/4/6:V=2,acc=12,style=behavioural@weight_depth=2,multiplier_bits=1", 1),
+        ("4/4U/4/4:V=2@multiplier_bits=3", 14),
+    ],
+)
+def test_the_rescaling_is_exact(text, spare):
+    """Accumulators, multipliers, shifts and biases at their limits and anywhere between."""
+    config, draw = PeConfig.parse(text), random.Random(1)
+    bits, half = config.mac.acc_bits, 1 << (config.bias_bits - 1)
+    assert bits + config.multiplier_bits + 1 - (config.bias_bits + 2) == spare
+    ranges = [
+        (-1 << (bits - 1), (1 << (bits - 1)) - 1),
+        (0, (1 << config.multiplier_bits) - 1),
+        (0, (1 << config.shift_bits) - 1),
+        (-half, half - 1),
+    ]
+    cases = [
+        [draw.choice([low, high, max(low, -1), draw.randint(low, high)]) for low, high in ranges] for _ in range(400)
+    ]
+    dut = Rescale(config)
+
+    async def drive(ctx):
+        ctx.set(dut.i.valid, 1)
+        for number, (acc, multiplier, shift, bias) in enumerate(cases):
+            marks = {"relu": number & 1, "last": 0, "end": 0}
+            ctx.set(dut.i.payload, {"acc": acc, "multiplier": multiplier, "shift": shift, "bias": bias, **marks})
+            await ctx.tick()
+
+    async def check(ctx):
+        ctx.set(dut.o.ready, 1)
+        await ctx.tick().repeat(2)
+        for number, (acc, *params) in enumerate(cases):
+            _, _, valid, z = await ctx.tick().sample(dut.o.valid, dut.o.payload.z)
+            lane = LaneParams(*np.array(params).reshape(3, 1))
+            negative = config.mac.activation.signed and z.negative
+            assert valid
+            assert (-z.magnitude if negative else z.magnitude) == rescale(
+                config, np.array([[acc]]), lane, relu=bool(number & 1)
+            ), (acc, *params)
+
+    sim = Simulator(dut)
     sim.add_clock(1e-6)
     sim.add_testbench(drive, background=True)
     sim.add_testbench(check)
