@@ -21,6 +21,8 @@ def area(args: Namespace, console: Console) -> int:
     """Print the area of vector MACs or processing elements, and write it as JSON if asked."""
     flow = Flow(library=Library.load(args.liberty), goal=Goal(args.goal), flatten=args.flatten)
     records = _elements(args, flow, console) if args.pe else _macs(args, flow, console)
+    for note in flow.library.notes:
+        console.print(note, highlight=False, soft_wrap=True)
     if args.json:
         write_document(args.json, document("area", flow, records))
         print(args.json)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from golden.config import MacConfig
@@ -147,8 +147,9 @@ def bit_energy(setup: Setup) -> float:
     """Return the joules of reading or writing one bit of a memory: 1/16 of a 16-bit multiply-accumulate on noise.
 
     Source: Eyeriss (Chen et al., ISCA 2016, table IV): an access to a register file of 0.5 kB costs as much as one
-    16-bit multiply-accumulate.
+    16-bit multiply-accumulate. Hazards are left out, as they are of the multiplier and not of a register file.
     """
+    setup = replace(setup, hazards=False)
     streams = Streams.of(_REFERENCE, operands(_REFERENCE, "gaussian"))
     (netlist,) = synthesise_all([_REFERENCE], setup.flow)
     return total(_mac(netlist, streams, setup)) / _REFERENCE.weight.bits

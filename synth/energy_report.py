@@ -34,6 +34,8 @@ def energy(args: Namespace, console: Console) -> int:
     else:
         found = mac_energies([resolve(name) for name in args.configs], setup)
     console.print(energy_table(found, setup))
+    for note in library.notes:
+        console.print(note, highlight=False, soft_wrap=True)
     if args.json:
         report = document("energy", setup.flow, [record for one in found for record in one.records()])
         measured = {"data": setup.source, "slew": setup.slew, "hazards": setup.hazards}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from golden.errors import InputError
 from synth.boolean import names, truth_table
+from synth.errata import corrected
 
 # The libraries that come with the project: NAND2 equivalents (the default), and a count of generic two-input gates.
 BUILT_IN = {name: Path(__file__).parent / "libraries" / f"{name}.lib" for name in ("nand2", "gates")}
@@ -46,13 +47,17 @@ class Adder:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Library:
-    """The usable cells of one Liberty file (cells marked ``dont_use`` are not among them)."""
+    """The usable cells of one Liberty file (cells marked ``dont_use`` are not among them).
+
+    ``text`` is the file's, with the ``corrections`` that :mod:`synth.errata` knows.
+    """
 
     name: str
     path: Path
     cells: dict[str, Cell]
     timed: bool
     text: str = field(repr=False)
+    corrections: tuple[str, ...]
 
     @classmethod
     def load(cls, path: Path | str = "nand2") -> "Library":
@@ -73,12 +78,21 @@ class Library:
             raise InputError(f"Liberty file {path}: not a text file; give an uncompressed .lib file") from None
         try:
             root = parse(text)
+            text, corrections = corrected(root.name, text)
+            root = parse(text) if corrections else root
             groups = [group for group in root.find("cell") if group.attributes.get("dont_use") != "true"]
             cells = [_cell(group) for group in groups]
         except LibertySyntaxError as error:
             raise InputError(f"Liberty file {path}: {error}; give an intact .lib file") from None
         timed = any(pin.find("timing") for group in groups for pin in group.find("pin"))
-        library = cls(name=root.name, path=path, cells={cell.name: cell for cell in cells}, timed=timed, text=text)
+        library = cls(
+            name=root.name,
+            path=path,
+            cells={cell.name: cell for cell in cells},
+            timed=timed,
+            text=text,
+            corrections=tuple(corrections),
+        )
         library._check()
         return library
 
@@ -124,8 +138,15 @@ class Library:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file, so that a report says which version of a library it means."""
+        """SHA-256 of the text, corrections included, so that a report says which version of a library it means."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know of the library's figures, a sentence each."""
+        if not self.corrections:
+            return []
+        return [f"Library {self.name}: areas corrected to those of its LEF: {', '.join(self.corrections)}."]
 
     @property
     def unit(self) -> str:

@@ -38,7 +38,12 @@ def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, obje
         "kind": kind,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
-        "library": {"name": library.name, "file": library.path.name, "sha256": library.digest},
+        "library": {
+            "name": library.name,
+            "file": library.path.name,
+            "sha256": library.digest,
+            "corrections": list(library.corrections),
+        },
         "flow": flow.flags,
         "records": [asdict(record) for record in records],
     }

@@ -94,10 +94,12 @@ def notes(settings: Settings, bit_area: Decimal) -> list[str]:
         "The paper gives neither lanes nor buffer sizes nor cells. Ours have no wires and no clock tree.",
     ]
     if settings.liberty:
+        library = Library.load(settings.liberty)
         found.append(
-            f"Energy is of one multiply-accumulate on the layer {settings.data}, with the library "
-            f'{Library.load(settings.liberty).name}; "logic" is without memories.'
+            f"Energy is of one multiply-accumulate on the layer {settings.data}, with the library {library.name}; "
+            '"logic" is without memories.'
         )
+        found += library.notes
     if settings.timing:
         found.append(
             "Critical paths are of netlists mapped for delay, with buffers and sized cells, the rest of those for area."

@@ -98,7 +98,12 @@ def test_document_holds_every_figure_with_its_unit(areas, flow, tmp_path):
     path = tmp_path / "new" / "area.json"
     write_document(path, document("area", flow, [r for area in areas for r in area.records(flow.library.unit)]))
     read = json.loads(path.read_text())
-    assert read["library"] == {"name": "vsq_nand2", "file": "nand2.lib", "sha256": flow.library.digest}
+    assert read["library"] == {
+        "name": "vsq_nand2",
+        "file": "nand2.lib",
+        "sha256": flow.library.digest,
+        "corrections": [],
+    }
     assert set(read["versions"]) == {"vsq", "amaranth", "pyosys"}
     figures = {(r["configuration"], r["component"], r["quantity"]): (r["value"], r["unit"]) for r in read["records"]}
     assert figures["3/3/2/2:V=2", "total", "area"] == (float(areas[0].total.area), "NAND2")

@@ -1,6 +1,7 @@
 """Energy by hand on a library of four cells, and the whole command on a real one."""
 
 import json
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,9 +11,10 @@ import vsq
 from golden.config import MacConfig
 from golden.errors import InputError
 from golden.pe_config import PeConfig
+from synth import energy_measure
 from synth.activity import Activity
 from synth.energy import Energy, difference, energies
-from synth.energy_measure import MEMORIES, Setup, mac_energies, pe_energies
+from synth.energy_measure import MEMORIES, Setup, bit_energy, mac_energies, pe_energies
 from synth.flow import Flow, Netlist
 from synth.gates import flat
 from synth.liberty import Library
@@ -172,13 +174,21 @@ def test_memories_cost_by_the_bit(setup):
     assert ratio == pytest.approx((2 * 2 + 2) / (2 * 8))
 
 
+def test_a_memory_has_no_hazards(setup, monkeypatch):
+    """Its bit is priced by a multiplier, here a small one, of which hazards are most of the energy."""
+    monkeypatch.setattr(energy_measure, "_REFERENCE", MacConfig.parse("6/6/-/-:V=1"))
+    assert bit_energy(replace(setup, hazards=True)) == bit_energy(setup)
+
+
 def test_the_command_prints_and_writes(osu018, tmp_path, capsys):
     path, data = tmp_path / "energy.json", tmp_path / "layer.npz"
     rng = np.random.default_rng(0)
     np.savez(data, weights=rng.standard_normal((4, 8)), inputs=rng.standard_normal((200, 8)))
     code = vsq.main(["energy", SMALL, "--liberty", str(osu018.path), "--data", str(data), "--json", str(path)])
     assert code == 0
-    assert "Ratio to 8/8/-/-:V=2 on the same data" in capsys.readouterr().out.replace("\n", " ")
+    out = capsys.readouterr().out
+    assert "Ratio to 8/8/-/-:V=2 on the same data" in out.replace("\n", " ")
+    assert "areas corrected to those of its LEF: LATCH 0 -> 56, NAND3X1 36 -> 32, OAI21X1 23 -> 32." in out
     report = json.loads(path.read_text())
     assert report["kind"] == "energy"
     assert report["measured"] == {"data": str(data), "slew": 0.1, "hazards": False}

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+import vsq
 from golden.errors import InputError
 from synth.liberty import BUILT_IN, Library
 
@@ -166,3 +167,50 @@ def test_the_digest_names_the_version():
     digests = {Library.load(name).digest for name in BUILT_IN}
     assert len(digests) == len(BUILT_IN)
     assert Library.load().digest in digests
+
+
+def of_osu(**areas):
+    """The minimal library under OSU's name, with cells of these areas."""
+    cell = """
+      cell (%s) { area : %s; pin (A, B, C) { direction : input; }
+        pin (Y) { direction : output; function : "!(A B C)"; } }"""
+    cells = "".join(cell % pair for pair in areas.items())
+    return MINIMAL.replace("tiny", "osu018_stdcells").rstrip().removesuffix("}") + cells + "}"
+
+
+def test_known_wrong_areas_are_corrected_for_the_mapper_too(tmp_path):
+    library = load(tmp_path, of_osu(OAI21X1="23", NAND3X1="36.0", AOI21X1="23"))
+    assert {name: int(cell.area) for name, cell in library.cells.items() if name.endswith("X1")} == {
+        "OAI21X1": 32,
+        "NAND3X1": 32,
+        "AOI21X1": 23,
+    }
+    assert re.findall(r"X1\) { area : (\w+);", library.text) == ["32", "32", "23"]
+    assert library.corrections == ("NAND3X1 36 -> 32", "OAI21X1 23 -> 32")
+    assert "NAND3X1 36 -> 32, OAI21X1 23 -> 32" in library.notes[0]
+    assert library.digest != load(tmp_path, of_osu(OAI21X1="32", NAND3X1="32", AOI21X1="24")).digest
+
+
+def test_a_corrected_file_and_other_libraries_stay_as_they_are(tmp_path):
+    for text in (of_osu(OAI21X1="32", NAND3X1="32"), of_osu(OAI21X1="23").replace("osu018", "osu050")):
+        library = load(tmp_path, text)
+        assert library.text == text
+        assert not library.corrections
+        assert not library.notes
+
+
+def test_areas_of_osu_are_those_of_its_lef(osu018):
+    lef = osu018.path.with_suffix(".lef").read_text()
+    sizes = re.findall(r"^MACRO (\w+)\n.*?SIZE\s+(\S+)\s+BY\s+(\S+)", lef, re.DOTALL | re.MULTILINE)
+    of_lef = {name: Decimal(width) * Decimal(height) for name, width, height in sizes}
+    assert len(osu018.cells) > 30
+    for name, cell in osu018.cells.items():
+        assert cell.area == of_lef[name], name
+
+
+def test_the_area_command_says_what_was_corrected(osu018, capsys):
+    assert vsq.main(["area", "2/2/-/-:V=1", "--liberty", str(osu018.path)]) == 0
+    note = "areas corrected to those of its LEF: LATCH 0 -> 56, NAND3X1 36 -> 32, OAI21X1 23 -> 32.\n"
+    assert note in capsys.readouterr().out
+    assert vsq.main(["area", "2/2/-/-:V=1"]) == 0
+    assert "corrected" not in capsys.readouterr().out
