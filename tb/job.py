@@ -1,7 +1,8 @@
 """What one job simulates and what it finds: one configuration in one simulator."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from golden.config import MacConfig
@@ -83,6 +84,11 @@ class Result:
     def passed(self) -> bool:
         """Whether tests ran and all of them passed; a run of no tests is a failure."""
         return bool(self.outcomes) and not any(outcome.failure for outcome in self.outcomes)
+
+    def moved(self, old: Path, new: Path) -> "Result":
+        """Return the result with its failures' paths in the folder to which the job's has moved."""
+        outcomes = [replace(outcome, failure=outcome.failure.replace(str(old), str(new))) for outcome in self.outcomes]
+        return replace(self, outcomes=outcomes)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Result":

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tb import objcache
+from tb import build_log, objcache
 from tb.simulators import Simulator
 
 TOP = "playback"
@@ -61,10 +61,10 @@ def call(simulator: Simulator, command: Sequence[str], folder: Path) -> str:
     Raises
     ------
     RuntimeError
-        If it fails; the message has the end of what it printed.
+        If it fails; the message has the errors that it printed.
     """
     environment = {**os.environ, **simulator.environment(), "OBJCACHE": objcache.COMMAND}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise RuntimeError("\n".join([f"{command[0]} failed:", *build_log.reasons(done.stdout + done.stderr)]))
     return done.stdout

@@ -47,13 +47,23 @@ def _start(job: Job, folder: Path) -> "subprocess.Popen[bytes]":
     (folder / "job.json").write_text(json.dumps(asdict(job)))
     with (folder / "job.log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "tb.worker", folder],
+            module("tb.worker", folder),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            env=environment(),
             start_new_session=True,
         )
+
+
+def module(name: str, *arguments: str | Path) -> list[str]:
+    """Return the command that runs a module of ours, even in a folder that has a package of the same name."""
+    return [sys.executable, "-P", "-m", name, *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """Return the variables under which another process imports what this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
 
 
 def _close(process: "subprocess.Popen[bytes]") -> None:

@@ -124,7 +124,6 @@ def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None
         task = progress.add_task("regression", total=len(jobs))
         with closing(run_jobs(jobs, work, workers)) as ended:
             for job, result in ended:
-                done[job] = result
                 kept = out / FAILURES / job.name
                 shutil.rmtree(kept, ignore_errors=True)
                 if result.passed:
@@ -132,6 +131,8 @@ def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None
                 else:
                     kept.parent.mkdir(exist_ok=True)
                     os.replace(work / job.name, kept)
+                    result = result.moved(work / job.name, kept)
+                done[job] = result
                 progress.advance(task)
         summary = Summary([(job, done[job]) for job in jobs])
         for name, write in REPORTS.items():

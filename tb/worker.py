@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,7 +24,7 @@ from golden.pe_config import PeConfig
 from hw.pe import verilog as pe_verilog
 from hw.stages import latency
 from hw.verilog import emit
-from tb import objcache, simulators
+from tb import build_log, objcache, simulators
 from tb.batch_bench import SHELL, shell
 from tb.coverage import verdict
 from tb.job import CONFIGS, RECORDING, TOP, Job, Outcome, Result
@@ -31,7 +32,6 @@ from tb.mac_playback import PlaybackError, play
 from tb.recording import Recording, rtl_hash
 
 TIMESCALE = ("1ns", "1ps")
-_LOG_LINES = 30
 _BENCHES = {"mac": "tb.bench", "pe": "tb.pe_bench"}
 # cocotb's runner makes every signal public, which keeps Verilator from optimising; the benches use the pins alone. Most
 # of a short simulation is Python and the C++ compiler, so that a lower optimisation of the C++ is faster.
@@ -88,25 +88,27 @@ def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path,
 
     One build by Verilator without waves serves every job and run of the same Verilog.
     """
-
-    def make() -> None:
-        get_runner(simulator).build(
-            sources=[source],
-            hdl_toplevel=top,
-            build_dir=folder,
-            build_args=_BUILD_ARGS[simulator] + (_wave_arguments(simulator) if waves else []),
-            timescale=TIMESCALE,
-            waves=waves,
-            log_file=log,
-        )
-
+    make_it = partial(make, simulator, source, folder, waves=waves, log=log, top=top)
     if simulator == "verilator" and not waves:
         tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
         kept = objcache.path(top, "", tools, _BUILD_ARGS["verilator"], source.read_text())
         folder.mkdir()
-        objcache.make_once(folder / top, kept, make)
+        objcache.make_once(folder / top, kept, make_it)
     else:
-        make()
+        make_it()
+
+
+def make(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path, top: str) -> None:
+    """Build a simulation of the module ``top`` in ``folder``, whatever was built before."""
+    get_runner(simulator).build(
+        sources=[source],
+        hdl_toplevel=top,
+        build_dir=folder,
+        build_args=_BUILD_ARGS[simulator] + (_wave_arguments(simulator) if waves else []),
+        timescale=TIMESCALE,
+        waves=waves,
+        log_file=log,
+    )
 
 
 def _wave_arguments(simulator: str) -> list[str]:
@@ -194,9 +196,7 @@ def _simulate(
     outcomes = _outcomes(job, results) if results.exists() else []
     if outcomes and (not broken or any(outcome.failure for outcome in outcomes)):
         return outcomes
-    tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-    failure = "\n".join([f"the {log.stem} failed", *tail])
-    return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=failure)]
+    return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=build_log.failure(log))]
 
 
 def _outcomes(job: Job, results: Path) -> list[Outcome]:

@@ -130,7 +130,13 @@ def test_verilog_that_does_not_compile_fails(simulator, tmp_path):
     job = Job(config="4/4/4/6", simulator=simulator, seed=1, verilog=str(tmp_path / "broken.v"), waves=False)
     [(_, result)] = run([job], workers=1, out=tmp_path / "out").results
     assert [outcome.name for outcome in result.outcomes] == ["build"]
-    assert "broken.v" in result.outcomes[0].failure or "dut.v" in result.outcomes[0].failure
+    headline, error, *_, log = result.outcomes[0].failure.splitlines()
+    assert headline == "the build failed"
+    assert "dut.v:1" in error
+    assert "error" in error.lower()
+    kept = tmp_path / "out" / "failures" / job.name
+    assert log == f"log: {kept / 'build.log'}"
+    assert "syntax error" in (kept / "build.log").read_text()
 
 
 def test_a_layer_is_played(simulator, tmp_path):

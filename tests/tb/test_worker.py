@@ -10,6 +10,7 @@ from tb.job import RANDOM_TESTS, Job, Outcome
 from tb.traffic import Traffic
 
 JOB = Job(config="4/4/4/6", simulator="icarus", seed=1)
+BROKEN = "the simulation failed\nsimulating\nlog: simulation.log"
 PASSED = "".join(f'<testcase name="tb.bench.{name}" time="1.5" />' for name in RANDOM_TESTS)
 
 
@@ -37,7 +38,7 @@ def outcomes(monkeypatch, tmp_path):
         monkeypatch.setattr(Runner, "fails", fails)
         monkeypatch.setattr(worker, "get_runner", lambda name: Runner())
         found = worker._simulate(JOB, tmp_path, tmp_path / "dut.v", waves=False)
-        return {outcome.name: outcome.failure for outcome in found}
+        return {outcome.name: outcome.failure.replace(f"{tmp_path}/", "") for outcome in found}
 
     return outcomes
 
@@ -53,12 +54,12 @@ def test_a_failed_test(outcomes):
 
 
 def test_a_simulator_that_fails_after_passing_every_test(outcomes):
-    assert outcomes(PASSED, fails=True)["simulation"] == "the simulation failed\nsimulating"
+    assert outcomes(PASSED, fails=True)["simulation"] == BROKEN
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_simulator_without_a_report(outcomes, fails):
-    assert outcomes("", fails=fails) == {"simulation": "the simulation failed\nsimulating"}
+    assert outcomes("", fails=fails) == {"simulation": BROKEN}
 
 
 def test_a_test_that_did_not_run_has_failed(outcomes):

