@@ -114,11 +114,12 @@ def test_unwritable_output_is_refused(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_presets_are_listed_and_doctor_reports(capsys):
+def test_presets_are_listed_and_doctor_reports(capsys, monkeypatch):
     assert vsq.main(["presets"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in PRESETS)
-    assert vsq.main(["doctor"]) == 0
+    monkeypatch.setattr("tb.doctor.probe", dict)  # tests/tb/test_doctor.py tries simulators
+    assert vsq.main(["doctor"]) == 1
     assert "amaranth" in capsys.readouterr().out
 
 
