@@ -1,4 +1,4 @@
-"""Test vectors and a plain-Verilog bench, for users who have a simulator and no Python."""
+"""Test vectors of vector MACs, and a plain-Verilog bench that plays them."""
 
 from pathlib import Path
 
@@ -11,7 +11,10 @@ from golden.files import replacing, write_text
 from golden.packing import bits
 from golden.stimulus import Beats, beats
 from hw.verilog import default_name
+from tb.plain_bench import Stream, bench_files
 from tb.playback import slices
+
+_IDLE_CYCLES = 100
 
 
 def write_vectors(config: MacConfig, folder: Path, count: int, seed: int, name: str | None = None) -> list[Path]:
@@ -19,8 +22,8 @@ def write_vectors(config: MacConfig, folder: Path, count: int, seed: int, name: 
 
     ``<name>_stimulus.memh`` and ``<name>_expected.memh`` hold one hexadecimal word a line: an input word is, from its
     least significant bit, weights, activations, weight scale, activation scale, first, last; an output word is acc and,
-    if the accumulator saturates, overflow. ``<name>_vectors.npz`` holds the same as arrays. ``<name>_tb.v`` reads the
-    words, drives them with random pauses on both streams, compares, and prints ``PASS`` or ``FAIL``.
+    if the accumulator saturates, overflow. ``<name>_vectors.npz`` holds the same as arrays. ``<name>_tb.v`` plays the
+    words (:mod:`tb.plain_bench`), and prints ``PASS`` or ``FAIL``.
 
     Returns
     -------
@@ -33,14 +36,18 @@ def write_vectors(config: MacConfig, folder: Path, count: int, seed: int, name: 
         If the folder cannot be written.
     """
     name = name or default_name(config)
-    stream = beats(config, count, seed)
+    stream, stall = _stream(config, count, seed)
     result = mac(config, **vars(stream))
-    words = (int.from_bytes(word.tobytes(), "little") for word in packed_beats(config, stream))
-    files = {
-        f"{name}_stimulus.memh": "".join(f"{word:x}\n" for word in words),
-        f"{name}_expected.memh": "".join(f"{word:x}\n" for word in _output_words(config, result)),
-        f"{name}_tb.v": _bench(config, name, count, len(result.acc)),
-    }
+    words = [int.from_bytes(word.tobytes(), "little") for word in packed_beats(config, stream)]
+    files = bench_files(
+        name,
+        f"block-scaled vector MAC {config.full_name}",
+        [Stream(name="stimulus", prefix="in_", widths=_beat_widths(config), words=words)],
+        Stream(name="expected", prefix="out_", widths=_result_widths(config), words=_output_words(config, result)),
+        stall=stall,
+        idle=_IDLE_CYCLES,
+        cycles=count + config.pipeline,
+    )
     for file_name, text in files.items():
         write_text(folder / file_name, text)
     arrays = {key: column for key, column in vars(stream).items() if column is not None}
@@ -48,6 +55,23 @@ def write_vectors(config: MacConfig, folder: Path, count: int, seed: int, name: 
     with replacing(folder / f"{name}_vectors.npz") as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays, expected_acc=acc, expected_overflow=result.overflow)
     return [folder / file_name for file_name in (*files, f"{name}_vectors.npz")]
+
+
+def _stream(config: MacConfig, count: int, seed: int) -> tuple[Beats, int]:
+    """Return random beats that show whether a reset clears everything, and the result to stall for that.
+
+    After a reset, the first beat must start from 0 without ``first``. The result to stall leaves something in the
+    accumulator, and the overflow flag set where it can be; all beats behind it, one for each stage, ask for a result.
+    """
+    stream = beats(config, count, seed)
+    stream.first[0], stream.last[0] = False, True
+    result = mac(config, **vars(stream))
+    filled = np.flatnonzero(result.acc[1:] != 0) + 1
+    candidates = [*filled[result.overflow[filled]], *filled, 0]
+    stall = int(candidates[0])
+    end = np.flatnonzero(stream.last)[stall]
+    stream.last[end : end + config.pipeline + 2] = True
+    return stream, stall
 
 
 def _input_fields(config: MacConfig) -> dict[str, tuple[IntFormat, int]]:
@@ -75,13 +99,23 @@ def packed_beats(config: MacConfig, stream: Beats) -> NDArray[np.uint8]:
 
 def connections(config: MacConfig, beat: str, result: str) -> tuple[list[str], int, int]:
     """Return a MAC's payload ports connected to slices of two words, and the words' bits."""
-    inputs = {
-        f"in_{name.removesuffix('s') if name.endswith('_scales') else name}": form.bits * count
-        for name, (form, count) in _input_fields(config).items()
-    }
-    outputs = {"out_acc": config.acc_bits, **({"out_overflow": 1} if config.overflow == Overflow.SATURATE else {})}
+    inputs = {f"in_{name}": width for name, width in _beat_widths(config).items()}
+    outputs = {f"out_{name}": width for name, width in _result_widths(config).items()}
     (sent, beat_bits), (got, result_bits) = slices(inputs, beat), slices(outputs, result)
     return [*sent, *got], beat_bits, result_bits
+
+
+def _beat_widths(config: MacConfig) -> dict[str, int]:
+    """Return the bits of an input word's ports, by name after ``in_``."""
+    return {
+        name.removesuffix("s") if name.endswith("_scales") else name: form.bits * count
+        for name, (form, count) in _input_fields(config).items()
+    }
+
+
+def _result_widths(config: MacConfig) -> dict[str, int]:
+    """Return the bits of an output word's ports, by name after ``out_``."""
+    return {"acc": config.acc_bits, **({"overflow": 1} if config.overflow == Overflow.SATURATE else {})}
 
 
 def _output_words(config: MacConfig, result: MacResult) -> list[int]:
@@ -92,79 +126,3 @@ def _output_words(config: MacConfig, result: MacResult) -> list[int]:
         acc & mask | (0 if flag is None else overflow << flag)
         for acc, overflow in zip(result.acc.tolist(), result.overflow.tolist(), strict=True)
     ]
-
-
-def _bench(config: MacConfig, name: str, beat_count: int, result_count: int) -> str:
-    """Return the self-checking bench in Verilog-2005."""
-    payload, beat_bits, result_bits = connections(config, "stimulus_word", "got")
-    return _BENCH.format(
-        name=name,
-        configuration=config.full_name,
-        beats=beat_count,
-        results=result_count,
-        input_high=beat_bits - 1,
-        output_high=result_bits - 1,
-        payload=",\n    ".join(payload),
-    )
-
-
-_BENCH = """\
-// Self-checking bench of {name} ({configuration}).
-// Run it where the .memh files are, for example: iverilog -o {name}_tb {name}_tb.v {name}.v && vvp {name}_tb
-module {name}_tb;
-  localparam BEATS = {beats};
-  localparam RESULTS = {results};
-  localparam TIMEOUT = 100 * BEATS + 1000;
-
-  reg [{input_high}:0] stimulus [0:BEATS-1];
-  reg [{output_high}:0] expected [0:RESULTS-1];
-  reg clk = 0, rst = 1, in_valid = 0, out_ready = 0;
-  wire in_ready, out_valid;
-  wire [{output_high}:0] got;
-  integer sent = 0, received = 0, errors = 0, cycles = 0, idle = 0, seed = 1;
-  wire [{input_high}:0] stimulus_word = stimulus[sent];
-
-  {name} dut (
-    .clk(clk),
-    .rst(rst),
-    .in_valid(in_valid),
-    .in_ready(in_ready),
-    .out_valid(out_valid),
-    .out_ready(out_ready),
-    {payload}
-  );
-
-  initial begin
-    $readmemh("{name}_stimulus.memh", stimulus);
-    $readmemh("{name}_expected.memh", expected);
-  end
-  always #5 clk = ~clk;
-
-  always @(posedge clk) begin
-    cycles <= cycles + 1;
-    if (cycles == 2) rst <= 0;
-    if (!rst) begin
-      if (in_valid && in_ready) sent <= sent + 1;
-      if (in_ready || !in_valid)
-        in_valid <= (sent + (in_valid && in_ready) < BEATS) && $random(seed) % 4 != 0;
-      out_ready <= $random(seed) % 4 != 0;
-      if (out_valid && out_ready) begin
-        received <= received + 1;
-        if (received >= RESULTS || got !== expected[received]) begin
-          errors <= errors + 1;
-          $display("result %0d: got %h, expected %h", received, got, expected[received]);
-        end
-      end
-      // A hundred idle cycles at the end show results too many.
-      idle <= received == RESULTS && sent == BEATS ? idle + 1 : 0;
-      if (idle == 100 || cycles == TIMEOUT) begin
-        if (errors == 0 && received == RESULTS && sent == BEATS)
-          $display("PASS: %0d results of %0d vectors", received, sent);
-        else
-          $display("FAIL: %0d errors, %0d of %0d results, %0d of %0d vectors", errors, received, RESULTS, sent, BEATS);
-        $finish;
-      end
-    end
-  end
-endmodule
-"""

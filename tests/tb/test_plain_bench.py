@@ -1,0 +1,167 @@
+"""The plain-Verilog bench: it passes in both simulators, and its exit code tells of every planted defect."""
+
+import random
+import re
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from golden.config import MacConfig
+from hw.verilog import emit
+from tb import playback
+from tb.generate import generate
+from tb.simulators import find
+
+EDGES = [
+    "4/4/4/6:V=4",
+    "5/3U/-/2:V=3,acc=8,overflow=wrap,pipeline=0",
+    "9/9/9/9:V=1,acc=70,style=behavioural",
+    "1U/1U/1/1:V=1,R=1,acc=2",
+]
+VECTORS = 300
+
+
+@pytest.fixture
+def simulate(require_tool, tmp_path):
+    """Return a function that runs the bench in the folder under Icarus, on another design if one is given."""
+    require_tool("icarus")
+
+    def run(design="", *arguments):
+        if design:
+            (tmp_path / "dut.v").write_text(design)
+        compiled = ["iverilog", "-Wall", "-o", "bench", "dut_tb.v", "dut.v"]
+        assert subprocess.run(compiled, cwd=tmp_path, capture_output=True, text=True, check=True).stderr == ""
+        done = subprocess.run(
+            ["vvp", "-n", "bench", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        verdict = done.stdout.splitlines()
+        assert any(line.startswith("FAIL: " if done.returncode else "PASS: ") for line in verdict), done.stdout
+        return done.returncode, done.stdout
+
+    return run
+
+
+def drawn(count):
+    """Return random small vector MACs, and print them and their seed."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    chance = random.Random(seed)
+    configs = []
+    for _ in range(count):
+        elements = f"{chance.randint(2, 6)}/{chance.randint(2, 6)}{chance.choice(['', 'U'])}"
+        text = f"{elements}/{chance.choice(['-', 1, 3, 4])}/{chance.choice(['-', 2, 5, 6])}:V={chance.randint(1, 4)}"
+        text += f",pipeline={chance.randint(0, 3)},overflow={chance.choice(['saturate', 'wrap'])},style=behavioural"
+        config = MacConfig.parse(text)
+        if chance.random() < 0.7:
+            config = MacConfig.parse(text, accumulator_bits=max(2, config.acc_bits - chance.randint(5, 9)))
+        configs.append(config)
+    print("seed", seed, *configs)
+    return configs
+
+
+@pytest.mark.parametrize("config", EDGES)
+def test_passes_and_finds_a_wrong_bit(config, simulate, tmp_path):
+    generate(MacConfig.parse(config), tmp_path, "dut", vectors=VECTORS)
+    assert simulate()[0] == 0
+    assert simulate("", "+seed=7")[0] == 0
+    expected = tmp_path / "dut_expected.memh"
+    words = expected.read_text().split()
+    words[-1] = f"{int(words[-1], 16) ^ 1:x}"
+    expected.write_text("\n".join(words) + "\n")
+    code, text = simulate()
+    assert code != 0
+    assert "FAIL: 2 errors" in text  # at full speed, and with pauses
+
+
+def test_few_vectors(simulate, tmp_path):
+    for count in range(1, 6):
+        generate(MacConfig.parse("4/4/4/6:V=2"), tmp_path, "dut", vectors=count)
+        assert simulate()[0] == 0
+
+
+def test_every_deleted_reset_is_found(simulate, tmp_path):
+    """The accumulator and its flag have none: ``fresh`` clears them at the first vector after a reset."""
+    for config in drawn(3):
+        generate(config, tmp_path, "dut", vectors=VECTORS)
+        sound = (tmp_path / "dut.v").read_text()
+        assert simulate()[0] == 0
+        resets = list(re.finditer(r"if \(rst\) (\w+) <= (\S+);\n\s*else ", sound))
+        assert len(resets) == config.pipeline + 2 == sound.count("(rst)") - sound.count(".rst(rst)"), config
+        for reset in resets:
+            register, value = reset.groups()
+            # Defined at power-up, lest X tell.
+            design = sound.replace(reset[0], "").replace(f"reg {register};", f"reg {register} = {value};")
+            assert f"reg {register} = {value};" in design
+            assert simulate(design)[0] != 0, (config, register)
+
+
+def spoiled(verilog, port, expression):
+    """Return the design with an output changed to an expression, in which ``sound`` is its true value."""
+    top = re.search(r"^module dut\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)[0]
+    head, body = top.split(";", 1)
+    declaration = re.search(rf"^  (wire|reg) (.*\b)?{port};$", body, re.MULTILINE)[0]
+    output = re.search(rf"^  output .*\b{port};$", body, re.MULTILINE)[0]
+    body = body.replace(output, "@").replace(declaration, "")
+    body = re.sub(rf"(?<!\.)\b{port}\b", "sound", body).replace(
+        "@", f"{output}\n{declaration.replace(port, 'sound')}\n  assign {port} = {expression};"
+    )
+    return verilog.replace(top, f"{head};{body}")
+
+
+def outputs(config, prefix=""):
+    """Return the names of the design's outputs that start with ``prefix``."""
+    return re.findall(rf"^  output .*?\b({prefix}\w*);$", emit(config, "dut").partition("endmodule")[0], re.MULTILINE)
+
+
+def test_a_payload_that_is_unstable_or_undefined_is_found(simulate, tmp_path):
+    for config in drawn(2):
+        generate(config, tmp_path, "dut", vectors=VECTORS)
+        sound = (tmp_path / "dut.v").read_text()
+        found = outputs(config)
+        assert {"in_ready", "out_valid", "out_acc"} <= set(found)
+        for port in found:
+            assert simulate(spoiled(sound, port, "sound"))[0] == 0
+            code, text = simulate(spoiled(sound, port, "sound ^ (sound * 0 | 1'bx)"))
+            assert code != 0, (config, port)
+        for port in set(found) - {"in_ready", "out_valid"}:
+            code, text = simulate(spoiled(sound, port, "sound ^ (out_valid & ~out_ready)"))
+            assert code != 0
+            assert "a waiting result changed" in text
+            assert "a wrong result" not in text
+
+
+@pytest.mark.parametrize(
+    ("valid", "message"),
+    [("sound & out_ready", "vectors or results are missing"), ("sound & (in_valid | out_ready)", "was withdrawn")],
+)
+def test_a_result_that_waits_for_ready_or_is_withdrawn_is_found(valid, message, simulate, tmp_path):
+    generate(MacConfig.parse(EDGES[0]), tmp_path, "dut", vectors=VECTORS)
+    code, text = simulate(spoiled((tmp_path / "dut.v").read_text(), "out_valid", valid))
+    assert code != 0
+    assert message in text
+
+
+def test_another_latency_is_found(simulate, tmp_path):
+    config = MacConfig.parse(EDGES[0])
+    generate(config, tmp_path, "dut", vectors=VECTORS)
+    code, text = simulate(emit(replace(config, pipeline=config.pipeline + 1), "dut"))
+    assert code != 0
+    assert f"{VECTORS + config.pipeline + 1} cycles instead of {VECTORS + config.pipeline}" in text
+
+
+def test_the_commands_of_its_header(require_tool, tmp_path):
+    """They run as they stand there, under both simulators; ``+dump`` leaves waves."""
+    generate(MacConfig.parse(EDGES[0]), tmp_path, "dut", vectors=VECTORS)
+    commands = re.findall(r"^//   > (.*)$", (tmp_path / "dut_tb.v").read_text(), re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["iverilog", "verilator", "obj_dir/Vdut_tb"]
+    for tool, lines in ("icarus", commands[:1]), ("verilator", commands[1:]):
+        require_tool(tool)
+        *_, verdict = [playback.call(find(tool), ["sh", "-c", line], tmp_path) for line in lines]
+        assert "PASS: " in verdict
+    assert not (tmp_path / "dut_tb.vcd").exists()
+    playback.call(find("icarus"), ["vvp", "-n", "dut_tb", "+dump"], tmp_path)
+    assert (tmp_path / "dut_tb.vcd").stat().st_size > 1000
+    words = (tmp_path / "dut_expected.memh").read_text().split()
+    (tmp_path / "dut_expected.memh").write_text("0\n" * len(words))
+    with pytest.raises(RuntimeError, match="FAIL: "):
+        playback.call(find("verilator"), ["sh", "-c", commands[-1]], tmp_path)
