@@ -84,8 +84,26 @@ def _parser() -> argparse.ArgumentParser:
         help="vectors for each job (2000, with which a preset closes its coverage)",
     )
     sub.add_argument("--seed", type=int, help="seed of all jobs (default: drawn, and printed)")
-    sub.add_argument("--out", type=Path, default=Path("build/regress"), metavar="DIR", help="folder of the results")
-
+    sub.add_argument(
+        "--dut",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="simulate this Verilog instead of the generated one; once more for each further file, as of cell models",
+    )
+    sub.add_argument(
+        "--top",
+        metavar="NAME",
+        help="top module, of the first --dut (default: as 'vsq generate' names it, or the one never instantiated)",
+    )
+    sub.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/regress"),
+        metavar="DIR",
+        help="reports of the last run; each run keeps its own and its failures in DIR/run-<number>",
+    )
     sub.add_argument(
         "--workload", type=Path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote"
     )
@@ -233,6 +251,7 @@ def _regress(args: argparse.Namespace) -> int:
 
     from golden import layers
     from tb.covering import full_regression
+    from tb.dut import Dut
     from tb.regress import play, regress
     from tb.reproduce import reproduce
     from tb.simulators import probe
@@ -240,8 +259,12 @@ def _regress(args: argparse.Namespace) -> int:
     asked = args.configs or args.preset or args.full
     if (args.workload or args.reproduce) and asked:
         raise InputError("--workload and --reproduce: the file names the configurations; leave out all others")
+    if args.dut and (args.workload or (not args.reproduce and (len(args.configs) != 1 or args.preset or args.full))):
+        raise InputError("--dut: it is a design of one configuration; name that one and no other")
+    if args.top and not args.dut:
+        raise InputError(f"--top {args.top}: it is a module of --dut; give its file too")
     if args.reproduce:
-        return reproduce(args.reproduce, out=args.out, console=_console())
+        return reproduce(args.reproduce, out=args.out, console=_console(), files=args.dut, top=args.top)
     names = list(PRESETS) if args.preset == "all" or not asked else []
     names += args.configs + ([args.preset] if args.preset and args.preset != "all" else [])
     configs = [resolve(name) for name in names] + (full_regression() if args.full else [])
@@ -262,7 +285,10 @@ def _regress(args: argparse.Namespace) -> int:
         )
     seed = randbelow(1 << 31) if args.seed is None else args.seed
     jobs = args.jobs or os.cpu_count() or 1
-    summary = regress(configs, sims=sims, workers=jobs, out=args.out, beats=args.beats, seed=seed, console=_console())
+    dut = Dut.read(configs[0], args.dut, args.top) if args.dut else None
+    summary = regress(
+        configs, sims=sims, workers=jobs, out=args.out, beats=args.beats, seed=seed, dut=dut, console=_console()
+    )
     return summary.exit_code
 
 

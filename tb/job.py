@@ -33,6 +33,8 @@ class Job:
         A file of :class:`tb.recording.Recording` to stream instead of random beats.
     verilog
         A file to simulate instead of the generated Verilog; its top module is :data:`TOP`.
+    options
+        What else repeats the job on the command line, such as the files that ``verilog`` was made from.
     waves
         Whether a failure is simulated once more to record its waves.
     """
@@ -43,6 +45,7 @@ class Job:
     beats: int = 2000
     playback: str | None = None
     verilog: str | None = None
+    options: str = ""
     design: str = "mac"
     waves: bool = True
 

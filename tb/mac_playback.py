@@ -24,7 +24,19 @@ from tb.scoreboard import Scoreboard
 from tb.vectors import connections, packed_beats
 
 _HARNESS = Path(__file__).with_name("playback.cpp")
-_FLAGS = ("--cc", "--exe", "--build", "-O3", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O2")
+_FLAGS = (
+    "--cc",
+    "--exe",
+    "--build",
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "-CFLAGS",
+    "-O2",
+    "--no-timing",
+)
 _BLOCK = 1 << 16  # beats
 _WORD_BYTES = 4
 _LEAST_WORDS = 3  # ports of more than 64 bits are arrays of 32-bit words

@@ -17,14 +17,17 @@ from rich.table import Column, Table
 
 from golden.config import MacConfig
 from golden.errors import InputError
+from golden.files import replacing, write_text
 from golden.stimulus import Beats
 from tb import simulators
+from tb.dut import Dut
 from tb.html_report import write_html
-from tb.job import RECORDING, Job, Result
+from tb.job import RECORDING, TOP, Job, Outcome, Result
 from tb.junit import write_junit
 from tb.pool import run_jobs
 from tb.recording import Recording
 from tb.report import COLUMNS, cells, write_coverage
+from tb.run_folder import RunFolder, run_folder
 
 REPORTS = {"junit.xml": write_junit, "coverage.json": write_coverage, "report.html": write_html}
 FAILURES = "failures"
@@ -32,9 +35,10 @@ FAILURES = "failures"
 
 @dataclass(frozen=True)
 class Summary:
-    """Every job with its result, in the order of the request."""
+    """Every job with its result, in the order of the request, and the folder with the reports and failures."""
 
     results: list[tuple[Job, Result]]
+    folder: Path
 
     @property
     def passed(self) -> bool:
@@ -55,12 +59,14 @@ def regress(
     out: Path,
     beats: int = 2000,
     seed: int = 1,
+    dut: Dut | None = None,
     console: Console | None = None,
 ) -> Summary:
     """Simulate every configuration in every simulator on random beats, and compare every result.
 
-    ``out`` receives ``junit.xml``, ``coverage.json``, ``report.html`` and, of each failed job, a folder in ``failures``
-    with its Verilog, logs and waves. When interrupted, all simulators end and no partial file stays. A preset must also
+    Each run has a folder ``run-<number>`` in ``out``, which receives ``junit.xml``, ``coverage.json``, ``report.html``
+    and, of each failed job, a folder in ``failures`` with its Verilog, logs and waves. The reports of the run that
+    ended last stand in ``out`` too. When interrupted, all simulators end and no partial file stays. A preset must also
     close all its coverage points, if ``beats`` are as many as :data:`tb.coverage.CLOSING_BEATS`.
 
     Parameters
@@ -75,6 +81,8 @@ def regress(
         A folder, made if absent.
     beats, seed
         Length and seed of each job's random stream; the same seed gives the same simulation.
+    dut
+        A design to simulate instead of the generated one.
     console
         Where the progress and the table are shown; None shows nothing.
 
@@ -88,12 +96,23 @@ def regress(
             raise InputError(f"{name} {value}: at least 1 is needed; ask for more")
     if seed < 0:
         raise InputError(f"seed {seed}: seeds are not negative; choose another")
-    jobs = [
-        Job(config=config.full_name, simulator=sim, seed=seed, beats=beats)
-        for config in dict.fromkeys(configs)
-        for sim in dict.fromkeys(sims)
-    ]
-    return run(jobs, workers=workers, out=out, console=console)
+    with tempfile.TemporaryDirectory(prefix="vsq-dut-") as folder:
+        path = Path(folder, f"{TOP}.v")
+        if dut:
+            write_text(path, dut.verilog)
+        jobs = [
+            Job(
+                config=config.full_name,
+                simulator=sim,
+                seed=seed,
+                beats=beats,
+                verilog=str(path) if dut else None,
+                options=dut.options if dut else "",
+            )
+            for config in dict.fromkeys(configs)
+            for sim in dict.fromkeys(sims)
+        ]
+        return run(jobs, workers=workers, out=out, console=console)
 
 
 def play(config: MacConfig, beats: Beats, *, sims: Sequence[str], out: Path, console: Console | None = None) -> Summary:
@@ -102,8 +121,8 @@ def play(config: MacConfig, beats: Beats, *, sims: Sequence[str], out: Path, con
     Under Verilator the playback is in C++, at about a million beats a second, under Icarus by cocotb.
     :func:`golden.stimulus.layer` makes beats of a layer. Writes and raises what :func:`regress` does.
     """
-    with _work_folder(out) as work:
-        path = work / "beats.npz"
+    with tempfile.TemporaryDirectory(prefix="vsq-play-") as folder:
+        path = Path(folder, "beats.npz")
         Recording(config=config.full_name, beats=beats).save(path)
         jobs = [
             Job(config=config.full_name, simulator=sim, seed=0, beats=len(beats), playback=str(path))
@@ -117,40 +136,41 @@ def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None
     for sim in dict.fromkeys(job.simulator for job in jobs):
         simulators.find(sim)
     console = console or Console(quiet=True)
-    done: dict[Job, Result] = {}
-    with _work_folder(out) as work, _terminable(), _progress(console) as progress:
+    with run_folder(out) as folder:
         for name in REPORTS:
             (out / name).unlink(missing_ok=True)
-        task = progress.add_task("regression", total=len(jobs))
-        with closing(run_jobs(jobs, work, workers)) as ended:
-            for job, result in ended:
-                kept = out / FAILURES / job.name
-                shutil.rmtree(kept, ignore_errors=True)
-                if result.passed:
-                    shutil.rmtree(work / job.name)
-                else:
-                    kept.parent.mkdir(exist_ok=True)
-                    os.replace(work / job.name, kept)
-                    result = result.moved(work / job.name, kept)
-                done[job] = result
-                progress.advance(task)
-        summary = Summary([(job, done[job]) for job in jobs])
+        with _terminable(), _progress(console) as progress:
+            summary = _results(jobs, folder, workers, progress)
+        _show(summary, console)
         for name, write in REPORTS.items():
-            write(summary.results, out / name)
-    _show(summary, out, console)
+            write(summary.results, folder.path / name)
+            with replacing(out / name) as part:
+                shutil.copyfile(folder.path / name, part)
+    console.print(f"reports in {folder.path}, and until the next run in {out}: {', '.join(REPORTS)}", soft_wrap=True)
     return summary
 
 
-@contextmanager
-def _work_folder(out: Path) -> Iterator[Path]:
-    """Provide a folder for the duration; it is inside ``out``, so that moving its content there is renaming."""
+def _results(jobs: Sequence[Job], folder: RunFolder, workers: int, progress: Progress) -> Summary:
+    """Run jobs and keep what failed ones leave; jobs that cannot be run, as on a full disk, have failed."""
+    done: dict[Job, Result] = {}
+    task = progress.add_task("regression", total=len(jobs))
+    reason = ""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=".work-", dir=out, ignore_cleanup_errors=True)
+        with closing(run_jobs(jobs, folder.work, workers)) as ended:
+            for job, result in ended:
+                done[job] = result
+                if result.passed:
+                    shutil.rmtree(folder.work / job.name)
+                else:
+                    kept = folder.path / FAILURES / job.name
+                    kept.parent.mkdir(exist_ok=True)
+                    os.replace(folder.work / job.name, kept)
+                    done[job] = result.moved(folder.work / job.name, kept)
+                progress.advance(task)
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror}); choose another folder") from None
-    with folder as name:
-        yield Path(name).resolve()
+        reason = f"not run: {error}"
+    not_run = Result(outcomes=[Outcome(name="job", seconds=0.0, failure=reason)])
+    return Summary([(job, done.get(job, not_run)) for job in jobs], folder.path)
 
 
 @contextmanager
@@ -171,7 +191,7 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True)
 
 
-def _show(summary: Summary, out: Path, console: Console) -> None:
+def _show(summary: Summary, console: Console) -> None:
     """Print the table, and for each failed job its report and how to repeat it."""
     table = Table(Column(COLUMNS[0], overflow="fold"), *COLUMNS[1:])
     for column in table.columns[2:-1]:
@@ -185,12 +205,12 @@ def _show(summary: Summary, out: Path, console: Console) -> None:
             if outcome.failure:
                 console.print(f"\n[red]FAIL[/] {job.config} {job.simulator} {outcome.name}\n{escape(outcome.failure)}")
         if not result.passed:
-            kept = out / FAILURES / job.name
+            kept = summary.folder / FAILURES / job.name
             console.print(f"  files: {kept}" + (f", waves: {kept / result.waves}" if result.waves else ""))
             if (kept / RECORDING).exists():
                 console.print(f"  replay and shrink: vsq regress --reproduce {kept / RECORDING}", soft_wrap=True)
             if not job.playback:
-                again = f"'{job.config}' --sim {job.simulator} --beats {job.beats} --seed {job.seed}"
-                console.print(f"  again: vsq regress {again}", soft_wrap=True)
+                again = f"'{job.config}' --sim {job.simulator} --beats {job.beats} --seed {job.seed} {job.options}"
+                console.print(f"  again: vsq regress {again.rstrip()}", soft_wrap=True)
     passed = sum(result.passed for _, result in summary.results)
-    console.print(f"{passed} of {len(summary.results)} passed; reports in {out}: {', '.join(REPORTS)}")
+    console.print(f"{passed} of {len(summary.results)} passed")

@@ -1,5 +1,7 @@
 """Replays a recorded failure with waves and shrinks it: ``vsq regress --reproduce FILE``."""
 
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -9,39 +11,44 @@ from golden.config import MacConfig
 from golden.errors import InputError
 from golden.files import write_text
 from hw.verilog import emit
+from tb.dut import Dut
 from tb.job import TOP, Job
 from tb.recording import Recording, rtl_hash
 from tb.regress import run
 from tb.shrink import Minimal, shrink
 
 
-def reproduce(path: Path, *, out: Path, console: Console) -> int:
+def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] = (), top: str | None = None) -> int:
     """Replay a recording, record its waves if it fails, and shrink it; return 1 if it fails, else 0.
 
-    The design is the Verilog that stands beside the recording, or else the generated one. ``out`` receives what
-    :func:`tb.regress.run` writes, and ``minimal.npz``, a recording of the shrunk stream.
+    The design is what :meth:`tb.dut.Dut.read` makes of ``files``; without them the Verilog that stands beside the
+    recording, or else the generated one. ``out`` receives what :func:`tb.regress.run` writes; the run's folder also
+    ``minimal.npz``, a recording of the shrunk stream.
 
     Raises
     ------
     InputError
-        If the file is no recording, or a tool is missing.
+        If the file is no recording, ``files`` are no such design, or a tool is missing.
     """
     recording = Recording.load(path)
     config, beside = MacConfig.parse(recording.config), path.with_name(f"{TOP}.v")
-    verilog = beside.read_text() if beside.exists() else emit(config, TOP)
+    if files:
+        verilog = Dut.read(config, files, top).verilog
+    else:
+        verilog = beside.read_text() if beside.exists() else emit(config, TOP)
     same = "the same RTL as" if rtl_hash(verilog) == recording.rtl else "another RTL than"
     console.print(f"{recording.config}: {len(recording.beats)} recorded beats, seed {recording.seed}, {same} recorded")
-    design = out / f"{TOP}.v"
-    write_text(design, verilog)
-    job = Job(
-        config=recording.config,
-        simulator=recording.simulator,
-        seed=recording.seed,
-        beats=len(recording.beats),
-        playback=str(path.resolve()),
-        verilog=str(design.resolve()),
-    )
-    summary = run([job], workers=1, out=out, console=console)
+    with tempfile.TemporaryDirectory(prefix="vsq-dut-") as folder:
+        write_text(design := Path(folder, f"{TOP}.v"), verilog)
+        job = Job(
+            config=recording.config,
+            simulator=recording.simulator,
+            seed=recording.seed,
+            beats=len(recording.beats),
+            playback=str(path.resolve()),
+            verilog=str(design),
+        )
+        summary = run([job], workers=1, out=out, console=console)
     if summary.passed:
         return 0
     try:
@@ -52,7 +59,7 @@ def reproduce(path: Path, *, out: Path, console: Console) -> int:
     if minimal is None:
         console.print("not shrunk: it does not fail in the C++ playback")
         return 1
-    _keep(recording, minimal, out / "minimal.npz", console)
+    _keep(recording, minimal, summary.folder / "minimal.npz", console)
     return 1
 
 

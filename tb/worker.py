@@ -34,8 +34,12 @@ from tb.recording import Recording, rtl_hash
 TIMESCALE = ("1ns", "1ps")
 _BENCHES = {"mac": "tb.bench", "pe": "tb.pe_bench"}
 # cocotb's runner makes every signal public, which keeps Verilator from optimising; the benches use the pins alone. Most
-# of a short simulation is Python and the C++ compiler, so that a lower optimisation of the C++ is faster.
-_BUILD_ARGS = {"verilator": ["--no-public-flat-rw", "--public-depth", "1", "-CFLAGS", "-O1"], "icarus": []}
+# of a short simulation is Python and the C++ compiler, so that a lower optimisation of the C++ is faster. A
+# user's design may have warnings, and delays in the models of its cells, which are ignored.
+_BUILD_ARGS = {
+    "verilator": ["--no-public-flat-rw", "--public-depth", "1", "-CFLAGS", "-O1", "-Wno-fatal", "--no-timing"],
+    "icarus": [],
+}
 
 
 def run(job: Job, folder: Path) -> Result:

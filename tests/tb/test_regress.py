@@ -46,7 +46,8 @@ def test_a_chosen_part_of_the_regression(simulator, tmp_path):
     summary = regress(configs, sims=[simulator], out=out, seed=3, console=Console(file=screen, width=200))
     assert summary.passed, screen.getvalue()
     assert summary.exit_code == 0
-    assert {path.name for path in out.iterdir()} == set(REPORTS)
+    assert {path.name for path in out.iterdir()} == {"run-1", *REPORTS}
+    assert {path.name for path in summary.folder.iterdir()} == set(REPORTS)
     suites = ElementTree.parse(out / "junit.xml").getroot().findall("testsuite")
     assert len(suites) == len(configs)
     for config, suite, (job, result) in zip(configs, suites, summary.results, strict=True):
@@ -86,8 +87,8 @@ def test_a_failure_leaves_its_evidence(simulator, tmp_path):
     summary = run([job], workers=1, out=out, console=Console(file=screen, width=150))
     assert summary.exit_code == 1
     [(_, result)] = summary.results
-    kept = out / "failures" / job.name
-    assert {path.name for path in out.iterdir()} == {"failures", *REPORTS}
+    kept = out / "run-1" / "failures" / job.name
+    assert {path.name for path in summary.folder.iterdir()} == {"failures", *REPORTS}
     assert {"dut.v", "simulation.log", "job.json"} <= {path.name for path in kept.iterdir()}
     assert (kept / result.waves).stat().st_size > 1000
     report = screen.getvalue()
@@ -149,7 +150,7 @@ def test_a_layer_is_played(simulator, tmp_path):
     assert [outcome.name for outcome in result.outcomes] == ["playback"]
     assert result.counts["beats"] == 7 * 5 * 3
     assert result.counts["results"] == 7 * 5
-    assert {path.name for path in tmp_path.iterdir()} == set(REPORTS)
+    assert {path.name for path in tmp_path.iterdir()} == {"run-1", *REPORTS}
 
 
 # Interruption ---------------------------------------------------------------------------------------------------

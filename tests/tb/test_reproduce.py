@@ -89,7 +89,7 @@ def test_a_failed_job_is_replayed_and_shrunk(require_tool, tmp_path):
     job = Job(config=CONFIG.full_name, simulator="icarus", seed=9, beats=300, verilog=str(planted), waves=False)
     screen, out = io.StringIO(), tmp_path / "out"
     assert run([job], workers=1, out=out, console=Console(file=screen, width=150)).exit_code == 1
-    failure = out / "failures" / job.name / "failure.npz"
+    failure = out / "run-1" / "failures" / job.name / "failure.npz"
     assert f"vsq regress --reproduce {failure}" in screen.getvalue()
     assert len(Recording.load(failure).beats) == 300
 
@@ -98,7 +98,7 @@ def test_a_failed_job_is_replayed_and_shrunk(require_tool, tmp_path):
     report = screen.getvalue()
     assert "300 recorded beats, seed 9, the same RTL as recorded" in report
     assert list(again.rglob("*.fst")) + list(again.rglob("*.vcd"))
-    minimal = Recording.load(again / "minimal.npz").beats
+    minimal = Recording.load(again / "run-1" / "minimal.npz").beats
     assert len(minimal) == 1
     # One product is odd, and the scale product is the smallest tie that the two roundings tell apart: r = 1 or 0.
     assert np.abs(minimal.weights * minimal.activations).sum() == 1
