@@ -72,7 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_overrides(sub)
 
     sub = command(_regress, "vsq regress 4/4/4/6 8/8U/-/- --sim verilator,icarus --jobs 2 --beats 5000")
-    sub.add_argument("configs", nargs="*", metavar="config", help="configurations or presets (default: all presets)")
+    sub.add_argument(
+        "configs",
+        nargs="*",
+        metavar="config",
+        help="configurations or presets, with @ of processing elements (default: all presets)",
+    )
+    sub.add_argument("--pe", action="store_true", help="configurations without @ are of processing elements too")
     sub.add_argument("--preset", help="one preset by name, or 'all'")
     sub.add_argument("--full", action="store_true", help="the pairwise covering regression")
     sub.add_argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: those that are found)")
@@ -80,8 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--beats",
         type=_count,
-        default=2000,
-        help="vectors for each job (2000, with which a preset closes its coverage)",
+        help="vectors for each MAC (default: 2000, with which a preset closes its coverage), or commands for each "
+        "processing element (default: 120)",
     )
     sub.add_argument("--seed", type=int, help="seed of all jobs (default: drawn, and printed)")
     sub.add_argument(
@@ -250,8 +256,10 @@ def _regress(args: argparse.Namespace) -> int:
     from secrets import randbelow
 
     from golden import layers
+    from golden.pe_config import resolve_design
     from tb.covering import full_regression
     from tb.dut import Dut
+    from tb.pe_covering import full_pe_regression
     from tb.regress import play, regress
     from tb.reproduce import reproduce
     from tb.simulators import probe
@@ -265,9 +273,14 @@ def _regress(args: argparse.Namespace) -> int:
         raise InputError(f"--top {args.top}: it is a module of --dut; give its file too")
     if args.reproduce:
         return reproduce(args.reproduce, out=args.out, console=_console(), files=args.dut, top=args.top)
+    if args.pe and not args.configs:
+        raise InputError("--pe: it says what configurations are of, and there are none; write for example 4/4/4/6:V=4")
     names = list(PRESETS) if args.preset == "all" or not asked else []
     names += args.configs + ([args.preset] if args.preset and args.preset != "all" else [])
-    configs = [resolve(name) for name in names] + (full_regression() if args.full else [])
+    seed = randbelow(1 << 31) if args.seed is None else args.seed
+    configs = [resolve_design(name, pe=args.pe) for name in names]
+    if args.full:
+        configs += [*full_regression(), *full_pe_regression(seed)]
     if args.sim:
         sims = args.sim.split(",")
     else:
@@ -283,7 +296,6 @@ def _regress(args: argparse.Namespace) -> int:
             play(config, beats, sims=sims, out=args.out / config.slug, console=_console()).exit_code
             for config, beats in streams.items()
         )
-    seed = randbelow(1 << 31) if args.seed is None else args.seed
     jobs = args.jobs or os.cpu_count() or 1
     dut = Dut.read(configs[0], args.dut, args.top) if args.dut else None
     summary = regress(

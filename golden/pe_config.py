@@ -13,7 +13,7 @@ from golden.errors import InputError
 from golden.formats import IntFormat
 from golden.presets import resolve
 
-__all__ = ["IntFormat", "MacConfig", "PeConfig"]
+__all__ = ["Design", "IntFormat", "MacConfig", "PeConfig", "resolve_design"]
 
 MAX_LANES = 64
 MAX_DEPTH = 1 << 16
@@ -88,7 +88,9 @@ class PeConfig:
 
     @classmethod
     def parse(cls, text: str, **options: Any) -> "PeConfig":
-        """Read the MAC's configuration or preset, optionally followed by options: ``4/4/4/6:R=6@lanes=32,ppu=off``.
+        """Read the MAC's configuration or preset, then ``@`` and options: ``4/4/4/6:R=6@lanes=32,ppu=off``.
+
+        Without options the ``@`` may be absent.
 
         ``options`` are constructor arguments of the element or of its MAC by name; they win over options in the text.
         None leaves them alone.
@@ -98,10 +100,10 @@ class PeConfig:
         InputError
             If the text is malformed or a value is out of range; the message names the part.
         """
-        spec, at, tail = text.strip().partition("@")
+        spec, _, tail = text.strip().partition("@")
         names = [field.name for field in fields(cls) if field.name != "mac"]
         values: dict[str, Any] = {"mac": resolve(spec, **{n: v for n, v in options.items() if n not in names})}
-        for item in tail.split(",") if at else []:
+        for item in tail.split(",") if tail else []:
             key, _, value = item.partition("=")
             if key not in names or not (value in _SWITCHES if key == "ppu" else re.fullmatch(r"\d{1,9}", value)):
                 raise InputError(
@@ -116,14 +118,17 @@ class PeConfig:
 
     @property
     def full_name(self) -> str:
-        """The MAC's full name, then ``@`` and every option that is not at its default; :meth:`parse` reads it back."""
+        """The MAC's full name, then ``@`` and every option that is not at its default: ``4/4/4/6@`` has none.
+
+        :meth:`parse` and :func:`resolve_design` read it back.
+        """
         defaults = {field.name: field.default for field in fields(self)} | {"lanes": self.mac.vector_size}
         tail = []
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name != "mac" and value != defaults[field.name]:
                 tail.append(f"{field.name}={'off' if field.name == 'ppu' else value}")
-        return f"{self._spelled_mac.full_name}@{','.join(tail)}" if tail else self._spelled_mac.full_name
+        return f"{self._spelled_mac.full_name}@{','.join(tail)}"
 
     def __str__(self) -> str:
         return self.full_name
@@ -180,7 +185,10 @@ class PeConfig:
         return (self.mac.acc_bits + self.multiplier_bits).bit_length()
 
 
-def resolve_design(text: str, *, pe: bool = False, **options: Any) -> MacConfig | PeConfig:
+Design = MacConfig | PeConfig
+
+
+def resolve_design(text: str, *, pe: bool = False, **options: Any) -> Design:
     """Return the design that a user's ``text`` names: a processing element if it has an ``@``, else a vector MAC.
 
     Parameters

@@ -1,5 +1,6 @@
 """The full regression: a covering array, in which every legal pair of factor values occurs together."""
 
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -31,30 +32,40 @@ Row = dict[str, Any]
 
 def full_regression() -> list[MacConfig]:
     """Return the configurations of every row of the covering array."""
-    return [_configuration(row) for row in covering_rows()]
+    return [_configuration(row) for row in covering_rows(FACTORS, _completable)]
 
 
-def covering_rows() -> list[Row]:
-    """Return rows of :data:`FACTORS`, found greedily and always the same.
+def covering_rows(factors: Mapping[str, tuple[Any, ...]], completable: Callable[[Row], bool]) -> list[Row]:
+    """Return rows of factors' values, found greedily and always the same, in which each legal pair occurs.
 
     Each row starts from the first pair that no row has yet, and then takes, factor by factor, the legal value that
-    brings most new pairs. Constraints tie factors to ``config`` alone, which is chosen first, so that a row can always
-    be completed.
+    brings most new pairs.
+
+    Parameters
+    ----------
+    factors
+        The values of each factor by name.
+    completable
+        Whether a partial row is part of a legal one.
     """
+
+    def pairs(row: Row) -> list[tuple[tuple[str, Any], tuple[str, Any]]]:
+        return list(combinations(((name, row[name]) for name in factors if name in row), 2))
+
     missing = dict.fromkeys(
         ((one, x), (two, y))
-        for one, two in combinations(FACTORS, 2)
-        for x in FACTORS[one]
-        for y in FACTORS[two]
-        if _completable({one: x, two: y})
+        for one, two in combinations(factors, 2)
+        for x in factors[one]
+        for y in factors[two]
+        if completable({one: x, two: y})
     )
     rows = []
     while missing:
         row: Row = dict(next(iter(missing)))
-        for name in [name for name in FACTORS if name not in row]:
-            candidates = [{**row, name: value} for value in FACTORS[name]]
-            row = max(filter(_completable, candidates), key=lambda row: sum(pair in missing for pair in _pairs(row)))
-        for pair in _pairs(row):
+        for name in [name for name in factors if name not in row]:
+            candidates = [{**row, name: value} for value in factors[name]]
+            row = max(filter(completable, candidates), key=lambda row: sum(pair in missing for pair in pairs(row)))
+        for pair in pairs(row):
             missing.pop(pair, None)
         rows.append(row)
     return rows
@@ -64,11 +75,6 @@ def tight_accumulator_bits(config: MacConfig) -> int:
     """Return the width that holds any one term, and overflows after two or three extreme ones."""
     low, high = config.term_range
     return 1 + max(-low, high).bit_length()
-
-
-def _pairs(row: Row) -> list[tuple[tuple[str, Any], tuple[str, Any]]]:
-    """Return the pairs of a row, partial or whole, in the order of the factors."""
-    return list(combinations(((name, row[name]) for name in FACTORS if name in row), 2))
 
 
 def _completable(row: Row) -> bool:

@@ -6,8 +6,9 @@ from html import escape
 from pathlib import Path
 
 from golden.files import write_text
-from tb.coverage import POINTS, Hits, closure, missing
-from tb.report import COLUMNS, Results, cells, merged_coverage
+from tb.coverage import Hits, closure, missing
+from tb.job import kind_of
+from tb.report import COLUMNS, GOALS, Results, cells, merged_coverage
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2530; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
@@ -38,16 +39,10 @@ def write_html(results: Results, path: Path) -> None:
 
 
 def _coverage(configs: dict[str, Hits]) -> list[str]:
-    """Return a table of points against configurations, and the bins that are missing."""
+    """Return a table of points against configurations for each kind of design, and the bins that are missing."""
     if not configs:
         return []
     names = list(configs)
-    heads = ["point", "goal", *(f"[{number}]" for number in range(1, len(names) + 1))]
-    rows = (
-        f"<td>{point.name}</td><td>{escape(point.goal)}</td>"
-        + "".join(_point_cell(configs[name].get(point.name)) for name in names)
-        for point in POINTS
-    )
     keys = (
         f"<li>[{number}] {escape(name)}: {closure(configs[name])[0]} of {closure(configs[name])[1]} points closed</li>"
         for number, name in enumerate(names, 1)
@@ -61,9 +56,19 @@ def _coverage(configs: dict[str, Hits]) -> list[str]:
         "<h2>Coverage, over all simulators of a configuration</h2>",
         "<p>Bins hit of all bins that the configuration can reach.</p>",
         f"<ul>{''.join(keys)}</ul>",
-        _table(heads, rows),
+        *(_points(kind, configs) for kind in GOALS if kind in map(kind_of, names)),
         *([f"<h2>Missing bins</h2><ul>{''.join(open_bins)}</ul>"] if open_bins else []),
     ]
+
+
+def _points(kind: str, configs: dict[str, Hits]) -> str:
+    """Return the table of one kind of design; configurations have their numbers in the list of all."""
+    mine = {number: hits for number, (name, hits) in enumerate(configs.items(), 1) if kind_of(name) == kind}
+    rows = (
+        f"<td>{point}</td><td>{escape(goal)}</td>" + "".join(_point_cell(hits.get(point)) for hits in mine.values())
+        for point, goal in GOALS[kind].items()
+    )
+    return _table(["point", "goal", *(f"[{number}]" for number in mine)], rows)
 
 
 def _point_cell(bins: dict[str, int] | None) -> str:

@@ -5,14 +5,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from golden.config import MacConfig
-from golden.pe_config import PeConfig
+from golden.pe_config import Design, resolve_design
 
 TOP = "dut"
 RECORDING = "failure.npz"  # what a failed job leaves to be replayed
 RANDOM_TESTS = ("random_traffic", "full_speed", "reset_in_flight")
 PLAYBACK_TESTS = ("playback",)
-CONFIGS: dict[str, type[MacConfig] | type[PeConfig]] = {"mac": MacConfig, "pe": PeConfig}  # of each design
+MAC, PE = "mac", "pe"
+
+
+def kind_of(config: str) -> str:
+    """Return what a full name is of: :data:`MAC`, a vector MAC, or :data:`PE`, a processing element."""
+    return PE if "@" in config else MAC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +26,7 @@ class Job:
     Parameters
     ----------
     config
-        Full name of the configuration.
-    design
-        What is simulated: ``mac``, a vector MAC, or ``pe``, a processing element.
+        Full name of the configuration, of a vector MAC or of a processing element.
     simulator
         ``verilator`` or ``icarus``.
     seed, beats
@@ -46,13 +48,22 @@ class Job:
     playback: str | None = None
     verilog: str | None = None
     options: str = ""
-    design: str = "mac"
     waves: bool = True
 
     @property
     def name(self) -> str:
         """A file name that tells the job from others."""
-        return f"{CONFIGS[self.design].parse(self.config).slug}-{self.simulator}"
+        return f"{self.kind}_{self.design.slug}-{self.simulator}"
+
+    @property
+    def kind(self) -> str:
+        """What is simulated: :data:`MAC` or :data:`PE`."""
+        return kind_of(self.config)
+
+    @property
+    def design(self) -> Design:
+        """The configuration."""
+        return resolve_design(self.config)
 
     @property
     def tests(self) -> tuple[str, ...]:
@@ -73,8 +84,9 @@ class Outcome:
 class Result:
     """What a job found.
 
-    ``counts`` has beats, results, cycles, and overflows ``above`` and ``below`` the range; ``coverage`` has the hits of
-    each bin of each coverage point (:mod:`tb.coverage`).
+    ``counts`` has beats and results; of a vector MAC cycles, and overflows ``above`` and ``below`` the range; of a
+    processing element, whose beats are commands, the ``illegal`` ones and the ``operands`` multiplied. ``coverage`` has
+    the hits of each bin of each coverage point (:mod:`tb.coverage`, :mod:`tb.pe_points`).
     """
 
     outcomes: list[Outcome] = field(default_factory=list)

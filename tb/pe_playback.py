@@ -146,6 +146,21 @@ class Playback:
         self.cycles += int(lines[-1][1]) if lines else 0
         return [beat for beat, _ in lines]
 
+    def mismatch(self, streams: Streams, expected: Sequence[Words], arguments: Sequence[str] = ()) -> str | None:
+        """Return how the result stream differs from :func:`tb.pe_agents.result_words`; None if it does not.
+
+        ``arguments`` are those of :meth:`beats`.
+        """
+        found, fields = self.beats(streams, len(expected), arguments), result_fields(self._config)
+        for number, (beat, words) in enumerate(zip(found, expected, strict=False)):
+            for name, value in zip(fields, words, strict=True):
+                try:
+                    if value not in (-1, self.field(beat, name)):
+                        return f"result {number}: {name} is {self.field(beat, name)}, not {value}"
+                except ValueError:
+                    return f"result {number}: {name} is undefined"
+        return None if len(found) == len(expected) else f"{len(found)} results of {len(expected)}"
+
     def field(self, beat: str, name: str) -> int:
         """Return one field of a result in binary. Undefined bits raise ``ValueError``; other fields may have them."""
         names = result_fields(self._config)

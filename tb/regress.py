@@ -18,11 +18,12 @@ from rich.table import Column, Table
 from golden.config import MacConfig
 from golden.errors import InputError
 from golden.files import replacing, write_text
+from golden.pe_config import Design
 from golden.stimulus import Beats
 from tb import simulators
 from tb.dut import Dut
 from tb.html_report import write_html
-from tb.job import RECORDING, TOP, Job, Outcome, Result
+from tb.job import MAC, PE, RECORDING, TOP, Job, Outcome, Result, kind_of
 from tb.junit import write_junit
 from tb.pool import run_jobs
 from tb.recording import Recording
@@ -31,6 +32,8 @@ from tb.run_folder import RunFolder, run_folder
 
 REPORTS = {"junit.xml": write_junit, "coverage.json": write_coverage, "report.html": write_html}
 FAILURES = "failures"
+# Vectors with which a preset closes its coverage, and commands with which a small processing element does.
+BEATS = {MAC: 2000, PE: 120}
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,12 @@ class Summary:
 
 
 def regress(
-    configs: Sequence[MacConfig],
+    configs: Sequence[Design],
     *,
     sims: Sequence[str] = tuple(simulators.SIMULATORS),
     workers: int = 1,
     out: Path,
-    beats: int = 2000,
+    beats: int | None = None,
     seed: int = 1,
     dut: Dut | None = None,
     console: Console | None = None,
@@ -72,7 +75,7 @@ def regress(
     Parameters
     ----------
     configs
-        Configurations; doubles run once.
+        Vector MACs and processing elements; doubles run once.
     sims
         Names of simulators.
     workers
@@ -80,7 +83,8 @@ def regress(
     out
         A folder, made if absent.
     beats, seed
-        Length and seed of each job's random stream; the same seed gives the same simulation.
+        Length and seed of each job's random stream, of vectors or of commands; None takes :data:`BEATS`. The same seed
+        gives the same simulation.
     dut
         A design to simulate instead of the generated one.
     console
@@ -92,7 +96,7 @@ def regress(
         If a simulator is missing or too old, a number is out of range, or ``out`` cannot be written.
     """
     for name, value in (("beats", beats), ("jobs", workers)):
-        if value < 1:
+        if value is not None and value < 1:
             raise InputError(f"{name} {value}: at least 1 is needed; ask for more")
     if seed < 0:
         raise InputError(f"seed {seed}: seeds are not negative; choose another")
@@ -102,14 +106,14 @@ def regress(
             write_text(path, dut.verilog)
         jobs = [
             Job(
-                config=config.full_name,
+                config=name,
                 simulator=sim,
                 seed=seed,
-                beats=beats,
+                beats=beats or BEATS[kind_of(name)],
                 verilog=str(path) if dut else None,
                 options=dut.options if dut else "",
             )
-            for config in dict.fromkeys(configs)
+            for name in dict.fromkeys(config.full_name for config in configs)
             for sim in dict.fromkeys(sims)
         ]
         return run(jobs, workers=workers, out=out, console=console)

@@ -5,18 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from golden.config import MacConfig
 from golden.files import write_text
-from tb.coverage import POINTS, Hits, closure, merge, missing
-from tb.job import Job, Result
+from golden.pe_config import PeConfig
+from tb import coverage, pe_points
+from tb.coverage import Hits, closure, merge, missing
+from tb.job import MAC, PE, Job, Result
 
 Results = Sequence[tuple[Job, Result]]
 
+# Of each kind of design, the coverage points with their goals.
+GOALS = {
+    MAC: {point.name: point.goal for point in coverage.POINTS},
+    PE: {name: goal for name, (goal, _) in pe_points.POINTS.items()},
+}
 COLUMNS = ("configuration", "simulator", "beats", "seconds", "MAC/s", "coverage", "seed", "result")
 
 
 def cells(job: Job, result: Result) -> list[str]:
-    """Return a job's entries in :data:`COLUMNS`; a processing element has no rate and no coverage here."""
+    """Return a job's entries in :data:`COLUMNS`; the beats of a processing element are commands."""
     closed, total = closure(result.coverage)
     return [
         job.config,
@@ -31,11 +37,13 @@ def cells(job: Job, result: Result) -> list[str]:
 
 
 def macs_per_second(job: Job, result: Result) -> float:
-    """Return V * beats / seconds of simulation, builds left out; 0 where that is unknown."""
-    seconds = sum(outcome.seconds for outcome in result.outcomes)
-    if job.design != "mac" or not seconds:
+    """Return V * beats, or V * L * operands, per second of simulation, builds left out; 0 where that is unknown."""
+    seconds, design = sum(outcome.seconds for outcome in result.outcomes), job.design
+    if not seconds:
         return 0.0
-    return MacConfig.parse(job.config).vector_size * result.counts.get("beats", 0) / seconds
+    if isinstance(design, PeConfig):
+        return design.mac.vector_size * design.lane_count * result.counts.get("operands", 0) / seconds
+    return design.vector_size * result.counts.get("beats", 0) / seconds
 
 
 def merged_coverage(results: Results) -> dict[str, Hits]:
@@ -47,7 +55,7 @@ def merged_coverage(results: Results) -> dict[str, Hits]:
 def write_coverage(results: Results, path: Path) -> None:
     """Write the hits of every job, and the closure of every job and configuration, whole or not at all."""
     document = {
-        "goals": {point.name: point.goal for point in POINTS},
+        "goals": GOALS[MAC] | GOALS[PE],
         "configurations": {config: _closure(hits) for config, hits in merged_coverage(results).items()},
         "jobs": [
             {

@@ -27,12 +27,12 @@ from hw.verilog import emit
 from tb import build_log, objcache, simulators
 from tb.batch_bench import SHELL, shell
 from tb.coverage import verdict
-from tb.job import CONFIGS, RECORDING, TOP, Job, Outcome, Result
+from tb.job import MAC, PE, RECORDING, TOP, Job, Outcome, Result
 from tb.mac_playback import PlaybackError, play
 from tb.recording import Recording, rtl_hash
 
 TIMESCALE = ("1ns", "1ps")
-_BENCHES = {"mac": "tb.bench", "pe": "tb.pe_bench"}
+_BENCHES = {MAC: "tb.bench", PE: "tb.pe_bench"}
 # cocotb's runner makes every signal public, which keeps Verilator from optimising; the benches use the pins alone. Most
 # of a short simulation is Python and the C++ compiler, so that a lower optimisation of the C++ is faster. A
 # user's design may have warnings, and delays in the models of its cells, which are ignored.
@@ -137,7 +137,7 @@ def batched(source: Path, config: MacConfig) -> Path:
 
 def _prepare(job: Job, folder: Path) -> Path:
     """Write the design and the run's settings; return the Verilog file."""
-    config = CONFIGS[job.design].parse(job.config)
+    config = job.design
     source = folder / f"{TOP}.v"
     source.write_text(Path(job.verilog).read_text() if job.verilog else _emit(config))
     settings = {**asdict(job), "latency": latency(config.mac if isinstance(config, PeConfig) else config)}
@@ -183,7 +183,7 @@ def _simulate(
         get_runner(job.simulator).test(
             hdl_toplevel=top,
             hdl_toplevel_lang="verilog",
-            test_module=module or _BENCHES[job.design],
+            test_module=module or _BENCHES[job.kind],
             testcase=job.tests,
             seed=job.seed,
             test_dir=folder,

@@ -65,6 +65,8 @@ def test_generate_writes_a_processing_element(tmp_path, capsys):
         (["area", "4/4/4/6", "--liberty", "missing.lib"], "missing.lib"),
         (["regress", "4/4/4/6", "--sim", "modelsim"], "modelsim"),
         (["regress", "--preset", "nothing"], "nothing"),
+        (["regress", "--pe"], "write for example"),
+        (["regress", "4/4/4/6@lanes=5"], "give a multiple of V"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):

@@ -4,13 +4,14 @@ import pytest
 
 from golden.config import MacConfig
 from golden.errors import InputError
-from golden.pe_config import PeConfig
+from golden.pe_config import PeConfig, resolve_design
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "4/4/4/6",
+        "4/4/4/6@",
         "4/4U/4/6:V=4,R=6@lanes=8",
         "8/8/-/-@weight_depth=1,activation_depth=8",
         "4/4/8/8:V=64@ppu=off,lanes=5",
@@ -19,7 +20,7 @@ from golden.pe_config import PeConfig
 )
 def test_text_form_is_read_back(text):
     config = PeConfig.parse(text)
-    assert PeConfig.parse(config.full_name) == config
+    assert PeConfig.parse(config.full_name) == resolve_design(config.full_name) == config
     assert config.slug.isidentifier()
 
 
@@ -27,7 +28,7 @@ def test_defaults_and_options():
     config = PeConfig.parse("4/4/4/6:V=8", lanes=16)
     assert config == PeConfig(mac=MacConfig.parse("4/4/4/6:V=8"), lanes=16)
     assert PeConfig.parse("4/4/4/6:V=8").lane_count == 8
-    assert PeConfig.parse("4/4/4/6:V=8").full_name == "4/4/4/6:V=8"
+    assert PeConfig.parse("4/4/4/6:V=8").full_name == "4/4/4/6:V=8@"
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,12 @@ PE_CONFIG = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=
 def simulate(require_tool, tmp_path):
     """Return a function that simulates a netlist and returns the result."""
 
-    def simulate(verilog, design="mac", config=CONFIG.full_name, beats=200, simulator="icarus"):
+    def simulate(verilog, config=CONFIG, beats=200, simulator="icarus"):
         require_tool(simulator)
         path = tmp_path / "mapped.v"
         path.write_text(verilog)
         job = Job(
-            config=config,
-            design=design,
+            config=config.full_name,
             simulator=simulator,
             seed=1,
             beats=beats,
@@ -55,7 +54,7 @@ def test_netlist_equals_golden(goal, simulator, simulate):
 def test_netlist_of_a_processing_element_equals_golden(simulate):
     library = Library.load()
     netlist = synthesise(pe_verilog.rtlil(PE_CONFIG, TOP), TOP, Flow(library=library))
-    assert simulate(gate_level_verilog(netlist, library), "pe", PE_CONFIG.full_name, 20).passed
+    assert simulate(gate_level_verilog(netlist, library), PE_CONFIG, 20).passed
 
 
 def test_netlist_of_a_foundry_library_equals_golden(osu018, simulate):

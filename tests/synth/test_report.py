@@ -55,7 +55,7 @@ def report():
 
 
 def test_baselines_come_first_and_once(report):
-    assert [row.name for row in report.rows] == ["8/8/-/-", *(config.full_name for config in CONFIGS)]
+    assert [row.name for row in report.rows] == ["8/8/-/-@", *(config.full_name for config in CONFIGS)]
     assert report.rows[0].values["area ratio"] == report.rows[0].values["energy ratio"] == 1
 
 
@@ -72,9 +72,9 @@ def test_ratios_are_those_of_the_records(report):
 
 def test_the_paper_is_found_by_formats_and_scale_product(report):
     rows = {row.name: row for row in report.rows}
-    assert rows["4/4/4/4:R=4"].paper.energy == 0.365
-    assert rows["4/4/4/4:R=4"].paper.area is None
-    assert rows["4/8/6/10:R=8,acc=24"].paper.energy is None
+    assert rows["4/4/4/4:R=4@"].paper.energy == 0.365
+    assert rows["4/4/4/4:R=4@"].paper.area is None
+    assert rows["4/8/6/10:R=8,acc=24@"].paper.energy is None
     assert all(essential(PeConfig.parse(name).mac).full_name == name for name in POINTS)
 
 

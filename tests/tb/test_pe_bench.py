@@ -22,9 +22,7 @@ PLANTED = PeConfig.parse("4/4/4/6:V=2,style=behavioural@lanes=4")
 
 
 def simulate(folder, config, simulator, beats, verilog=None):
-    job = Job(
-        config=config.full_name, simulator=simulator, seed=7, beats=beats, design="pe", verilog=verilog, waves=False
-    )
+    job = Job(config=config.full_name, simulator=simulator, seed=7, beats=beats, verilog=verilog, waves=False)
     [(_, result)] = run_jobs([job], folder, workers=1)
     return result
 

@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import signal
 import subprocess
@@ -11,12 +12,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import vsq
 from golden.config import MacConfig
 from golden.errors import InputError
+from golden.pe_config import resolve_design
 from golden.stimulus import layer
 from hw.verilog import emit
 from tb.coverage import hits, missing
 from tb.job import RANDOM_TESTS, TOP, Job
+from tb.pe_points import POINTS as PE_POINTS
 from tb.regress import REPORTS, play, regress, run
 from tb.simulators import SIMULATORS
 from tb.traffic import Traffic
@@ -62,6 +66,23 @@ def test_a_chosen_part_of_the_regression(simulator, tmp_path):
         assert set(result.coverage) == set(hits(Traffic.of(config)))
         assert missing(result.coverage) == {}, config.full_name
         assert f" {len(result.coverage)}/{len(result.coverage)} " in screen.getvalue()
+
+
+@pytest.mark.parametrize("arguments", [["4/4U/4/6:V=2@weight_depth=4"], ["4/4U/4/6:V=1", "--pe"]])
+def test_a_processing_element_is_regressed(arguments, require_tool, tmp_path, capsys):
+    require_tool("icarus")
+    options = ["--sim", "icarus", "--beats", "8", "--seed", "3", "--out", str(tmp_path)]
+    assert vsq.main(["regress", *arguments, *options]) == 0
+    config = resolve_design(arguments[0], pe=True).full_name
+    assert "@" in config
+    [entry] = json.loads((tmp_path / "coverage.json").read_text())["jobs"]
+    assert (entry["config"], entry["beats"]) == (config, 8)
+    assert entry["hits"].keys() == PE_POINTS.keys()
+    [suite] = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert suite.get("name") == f"{config} icarus"
+    assert [case.get("name") for case in suite.findall("testcase")] == list(RANDOM_TESTS)
+    assert f" {config} " in capsys.readouterr().out
+    assert f"<td>{config}</td>" in (tmp_path / "report.html").read_text()
 
 
 def test_a_seed_repeats_the_run(require_tool, tmp_path):

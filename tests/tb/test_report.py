@@ -1,16 +1,18 @@
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
-
-import pytest
 
 from tb.coverage import POINTS
 from tb.html_report import write_html
 from tb.job import Job, Outcome, Result
 from tb.junit import write_junit
+from tb.pe_points import POINTS as PE_POINTS
 from tb.report import COLUMNS, cells, write_coverage
 
 COVERED = {"cp_marks": {"single vector": 3, "abandoned": 0}, "cp_wrap": {"above": 1}}
+COMMANDS = {"cp_pe_sizes": {"one row": 0, "one vector": 4}}
+ELEMENT = "4/4U/4/6:V=2@lanes=8"
 HALF = {"cp_marks": {"single vector": 0, "abandoned": 2}, "cp_wrap": {"above": 1}}
 
 
@@ -37,19 +39,25 @@ def test_the_row_of_a_job():
     }
 
 
-@pytest.mark.parametrize(
-    ("options", "found"),
-    [({}, Result()), ({"design": "pe", "config": "4/4/4/6@"}, result({}))],
-)
-def test_what_is_unknown_is_not_invented(options, found):
-    row = dict(zip(COLUMNS, cells(job(**options), found), strict=True))
+def test_the_row_of_a_processing_element():
+    counts = {"beats": 50, "operands": 200}
+    row = dict(zip(COLUMNS, cells(job(config=ELEMENT), replace(result(COMMANDS), counts=counts)), strict=True))
+    assert row["configuration"] == ELEMENT
+    assert row["beats"] == "50"
+    assert row["MAC/s"] == "1,600"  # 200 operands of 8 lanes of V = 2 in 2 s
+    assert row["coverage"] == "0/1"
+
+
+def test_what_is_unknown_is_not_invented():
+    row = dict(zip(COLUMNS, cells(job(), Result()), strict=True))
     assert (row["MAC/s"], row["coverage"]) == ("-", "-")
 
 
 def test_coverage_of_jobs_and_their_sum(tmp_path):
     write_coverage([(job(), result(COVERED)), (job("verilator"), result(HALF))], tmp_path / "coverage.json")
     document = json.loads((tmp_path / "coverage.json").read_text())
-    assert document["goals"] == {point.name: point.goal for point in POINTS}
+    assert document["goals"].keys() == {point.name for point in POINTS} | PE_POINTS.keys()
+    assert all(document["goals"][point.name] == point.goal for point in POINTS)
     assert [entry["missing"] for entry in document["jobs"]] == [
         {"cp_marks": ["abandoned"]},
         {"cp_marks": ["single vector"]},
@@ -95,6 +103,16 @@ def test_the_page_stands_alone_and_shows_everything(tmp_path):
     assert "4/4U/4/6:V=8, cp_marks: abandoned" in page.words
     assert {point.name for point in POINTS} <= set(page.words)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_page_has_a_table_of_points_for_each_kind_of_design(tmp_path):
+    write_html([(job(), result(COVERED)), (job(config=ELEMENT), result(COMMANDS))], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    heads = [part.partition("</tr>")[0] for part in page.split("<th>point</th>")[1:]]
+    assert [("[1]" in head, "[2]" in head) for head in heads] == [(True, False), (False, True)]
+    words = Page(page).words
+    assert {point.name for point in POINTS} | PE_POINTS.keys() <= set(words)
+    assert f"{ELEMENT}, cp_pe_sizes: one row" in words
 
 
 def test_a_page_without_coverage(tmp_path):

@@ -1,0 +1,101 @@
+"""The array of elements covers every legal pair, and random elements equal golden in the RTL."""
+
+from itertools import combinations, product
+from secrets import randbelow
+
+import pytest
+
+from golden import pe_stimulus
+from golden.pe_config import PeConfig
+from tb.pe_agents import result_words
+from tb.pe_covering import covering_elements, full_pe_regression, random_elements
+from tb.pe_playback import Playback
+
+# Written from the requirement, not from the module under test.
+FACTORS = {
+    "config": ("4/4/4/6", "4/4U/4/4", "8/8/-/-", "2/7/-/9", "5/3U/6/-", "9/16/3/16", "3/1U/2/4"),
+    "shape": ((1, 1), (1, 5), (2, 6), (3, 3), (4, 7), (8, 8), (16, 1), (1, 64)),
+    "weight_depth": (1, 4, 32),
+    "activation_depth": (1, 8, 32),
+    "ppu": (False, True),
+    "multiplier_bits": (1, 5, 12, 32),
+    "rounded": (False, True),
+    "rounding": ("half_up", "half_even", "truncate"),
+    "overflow": ("saturate", "wrap"),
+    "limited": (False, True),
+    "narrow": (False, True),
+    "pipeline": (0, 1, 2, 3),
+    "arithmetic": ("behavioural", "bitheap"),
+}
+
+
+def values(element: PeConfig) -> dict:
+    mac = element.mac
+    return {
+        "config": str(mac),
+        "shape": (mac.vector_size, element.lane_count),
+        "rounded": mac.scale_product_bits == 3,
+        "limited": mac.accumulator_bits is not None,
+        **{name: str(getattr(mac, name)) for name in ("rounding", "overflow", "arithmetic")},
+        **{name: getattr(mac, name) for name in ("narrow", "pipeline")},
+        **{name: getattr(element, name) for name in ("weight_depth", "activation_depth", "ppu", "multiplier_bits")},
+    }
+
+
+def bits(text):
+    return int(text.strip("U"))
+
+
+def legal(one, x, two, y):
+    pair = {one: x, two: y}
+    size, lanes = pair.get("shape", (1, 1))
+    if pair.get("ppu") and lanes % size:
+        return False
+    if pair.get("rounded") and pair.get("config") == "8/8/-/-":
+        return False
+    w, a, *_ = pair.get("config", "1U/1U").split("/")
+    return size * lanes * bits(w) * bits(a) <= 1300
+
+
+def test_every_legal_pair_of_values_occurs_together():
+    wanted = {
+        ((one, x), (two, y))
+        for one, two in combinations(FACTORS, 2)
+        for x, y in product(FACTORS[one], FACTORS[two])
+        if legal(one, x, two, y)
+    }
+    elements = covering_elements()
+    rows = [values(element) for element in elements]
+    covered = {pair for row in rows for pair in combinations(((name, row[name]) for name in FACTORS), 2)}
+    assert len(wanted) > 900
+    assert covered == wanted
+    assert len(set(elements)) == len(elements) < 70
+
+
+def test_products_that_are_narrower_than_the_bias_are_covered():
+    spare = [
+        element.mac.acc_bits + element.multiplier_bits - element.bias_bits
+        for element in covering_elements()
+        if element.ppu
+    ]
+    assert min(spare) < -2
+    assert max(spare) > 20
+
+
+def test_elements_are_always_the_same_and_read_back():
+    elements = full_pe_regression(5)
+    assert elements == full_pe_regression(5)
+    assert elements != full_pe_regression(6)
+    assert [PeConfig.parse(element.full_name) for element in elements] == elements
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_random_element_equals_golden(number, require_tool, tmp_path):
+    require_tool("icarus")
+    seed = randbelow(1 << 31)
+    (element,) = random_elements(seed, 1)
+    print(f"{element}, seed {seed}")  # shown on failure
+    streams, results = pe_stimulus.commands(element, 60, seed)
+    expected = list(result_words(element, results))
+    playback = Playback(element, "icarus", tmp_path, idle_cycles=2000)
+    assert playback.mismatch(streams, expected) is None
