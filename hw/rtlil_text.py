@@ -30,10 +30,13 @@ def without_unused_resets(source: str) -> str:
 
 
 def with_plain_port_names(source: str) -> str:
-    """Rename ports that Amaranth made up for parts of signals, such as ``port$8215$20``, to ``port`` and a number."""
+    """Rename ports whose names Amaranth made up, such as ``port$8215$20`` or ``d$1``, to ``port`` and a number.
+
+    Yosys would make plain names of them in the module, and leave the connections of its instances as they are.
+    """
     names: dict[str, dict[str, str]] = {}
     for module, body in _MODULE.findall(source):
-        ports = re.findall(r"^  wire .*(?:input|output) (\d+)  (\S*\$\S*)$", body, flags=re.MULTILINE)
+        ports = re.findall(r"^  wire .*(?:input|output) (\d+)  (?:signed )?(\S*\$\S*)$", body, flags=re.MULTILINE)
         names[module] = {port: f"\\port{number}" for number, port in ports}
 
     def rename_own(match: re.Match[str]) -> str:

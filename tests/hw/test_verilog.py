@@ -9,6 +9,7 @@ import pytest
 from golden.config import MacConfig
 from golden.presets import PRESETS, preset
 from hw.manifest import manifest
+from hw.scale import ScalePath
 from hw.verilog import COMPONENTS, default_name, emit
 from hw.yosys import YosysError, run_yosys
 from tb.simulators import find
@@ -102,3 +103,21 @@ def test_manifest_says_what_the_interface_needs():
 def test_yosys_errors_are_reported_not_fatal():
     with pytest.raises(YosysError, match="No such command"):
         run_yosys(["no_such_command"])
+
+
+def test_ports_that_amaranth_renames_are_connected(monkeypatch, require_tool, tmp_path):
+    """An edit after which the scale path has two signals named d: its port and the input of a part."""
+    require_tool("icarus")
+    sound = ScalePath.elaborate
+
+    def edited(self, platform):
+        m = sound(self, platform)
+        m.d.comb += self.scaled.d.eq(self.d ^ (self.d == 117))
+        return m
+
+    monkeypatch.setattr(ScalePath, "elaborate", edited)
+    file = tmp_path / "edited.v"
+    file.write_text(emit(MacConfig.parse("4/4/4/6:V=2"), "edited"))
+    assert "$" not in file.read_text()
+    icarus = find("icarus")
+    assert lint([icarus.executable, "-Wall", "-o", "/dev/null", file], icarus) == (0, [])
