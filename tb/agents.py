@@ -140,7 +140,7 @@ class InputMonitor(Handshakes):
 
 
 class OutputMonitor(Handshakes):
-    """Hands every accepted result to ``on_result``, and holds a stalled payload to its value.
+    """Hands every accepted result to ``on_result``, and holds every bit of a stalled payload to its value.
 
     ``ready`` counts only beside ``valid``.
     """
@@ -160,12 +160,13 @@ class OutputMonitor(Handshakes):
         stalled = None
         while True:
             await FallingEdge(self._clk)
-            payload = self.payload() if int(self._valid.value) else None
-            if stalled is not None and payload != stalled:
+            valid = bool(int(self._valid.value))
+            offered = {name: str(field.value) for name, field in self._fields.items()} if valid else None
+            if stalled is not None and offered != stalled:
                 cycle = len(self.log)
-                raise AssertionError(f"cycle {cycle}: result {stalled} was offered, not taken, and became {payload}")
-            taken = payload is not None and bool(int(self._ready.value))
-            self.log.append(VALID * (payload is not None) | READY * taken)
-            stalled = None if taken else payload
-            if payload is not None and taken:
-                self._on_result(payload)
+                raise AssertionError(f"cycle {cycle}: result {stalled} was offered, not taken, and became {offered}")
+            taken = valid and bool(int(self._ready.value))
+            self.log.append(VALID * valid | READY * taken)
+            stalled = None if taken else offered
+            if taken:
+                self._on_result(self.payload())

@@ -37,6 +37,8 @@ module playback;
 {streams}
   wire [{result_high}:0] result_word;
   wire result_valid;
+  reg [{result_high}:0] offered;
+  reg waiting = 0;
   {top} dut(.clk(clk), .rst(rst), .result_valid(result_valid), .result_ready(result_ready),
 {ports});
   always @(posedge clk) begin
@@ -44,6 +46,10 @@ module playback;
     cycles <= cycles + 1;
     idle <= idle + 1;
     result_ready <= stalls == 0 || $urandom % 100 >= stalls;
+    waiting <= !rst && result_valid && !result_ready;
+    offered <= result_word;
+    if (waiting && (!result_valid || result_word !== offered))
+      $fatal(1, "a result was offered, not taken, and changed in cycle %0d", cycles);
     if (!rst && result_valid && result_ready) begin
       idle <= 0;
       left <= left - 1;
@@ -136,6 +142,11 @@ class Playback:
         """Return the first ``count`` beats of the result stream in binary, fewer if it falls idle before.
 
         ``arguments`` are given to the simulation: ``+stalls=50`` takes no result in half of the cycles.
+
+        Raises
+        ------
+        RuntimeError
+            If a bit of a result changes while it waits.
         """
         for stream, words in input_words(self._config, streams).items():
             names = [f"{stream}_{field}" for field in input_fields(self._config)[stream]]
@@ -149,13 +160,13 @@ class Playback:
     def mismatch(self, streams: Streams, expected: Sequence[Words], arguments: Sequence[str] = ()) -> str | None:
         """Return how the result stream differs from :func:`tb.pe_agents.result_words`; None if it does not.
 
-        ``arguments`` are those of :meth:`beats`.
+        ``arguments`` are those of :meth:`beats`, which raises the same.
         """
         found, fields = self.beats(streams, len(expected), arguments), result_fields(self._config)
         for number, (beat, words) in enumerate(zip(found, expected, strict=False)):
             for name, value in zip(fields, words, strict=True):
                 try:
-                    if value not in (-1, self.field(beat, name)):
+                    if value != -1 and self.field(beat, name) != value:
                         return f"result {number}: {name} is {self.field(beat, name)}, not {value}"
                 except ValueError:
                     return f"result {number}: {name} is undefined"

@@ -23,7 +23,8 @@ from hw.streams import result_layout
 class OutputControl(wiring.Component):
     """Sends each lane's accumulator to post-processing or, raw, to the result stream, and answers illegal commands.
 
-    Results keep the order of commands: raw beats and answers wait until post-processing is empty.
+    Results keep the order of commands: raw beats and answers wait until post-processing is empty. A result that waits
+    is stable in every bit: the accumulator's fields are 0 beside other beats, because lanes go on meanwhile.
 
     Members
     -------
@@ -78,7 +79,7 @@ class OutputControl(wiring.Component):
             raw.eq(legal & ~process & clear),
             answer.eq(valid & job.illegal & clear),
             self.result.valid.eq((raw & self.lanes.valid) | answer),
-            *(result[name].eq(self.lanes.payload[name]) for name in result_layout(config.mac).members),
+            *(result[name].eq(Mux(raw, self.lanes.payload[name], 0)) for name in result_layout(config.mac).members),
             result.illegal.eq(job.illegal),
             result.last.eq(end | job.illegal),
             self.lanes.ready.eq(raw & self.result.ready),

@@ -67,7 +67,7 @@ def test_every_legal_pair_of_values_occurs_together():
     elements = covering_elements()
     rows = [values(element) for element in elements]
     covered = {pair for row in rows for pair in combinations(((name, row[name]) for name in FACTORS), 2)}
-    assert len(wanted) > 900
+    assert len(wanted) > 800
     assert covered == wanted
     assert len(set(elements)) == len(elements) < 70
 
@@ -98,4 +98,4 @@ def test_a_random_element_equals_golden(number, require_tool, tmp_path):
     streams, results = pe_stimulus.commands(element, 60, seed)
     expected = list(result_words(element, results))
     playback = Playback(element, "icarus", tmp_path, idle_cycles=2000)
-    assert playback.mismatch(streams, expected) is None
+    assert playback.mismatch(streams, expected, ["+stalls=50"]) is None

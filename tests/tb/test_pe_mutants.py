@@ -66,7 +66,10 @@ def test_one_wrong_bit_is_found(require_tool, tmp_path):
     playback = Playback(CONFIG, "icarus", tmp_path, verilog=verilog, idle_cycles=500)
 
     def wrong(arguments):
-        return playback.mismatch(streams, expected, ["+stalls=50", *arguments])
+        try:
+            return playback.mismatch(streams, expected, ["+stalls=50", *arguments])
+        except RuntimeError as error:  # a result that waits is not stable
+            return str(error)
 
     assert wrong([]) is None
     survivors = {name for number, name in enumerate(names) if not wrong([f"+mutant={number}"])}
