@@ -1,6 +1,6 @@
 """Codes as the words of a hardware port: lane 0 in the least significant bits, each lane ``bits`` wide."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,16 @@ def bits(codes: NDArray[Any], fmt: IntFormat) -> NDArray[np.uint8]:
     rows, lanes = codes.shape
     lane_bytes = fmt.encode(codes).astype("<u2", order="C").view(np.uint8).reshape(rows, lanes, 2)
     return np.unpackbits(lane_bytes, axis=2, bitorder="little")[:, :, : fmt.bits].reshape(rows, lanes * fmt.bits)
+
+
+def join(fields: Iterable[tuple[NDArray[Any], IntFormat]], step: int = 1) -> NDArray[np.uint8]:
+    """Return words in bytes from the least significant one, [B, bytes]: fields one after another.
+
+    Each field is given as codes, as for :func:`pack`, and padded with zeros to a multiple of ``step`` bits.
+    """
+    columns = [bits(codes, fmt) for codes, fmt in fields]
+    padded = [np.pad(column, ((0, 0), (0, -column.shape[1] % step))) for column in columns]
+    return np.packbits(np.concatenate(padded, axis=1), axis=1, bitorder="little")
 
 
 def pack(codes: NDArray[Any], fmt: IntFormat) -> list[int]:

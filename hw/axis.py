@@ -9,15 +9,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Shape, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import MacConfig
 from hw import emission
 from hw.mac import VectorMac
+from hw.manifest import clocking, describe_port, field
 from hw.manifest import manifest as mac_manifest
 from hw.streams import beat_layout, result_layout
-from hw.verilog import PARTS, default_name
+from hw.verilog import PARTS
 
 BYTE = 8
 _MARKS = ("first", "last")
@@ -32,6 +33,11 @@ _MEANING = {
     "m_axis_tlast": "always: each result is a packet",
 }
 _WAIVERS = {"UNUSEDSIGNAL": "the padding of TDATA is not read"}
+
+
+def default_name(config: MacConfig) -> str:
+    """Return the top module's default name."""
+    return f"vsq_mac_axis_{config.slug}"
 
 
 def tdata(layout: Mapping[str, Any]) -> Iterator[tuple[str, Shape, int]]:
@@ -122,21 +128,25 @@ def emit(config: MacConfig, name: str | None = None) -> str:
 
 def manifest(config: MacConfig, name: str | None = None) -> dict[str, Any]:
     """Return the manifest: that of the plain MAC, with these ports; those of TDATA list their fields."""
-    about = mac_manifest(config, name)
-    listed = [port for port in about["ports"] if port["name"] in ("clk", "rst")]
-    for name, member in axis_signature(config).members.items():
-        port: dict[str, Any] = {
-            "name": name,
-            "direction": "input" if member.flow == In else "output",
-            "width": Shape.cast(member.shape).width,
-            "signed": False,
-            "meaning": _MEANING[name],
-        }
-        if name.endswith("tdata"):
-            layout = (beat_layout if name.startswith("s_") else result_layout)(config)
-            port["fields"] = [
-                {"name": field, "byte": low // BYTE, "width": shape.width, "signed": shape.signed}
-                for field, shape, low in tdata(layout.members)
-            ]
-        listed.append(port)
+    about = mac_manifest(config, name or default_name(config))
+    layouts = {"s_axis_tdata": beat_layout(config), "m_axis_tdata": result_layout(config)}
+    listed = clocking()
+    for port, member in axis_signature(config).members.items():
+        fields = [field(port, member.shape)]
+        if port in layouts:
+            fields = _fields(layouts[port], padding="sign" if port.startswith("m_") else "not read")
+        listed.append(describe_port(port, member, _MEANING[port], fields))
     return {**about, "interface": "AXI4-Stream", "ports": listed}
+
+
+def _fields(layout: data.StructLayout, padding: str) -> list[dict[str, Any]]:
+    """Return the layouts of the fields of TDATA."""
+    listed = []
+    for name, shape, low in tdata(layout.members):
+        entry = field(name, layout.members[name], low)
+        entry["padding"] = {
+            "width": -shape.width % BYTE,
+            "value": padding if entry["signed"] or padding != "sign" else 0,
+        }
+        listed.append(entry)
+    return listed

@@ -1,14 +1,16 @@
 """The manifest beside emitted Verilog: what Verilog's ports do not say."""
 
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from amaranth.hdl import Shape
-from amaranth.lib import wiring
+from amaranth.hdl import Shape, ShapeLike, unsigned
+from amaranth.lib import data, wiring
 
-from golden.config import IntFormat, MacConfig
+from golden.config import MacConfig
 from hw.ranges import dot_shape, factor_max, term_shape
 from hw.stages import THROUGHPUT, latency, scaled
+from hw.streams import beat_layout, result_layout
 from hw.verilog import default_name, plain_ports
 
 _MEANING = {
@@ -30,13 +32,20 @@ _MEANING = {
 def manifest(config: MacConfig, name: str | None = None) -> dict[str, Any]:
     """Return the manifest of the MAC as emitted, ready for JSON.
 
-    It holds every port with width, signedness and packing, the widths inside, latency (cycles from an accepted last
-    vector to its valid result) and throughput (vectors per cycle), the scale shift s of
+    It holds every port with width, signedness and the layout of its fields, the widths inside, latency (cycles from an
+    accepted last vector to its valid result) and throughput (vectors per cycle), the scale shift s of
     ``y = acc * 2^s * gamma_w * gamma_a``, and the versions that made it.
     """
+    ports = plain_ports(config)
     return {
         "name": name or default_name(config),
-        **common(config.full_name, _ports(config)),
+        **common(
+            config.full_name,
+            [
+                *describe_stream("in", beat_layout(config), ports, _MEANING),
+                *describe_stream("out", result_layout(config), ports, _MEANING),
+            ],
+        ),
         "widths": {
             "d": dot_shape(config).width,
             "p": config.full_product_bits,
@@ -60,40 +69,46 @@ def common(configuration: str, ports: list[dict[str, Any]]) -> dict[str, Any]:
         "clock": "clk, rising edge",
         "reset": "rst, synchronous, active high",
         "handshake": "a transfer happens at a clock edge with valid and ready; payload is stable while valid waits",
-        "ports": [_clocking("clk"), _clocking("rst"), *ports],
+        "fields": "element 0 of a field starts at its bit of the port, element 1 at bit + width, and so on",
+        "ports": [*clocking(), *ports],
         "versions": {"vsq": version("vsq"), "amaranth": version("amaranth"), "yosys": version("pyosys")},
     }
 
 
-def describe_port(
-    name: str, member: wiring.Member, meaning: str, vector_size: int, code: IntFormat | None = None
-) -> dict[str, Any]:
-    """Return a port's entry; ``code`` is the format of each of V codes that are packed in it."""
+def field(name: str, shape: ShapeLike, low: int = 0) -> dict[str, Any]:
+    """Return the layout of a payload field in its port: lowest bit, number of elements, and bits and sign of each."""
+    element, count = (shape.elem_shape, shape.length) if isinstance(shape, data.ArrayLayout) else (shape, 1)
+    cast = Shape.cast(element)
+    return {"name": name, "bit": low, "count": count, "width": cast.width, "signed": cast.signed}
+
+
+def describe_port(name: str, member: wiring.Member, meaning: str, fields: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a port's entry, with the layouts of its fields."""
     shape = Shape.cast(member.shape)
-    port: dict[str, Any] = {
+    return {
         "name": name,
         "direction": "input" if member.flow == wiring.In else "output",
         "width": shape.width,
         "signed": shape.signed,
         "meaning": meaning,
+        "fields": list(fields),
     }
-    if code:
-        port["layout"] = {
-            "lanes": vector_size,
-            "lane_bits": code.bits,
-            "lane_signed": code.signed,
-            "order": "lane 0 in the least significant bits",
-        }
-    return port
 
 
-def _clocking(name: str) -> dict[str, Any]:
-    return {"name": name, "direction": "input", "width": 1, "signed": False}
-
-
-def _ports(config: MacConfig) -> list[dict[str, Any]]:
-    codes = {"in_weights": config.weight, "in_activations": config.activation}
+def describe_stream(
+    prefix: str, layout: data.StructLayout, ports: Mapping[str, wiring.Member], meanings: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return the entries of a stream's plain ports, the names of which start with ``prefix``."""
+    shapes = {"valid": unsigned(1), "ready": unsigned(1), **layout.members}
     return [
-        describe_port(name, member, _MEANING[name], config.vector_size, codes.get(name))
-        for name, member in plain_ports(config).items()
+        describe_port(f"{prefix}_{name}", ports[f"{prefix}_{name}"], meanings[f"{prefix}_{name}"], [field(name, shape)])
+        for name, shape in shapes.items()
+    ]
+
+
+def clocking() -> list[dict[str, Any]]:
+    """Return the entries of clock and reset."""
+    meanings = {"clk": "clock, rising edge", "rst": "reset, synchronous, active high"}
+    return [
+        describe_port(name, wiring.In(1), meaning, [field(name, unsigned(1))]) for name, meaning in meanings.items()
     ]

@@ -13,7 +13,8 @@ from hw import manifest as mac_manifest
 from hw import verilog as mac_verilog
 from hw.pe import manifest as pe_manifest
 from hw.pe import verilog as pe_verilog
-from tb.vectors import write_vectors
+from tb import pe_vectors
+from tb import vectors as mac_vectors
 
 
 def generate(
@@ -34,25 +35,22 @@ def generate(
     out
         Folder of the files.
     vectors, seed
-        Number of test vectors, of vector MACs only, and their seed.
+        Number of test vectors, of an element commands, and their seed.
     interface
         ``native``, or ``axis`` for a vector MAC with AXI4-Stream ports.
 
     Raises
     ------
     InputError
-        If the name is none of Verilog's, vectors or AXI4-Stream are asked for an element, vectors for AXI4-Stream, or a
-        file cannot be written.
+        If the name is none of Verilog's, AXI4-Stream is asked for an element, or a file cannot be written.
     """
-    if interface == "axis" and (vectors or isinstance(config, PeConfig)):
-        raise InputError("--interface axis: it is of a vector MAC without test vectors; leave out --pe and --vectors")
+    if interface == "axis" and isinstance(config, PeConfig):
+        raise InputError("--interface axis: a processing element has plain ports alone; leave it out, or --pe")
     if isinstance(config, PeConfig):
-        if vectors:
-            raise InputError("--vectors: they are of a vector MAC; leave them out with --pe, and see 'vsq network'")
         name = _checked(name or pe_verilog.default_name(config))
         verilog, manifest = pe_verilog.emit(config, name), pe_manifest.manifest(config, name)
     else:
-        name = _checked(name or mac_verilog.default_name(config))
+        name = _checked(name or (axis if interface == "axis" else mac_verilog).default_name(config))
         if interface == "axis":
             verilog, manifest = axis.emit(config, name), axis.manifest(config, name)
         else:
@@ -60,8 +58,11 @@ def generate(
     files = [out / f"{name}.v", out / f"{name}.json"]
     write_text(files[0], verilog)
     write_text(files[1], json.dumps(manifest, indent=2) + "\n")
-    if vectors and isinstance(config, MacConfig):
-        files += write_vectors(config, out, vectors, seed, name)
+    if vectors:
+        if isinstance(config, PeConfig):
+            files += pe_vectors.write_vectors(config, out, vectors, seed, name)
+        else:
+            files += mac_vectors.write_vectors(config, out, vectors, seed, name, interface=interface)
     return files
 
 

@@ -17,7 +17,6 @@ from hw.emission import plain_ports
 from hw.pe.pe import pe_signature
 from hw.pe.verilog import emit
 from tb import playback, simulators
-from tb.agents import Words
 from tb.job import TOP
 from tb.pe_agents import input_fields, input_words, result_fields
 
@@ -149,8 +148,8 @@ class Playback:
             If a bit of a result changes while it waits.
         """
         for stream, words in input_words(self._config, streams).items():
-            names = [f"{stream}_{field}" for field in input_fields(self._config)[stream]]
-            text = "".join(f"{self._join(names, beat):x}\n" for beat in words)
+            widths = [self._widths[f"{stream}_{field}"] for field in input_fields(self._config)[stream]]
+            text = "".join(f"{playback.joined(widths, beat):x}\n" for beat in words)
             (self._folder / f"{stream}.txt").write_text(text)
         playback.call(self._simulator, [*self._command, f"+results={count}", *arguments], self._folder)
         lines = [line.split() for line in (self._folder / "result.txt").read_text().split("\n")[:-1]]
@@ -197,13 +196,6 @@ class Playback:
     def _slices(self, stream: str, names: Sequence[str]) -> tuple[list[str], int]:
         ports = {f"{stream}_{name}": self._widths[f"{stream}_{name}"] for name in names}
         return playback.slices(ports, f"{stream}_word")
-
-    def _join(self, names: Sequence[str], beat: Words) -> int:
-        word, low = 0, 0
-        for name, value in zip(names, beat, strict=True):
-            word |= value << low
-            low += self._widths[name]
-        return word
 
     def _results(self, commands: Sequence[Command], found: Sequence[str]) -> Iterator[Result]:
         """Yield the results of the commands from the beats of the result stream."""

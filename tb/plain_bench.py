@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from golden.files import write_text
 from tb.playback import slices
 
 _MOST_SPAN = 2000  # cycles within which a play is cut by a reset
+_ALL = "  wire [WIDTH-1:0] care = {WIDTH{1'b1}};"
+_SOME = """  reg [WIDTH-1:0] cares [0:RESULTS];
+  wire [WIDTH-1:0] care = cares[received];
+  initial $readmemh("{name}_care.memh", cares, 0, RESULTS - 1);"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +29,15 @@ class Stream:
         Bits of each field of a word, from its least significant end.
     words
         What the stream carries.
+    care
+        For each word the bits that matter, of results alone; None for all.
     """
 
     name: str
     prefix: str
     widths: Mapping[str, int]
     words: Sequence[int]
+    care: Sequence[int] | None = None
 
     @property
     def bits(self) -> int:
@@ -42,15 +50,17 @@ class Stream:
         return [f".{self.prefix}valid({valid})", f".{self.prefix}ready({ready})", *payload]
 
 
-def bench_files(
-    name: str, title: str, inputs: Sequence[Stream], result: Stream, *, stall: int, idle: int, cycles: int
-) -> dict[str, str]:
-    """Return the text of a bench and of the words that it reads, by file name.
+def write_bench(
+    folder: Path, name: str, title: str, inputs: Sequence[Stream], result: Stream, *, stall: int, idle: int, cycles: int
+) -> list[Path]:
+    """Write a bench and the words that it reads, one hexadecimal word a line; return the files' paths.
 
     The streams start after a reset; ``plain_bench.v`` tells how often and how they are played.
 
     Parameters
     ----------
+    folder
+        Of the files.
     name, title
         Of the design: its module, and what it is.
     inputs, result
@@ -61,6 +71,11 @@ def bench_files(
         Cycles without a transfer after which nothing more comes.
     cycles
         From the first word taken to the last result at full speed; 0 if the design promises no number.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
     """
     sources, ports = [], []
     for index, stream in enumerate(inputs):
@@ -84,18 +99,22 @@ def bench_files(
         idle=idle,
         cycles=cycles,
         sources="\n".join(sources),
-        care="  wire [WIDTH-1:0] care = {WIDTH{1'b1}};",
+        care=_ALL if result.care is None else _SOME.format(name=name),
         ports=",\n    ".join(ports),
     )
-    words = {f"{name}_{stream.name}.memh": _memh(stream.words) for stream in (*inputs, result)}
-    return {**words, f"{name}_tb.v": text}
+    words = {stream.name: stream.words for stream in (*inputs, result)}
+    if result.care is not None:
+        words["care"] = result.care
+    files = {
+        folder / f"{name}_{kind}.memh": "".join(f"{word:x}\n" for word in column) for kind, column in words.items()
+    }
+    files[folder / f"{name}_tb.v"] = text
+    for path, content in files.items():
+        write_text(path, content)
+    return list(files)
 
 
 class _Template(Template):
     """A text in which ``%%name`` stands for a value; ``$`` and braces are Verilog's."""
 
     delimiter = "%%"
-
-
-def _memh(words: Sequence[int]) -> str:
-    return "".join(f"{word:x}\n" for word in words)

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tb import build_log, objcache
@@ -18,6 +18,15 @@ def slices(widths: Mapping[str, int], word: str) -> tuple[list[str], int]:
         connections.append(f".{name}({word}[{low + width - 1}:{low}])")
         low += width
     return connections, low
+
+
+def joined(widths: Iterable[int], fields: Iterable[int]) -> int:
+    """Return fields as one word, the first in the least significant bits."""
+    word, low = 0, 0
+    for width, field in zip(widths, fields, strict=True):
+        word |= field << low
+        low += width
+    return word
 
 
 def compiled(simulator: Simulator, sources: Mapping[str, str], folder: Path, flags: Sequence[str] = ()) -> list[str]:

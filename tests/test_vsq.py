@@ -61,7 +61,7 @@ def test_generate_writes_a_processing_element(tmp_path, capsys):
         (["generate", "headlin"], "did you mean headline"),
         (["generate", "4/4/4/6", "--name", "8bit"], "rename it"),
         (["generate", "4/4/4/6@lanes=24", "--pe"], "give a multiple of V"),
-        (["generate", "4/4/4/6", "--pe", "--vectors", "9"], "leave them out with --pe"),
+        (["generate", "4/4/4/6", "--pe", "--interface", "axis"], "plain ports alone"),
         (["area", "4/4/4/6", "--liberty", "missing.lib"], "missing.lib"),
         (["regress", "4/4/4/6", "--sim", "modelsim"], "modelsim"),
         (["regress", "--preset", "nothing"], "nothing"),

@@ -4,7 +4,7 @@ from typing import Any
 
 from golden.pe_config import PeConfig
 from hw.emission import plain_ports
-from hw.manifest import common, describe_port
+from hw.manifest import common, describe_stream
 from hw.pe.pe import pe_signature
 from hw.pe.verilog import default_name
 from hw.ranges import dot_shape, factor_max, term_shape
@@ -39,16 +39,17 @@ _MEANING = {
 def manifest(config: PeConfig, name: str | None = None) -> dict[str, Any]:
     """Return the manifest of the element as emitted, ready for JSON.
 
-    It holds every port with width, signedness, packing and meaning, the limits that make a command illegal, widths,
-    and the cycles of a command of R rows of G vectors as :class:`hw.pe.pe.ProcessingElement` states them.
+    It holds every port with width, signedness, meaning and the layout of its fields, the limits that make a command
+    illegal, widths, and the cycles of a command of R rows of G vectors as :class:`hw.pe.pe.ProcessingElement` states
+    them.
     """
-    mac = config.mac
+    mac, about = config.mac, pe_signature(config)
+    listed = plain_ports(about, {})
     ports = []
-    for port, member in plain_ports(pe_signature(config), {}).items():
-        stream, _, field = port.rpartition("_")
-        meaning = f"{stream}: {_HANDSHAKE[field]}" if field in _HANDSHAKE else _MEANING[port]
-        code = {"weights_codes": mac.weight, "activations_codes": mac.activation, "result_codes": mac.activation}
-        ports.append(describe_port(port, member, meaning, mac.vector_size, code.get(port)))
+    for stream, member in about.members.items():
+        handshake = {f"{stream}_{name}": f"{stream}: {meaning}" for name, meaning in _HANDSHAKE.items()}
+        layout = member.signature.members["payload"].shape
+        ports += describe_stream(stream, layout, listed, {**_MEANING, **handshake})
     return {
         "name": name or default_name(config),
         **common(config.full_name, ports),

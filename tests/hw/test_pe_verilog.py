@@ -82,11 +82,6 @@ def test_manifest_says_what_the_interface_needs():
     assert about["command"]["rows"] == "1 to 64"
     assert about["latency_cycles"]["first accumulator of a lone command"] == "loads + vectors + 4"  # D + 3
     ports = {port["name"]: port for port in about["ports"]}
-    assert ports["activations_codes"]["layout"]["lane_signed"] is False
-    assert ports["weights_codes"]["layout"] == {
-        "lanes": 4,
-        "lane_bits": 4,
-        "lane_signed": True,
-        "order": "lane 0 in the least significant bits",
-    }
+    assert ports["activations_codes"]["fields"][0]["signed"] is False
+    assert ports["weights_codes"]["fields"] == [{"name": "codes", "bit": 0, "count": 4, "width": 4, "signed": True}]
     json.dumps(about)

@@ -92,12 +92,7 @@ def test_manifest_says_what_the_interface_needs():
     assert about["scale_shift"] == 4
     assert about["widths"]["acc"] == config.acc_bits
     weights = next(port for port in about["ports"] if port["name"] == "in_weights")
-    assert weights["layout"] == {
-        "lanes": 16,
-        "lane_bits": 4,
-        "lane_signed": True,
-        "order": "lane 0 in the least significant bits",
-    }
+    assert weights["fields"] == [{"name": "weights", "bit": 0, "count": 16, "width": 4, "signed": True}]
 
 
 def test_yosys_errors_are_reported_not_fatal():

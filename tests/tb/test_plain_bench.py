@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from golden.config import MacConfig
+from golden.config import MacConfig, Overflow
+from golden.pe_config import PeConfig
 from hw.verilog import emit
 from tb import playback
 from tb.generate import generate
@@ -55,7 +56,7 @@ def drawn(count):
         if chance.random() < 0.7:
             config = MacConfig.parse(text, accumulator_bits=max(2, config.acc_bits - chance.randint(5, 9)))
         configs.append(config)
-    print("seed", seed, *configs)
+    print("seed", seed, *(config.full_name for config in configs))
     return configs
 
 
@@ -79,20 +80,73 @@ def test_few_vectors(simulate, tmp_path):
         assert simulate()[0] == 0
 
 
+def without_resets(verilog):
+    """Yield for each register with a reset its module, its name, and the design without that reset.
+
+    The register is defined at power-up, lest X tell.
+    """
+    for reset in re.finditer(r"if \(rst\) (\w+) <= (\S+);\n\s*else ", verilog):
+        begin, end = verilog.rindex("\nmodule ", 0, reset.start()), verilog.index("\nendmodule", reset.end())
+        module = verilog[begin : reset.start()] + verilog[reset.end() : end]
+        module, count = re.subn(rf"(\breg .*\b{reset[1]});", rf"\1 = {reset[2]};", module)
+        assert count == 1
+        yield re.match(r"\nmodule dut_?(\w*)", module)[1], reset[1], verilog[:begin] + module + verilog[end:]
+
+
 def test_every_deleted_reset_is_found(simulate, tmp_path):
     """The accumulator and its flag have none: ``fresh`` clears them at the first vector after a reset."""
     for config in drawn(3):
         generate(config, tmp_path, "dut", vectors=VECTORS)
         sound = (tmp_path / "dut.v").read_text()
         assert simulate()[0] == 0
-        resets = list(re.finditer(r"if \(rst\) (\w+) <= (\S+);\n\s*else ", sound))
-        assert len(resets) == config.pipeline + 2 == sound.count("(rst)") - sound.count(".rst(rst)"), config
-        for reset in resets:
-            register, value = reset.groups()
-            # Defined at power-up, lest X tell.
-            design = sound.replace(reset[0], "").replace(f"reg {register};", f"reg {register} = {value};")
-            assert f"reg {register} = {value};" in design
+        designs = list(without_resets(sound))
+        assert len(designs) == config.pipeline + 2 == sound.count("(rst)") - sound.count(".rst(rst)"), config
+        for _, register, design in designs:
             assert simulate(design)[0] != 0, (config, register)
+
+
+PE = "4/4/4/6:V=2,acc=14,style=behavioural@lanes=2,weight_depth=4,activation_depth=8"
+OTHERS = [
+    (MacConfig.parse("4/5U/4/6:V=3,R=6,acc=15,pipeline=2,style=behavioural"), "axis", 3),
+    (PeConfig.parse(PE), "native", 9),
+]
+
+
+@pytest.mark.parametrize(("config", "interface", "count"), OTHERS, ids=["axis", "pe"])
+def test_other_interfaces(config, interface, count, simulate, tmp_path):
+    """Their benches pass, and find a wrong bit and the missing reset of what is ``valid`` or ``loaded``."""
+    generate(config, tmp_path, "dut", vectors=60, interface=interface)
+    assert simulate()[0] == 0
+    assert simulate("", "+seed=9")[0] == 0
+    sound = (tmp_path / "dut.v").read_text()
+    designs = [(*names, design) for *names, design in without_resets(sound) if re.search("valid|loaded", names[1])]
+    assert len(designs) >= count
+    for module, register, design in designs:
+        assert simulate(design)[0] != 0, (module, register)
+    expected = tmp_path / "dut_expected.memh"
+    *lines, last = expected.read_text().split()
+    care = tmp_path / "dut_care.memh"
+    matters = int(care.read_text().split()[-1], 16) if care.exists() else 1
+    expected.write_text("\n".join([*lines, f"{int(last, 16) ^ matters & -matters:x}"]) + "\n")
+    assert simulate(sound)[0] != 0
+
+
+def test_random_axis_macs(simulate, tmp_path):
+    for config in drawn(2):
+        generate(config, tmp_path, "dut", vectors=VECTORS, interface="axis")
+        assert simulate()[0] == 0
+        code, text = simulate(spoiled((tmp_path / "dut.v").read_text(), "m_axis_tdata", "sound ^ m_axis_tready"))
+        assert code != 0
+        assert "a waiting result changed" in text
+
+
+def test_random_processing_elements(simulate, tmp_path):
+    for config in drawn(2):
+        ppu = config.overflow == Overflow.SATURATE
+        element = PeConfig(mac=config, weight_depth=4, activation_depth=8, ppu=ppu)
+        print(element)
+        generate(element, tmp_path, "dut", vectors=20)
+        assert simulate()[0] == 0
 
 
 def spoiled(verilog, port, expression):
@@ -101,9 +155,9 @@ def spoiled(verilog, port, expression):
     head, body = top.split(";", 1)
     declaration = re.search(rf"^  (wire|reg) (.*\b)?{port};$", body, re.MULTILINE)[0]
     output = re.search(rf"^  output .*\b{port};$", body, re.MULTILINE)[0]
-    body = body.replace(output, "@").replace(declaration, "")
+    body = body.replace(output, "<output>").replace(declaration, "")
     body = re.sub(rf"(?<!\.)\b{port}\b", "sound", body).replace(
-        "@", f"{output}\n{declaration.replace(port, 'sound')}\n  assign {port} = {expression};"
+        "<output>", f"{output}\n{declaration.replace(port, 'sound')}\n  assign {port} = {expression};"
     )
     return verilog.replace(top, f"{head};{body}")
 
