@@ -17,6 +17,7 @@ from hw.emission import plain_ports
 from hw.pe.pe import pe_signature
 from hw.pe.verilog import emit
 from tb import playback, simulators
+from tb.agents import Words
 from tb.job import TOP
 from tb.pe_agents import input_fields, input_words, result_fields
 
