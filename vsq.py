@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from golden.config import Arithmetic, Overflow, Rounding, Target
+from golden.distribution import EXTRAS, install
 from golden.errors import InputError
 from golden.presets import PRESETS, resolve
 
@@ -36,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(parsed.run(parsed))
     except InputError as error:
         print(f"vsq: error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        print(f"vsq: error: {package} is not installed; {install(package)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("vsq: interrupted", file=sys.stderr)
@@ -286,10 +293,11 @@ def _regress(args: argparse.Namespace) -> int:
     else:
         found = probe()
         sims = [name for name, tool in found.items() if not isinstance(tool, InputError)]
-        for error in (tool for tool in found.values() if isinstance(tool, InputError)):
-            print(f"skipped: {error}", file=sys.stderr)
+        errors = [tool for tool in found.values() if isinstance(tool, InputError)]
         if not sims:
-            raise InputError("no simulator found; install one of those above, or name one with --sim")
+            raise errors[0]
+        for error in errors:
+            print(f"skipped: {error}", file=sys.stderr)
     if args.workload:
         streams = layers.streams(layers.load(args.workload), args.layer)
         return max(
@@ -376,7 +384,9 @@ def _demo(args: argparse.Namespace) -> int:
     from golden.stimulus import layer as layer_beats
     from golden.workloads import digits
     from tb.regress import play
+    from tb.simulators import find
 
+    find("verilator")
     console = _console()
     name = "4/4U/4/6"
     console.rule(f"1. Verilog, manifest and test vectors of {name}")

@@ -8,6 +8,7 @@ from amaranth.hdl import Shape, ShapeLike, unsigned
 from amaranth.lib import data, wiring
 
 from golden.config import MacConfig
+from golden.distribution import VERSION
 from hw.ranges import dot_shape, factor_max, term_shape
 from hw.stages import THROUGHPUT, latency, scaled
 from hw.streams import beat_layout, result_layout
@@ -71,7 +72,7 @@ def common(configuration: str, ports: list[dict[str, Any]]) -> dict[str, Any]:
         "handshake": "a transfer happens at a clock edge with valid and ready; payload is stable while valid waits",
         "fields": "element 0 of a field starts at its bit of the port, element 1 at bit + width, and so on",
         "ports": [*clocking(), *ports],
-        "versions": {"vsq": version("vsq"), "amaranth": version("amaranth"), "yosys": version("pyosys")},
+        "versions": {"vsq": VERSION, "amaranth": version("amaranth"), "yosys": version("pyosys")},
     }
 
 

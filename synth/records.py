@@ -8,11 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from golden.distribution import VERSION
 from golden.errors import InputError
 from golden.files import write_text
 from synth.flow import Flow
 
-TOOLS = ("vsq", "amaranth", "pyosys")
+TOOLS = ("amaranth", "pyosys")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Record:
 
 def versions() -> dict[str, str]:
     """Return the versions of the tools behind every figure."""
-    return {tool: version(tool) for tool in TOOLS}
+    return {"vsq": VERSION, **{tool: version(tool) for tool in TOOLS}}
 
 
 def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, object]:

@@ -68,10 +68,8 @@ def operands(config: MacConfig, source: str) -> Operands:
 
 
 def _digits(config: MacConfig) -> Operands:
-    try:
-        from golden.workloads import digits
-    except ImportError as error:
-        raise InputError(f"data digits: {error.name} is not installed; pip install 'vsq[workloads]'") from None
+    from golden.workloads import digits
+
     layer = digits.load().quantize(config).layer("conv3", images=64)
     weights, weight_scales = layer.weights.operand()
     activations, activation_scales = layer.activations.operand()
@@ -85,10 +83,8 @@ def _digits(config: MacConfig) -> Operands:
 
 
 def _minilm() -> tuple[NDArray[Any], NDArray[Any]]:
-    try:
-        from golden.workloads import minilm, sentences
-    except ImportError as error:
-        raise InputError(f"data minilm: {error.name} is not installed; pip install 'vsq[torch]'") from None
+    from golden.workloads import minilm, sentences
+
     encoder = minilm.load_encoder()
     query: Any = encoder.model
     query, caught = query.layers[0].attention.query, []

@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from golden.mapping import Output, gather, plan
 from golden.pe import ProcessingElement, Result, Streams
 from golden.pe_config import PeConfig
 from tb.pe_playback import Playback
+from tb.simulators import find
 
 FIELDS = ("acc", "overflow", "codes", "scales")
 
@@ -94,13 +96,14 @@ def run(
     """
     if workload not in _WORKLOADS:
         raise InputError(f"workload {workload!r}: an element runs {' or '.join(_WORKLOADS)}; choose one of them")
+    find(simulator)
     start = time.perf_counter()
     with (
         tempfile.TemporaryDirectory() as scratch,
         Progress(console=console or Console(quiet=True), transient=True) as progress,
     ):
         bar = progress.add_task(f"{workload}: building the simulation", total=None)
-        observed = _Observed(Playback(config, simulator, folder or Path(scratch)))
+        observed = _Observed(lambda: Playback(config, simulator, folder or Path(scratch)))
         layers = []
 
         def take(name: str, got: Output, expected: Output) -> None:
@@ -112,10 +115,14 @@ def run(
 
 
 class _Observed:
-    """A playback, and the operands and cycles since the last layer."""
+    """A playback, built for the first commands, and the operands and cycles since the last layer."""
 
-    def __init__(self, playback: Playback) -> None:
-        self._playback, self._operands, self._cycles = playback, 0, 0
+    def __init__(self, build: Callable[[], Playback]) -> None:
+        self._build, self._operands, self._cycles = build, 0, 0
+
+    @cached_property
+    def _playback(self) -> Playback:
+        return self._build()
 
     def execute(self, streams: Streams) -> list[Result]:
         """Run the commands."""
@@ -143,6 +150,8 @@ def _digits(config: PeConfig, count: int | None, execute: Execute, take: Take) -
     from golden.workloads import digits
     from golden.workloads.pe_network import PeNetwork
 
+    if count is not None and count > digits.TEST_IMAGES:
+        raise InputError(f"--images {count}: digits has {digits.TEST_IMAGES} test images; ask for no more")
     data = digits.load()
     element = PeNetwork.of(data.quantize(config.mac).network, config)
     images, labels = data.test_images[:count], data.test_labels[:count]

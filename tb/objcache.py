@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-COMMAND = f"{sys.executable} {Path(__file__).resolve()}"
+COMMAND = f"{sys.executable} -P {Path(__file__).resolve()}"
 _KEPT = 100  # files of one stem; beyond, the least recently used go
 
 

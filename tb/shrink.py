@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from golden.config import MacConfig
+from golden.distribution import install
 from golden.errors import InputError
 from golden.formats import IntFormat
 from golden.stimulus import Beats
@@ -64,7 +65,7 @@ def shrink(config: MacConfig, beats: Beats, pace: Pace | None, verilog: str) -> 
         If hypothesis or Verilator is missing.
     """
     if importlib.util.find_spec("hypothesis") is None:
-        raise InputError("shrinking: hypothesis, which drives it, is not installed; pip install 'vsq[sim]'")
+        raise InputError(f"shrinking: hypothesis, which drives it, is not installed; {install('hypothesis')}")
     with Playback(config, verilog) as design:
         return _Search(config, design).minimal(beats, pace)
 

@@ -14,7 +14,7 @@ FORBIDDEN = {
     "tb": {"torch", "synth", "vsq"},
     "synth": {"cocotb", "cocotb_tools", "torch", "tb", "vsq"},
 }
-ALLOWED = {"hw": {"golden.config", "golden.pe_config"}}
+ALLOWED = {"hw": {"golden.config", "golden.distribution", "golden.pe_config"}}
 SOURCES = [path for package in FORBIDDEN for path in sorted((ROOT / package).rglob("*.py"))]
 
 
