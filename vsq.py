@@ -1,7 +1,10 @@
 """``vsq``, the command line: a thin front over the packages. Bad input is one line on stderr and exit code 2."""
 
 import argparse
+import errno
+import math
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +26,15 @@ A configuration is W/A/ws/as: weight bits, activation bits (U: unsigned), bits o
 Options may follow: 4/4U/4/6:V=32,R=6,round=half_even,acc=24,overflow=wrap,pipeline=2. See 'vsq presets' too."""
 
 
+_MAX_VECTORS = 1_000_000
+_MAX_SLEW = 100  # in the library's unit of time
+_PICTURES = (".svg", ".png", ".pdf")
+# The names of what PyTorch code defines, which takes seconds to load.
+_MODES = ("ptq", "qat")
+_INPUT_GAMMAS = ("static", "tensor", "row")
+_CALIBRATIONS = ("max", "percentile", "entropy", "mse")
+
+
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
@@ -31,10 +43,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code (0 success, 1 a check failed, 2 bad input, 130 interrupted)."""
-    parsed = _parser().parse_args(arguments)
+    """Run one command, or show the help; return the exit code.
+
+    0 is success, 1 a check that failed, 2 bad input or a full disk, 130 an interrupt, 141 an output that nobody reads.
+    """
+    parser = _parser()
+    parser.set_defaults(run=lambda _: parser.print_help())
+    parsed = parser.parse_args(arguments)
     try:
-        return int(parsed.run(parsed))
+        code = int(parsed.run(parsed) or 0)
+        sys.stdout.flush()
+        return code
     except InputError as error:
         print(f"vsq: error: {error}", file=sys.stderr)
         return 2
@@ -44,16 +63,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"vsq: error: {package} is not installed; {install(package)}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader has gone, as head does: end as SIGPIPE ends a program
+        _discard_output()
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _discard_output()
+        place = error.filename or "standard output"
+        print(f"vsq: error: {place}: cannot be written ({error.strerror}); free some space", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("vsq: interrupted", file=sys.stderr)
         return 130
+
+
+def _discard_output() -> None:
+    """Let what is still to be written to standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="vsq", description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(metavar="command", required=True)
+    commands = parser.add_subparsers(metavar="command")
 
     def command(run: Any, example: str) -> argparse.ArgumentParser:
         name = run.__name__.lstrip("_")
@@ -73,8 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder of the files (default: here)")
     sub.add_argument("--name", help="module and file name (default: vsq_mac_ and the configuration)")
     sub.add_argument("--pe", action="store_true", help="a whole processing element; its options follow @")
-    sub.add_argument("--vectors", type=_count, metavar="N", help="also write N test vectors and a plain-Verilog bench")
-    sub.add_argument("--seed", type=int, default=1, help="seed of the test vectors (default: 1)")
+    sub.add_argument(
+        "--vectors", type=_vectors, metavar="N", help="also write N test vectors and a plain-Verilog bench"
+    )
+    sub.add_argument("--seed", type=_seed, default=1, help="seed of the test vectors (default: 1)")
     sub.add_argument("--interface", choices=["native", "axis"], default="native", help="axis: AXI4-Stream ports")
     _add_overrides(sub)
 
@@ -96,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         help="vectors for each MAC (default: 2000, with which a preset closes its coverage), or commands for each "
         "processing element (default: 120)",
     )
-    sub.add_argument("--seed", type=int, help="seed of all jobs (default: drawn, and printed)")
+    sub.add_argument("--seed", type=_seed, help="seed of all jobs (default: drawn, and printed)")
     sub.add_argument(
         "--dut",
         type=Path,
@@ -136,12 +172,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("workload", help="digits, or minilm")
     sub.add_argument("configs", nargs="*", metavar="config", help="configurations or presets (default: some of each)")
-    sub.add_argument("--mode", default="ptq", metavar="NAMES", help="ptq, qat, or both with a comma (default: ptq)")
-    sub.add_argument("--input-gamma", default="static", metavar="NAME", help="static, tensor or row (default: static)")
-    sub.add_argument("--calibration", default="max", metavar="NAME", help="max, percentile, entropy or mse")
+    sub.add_argument(
+        "--mode", type=_modes, default=["ptq"], metavar="NAMES", help="ptq, qat, or both with a comma (default: ptq)"
+    )
+    sub.add_argument(
+        "--input-gamma",
+        choices=_INPUT_GAMMAS,
+        default="static",
+        help="where gammas of inputs come from (default: static)",
+    )
+    sub.add_argument(
+        "--calibration", choices=_CALIBRATIONS, default="max", help="of static input gammas (default: max)"
+    )
     sub.add_argument("--split", action="store_true", help="split weights into three planes first (SplitQuant)")
     sub.add_argument("--json", type=Path, metavar="FILE", help="keep the scores there; a second run takes them up")
-    sub.add_argument("--plot", type=Path, metavar="FILE", help="also draw the scores (needs matplotlib)")
+    sub.add_argument("--plot", type=_picture, metavar="FILE", help="also draw the scores (needs matplotlib)")
 
     sub = command(_export, "vsq export digits 4/4U/4/6 --out digits.safetensors --rows 4")
     sub.add_argument("workload", help="digits, or minilm")
@@ -171,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--data", default="gaussian", metavar="NAME", help="digits, minilm, gaussian, or an .npz file of a layer"
     )
-    sub.add_argument("--slew", type=float, default=0.1, metavar="T", help="input transition time (default: 0.1)")
+    sub.add_argument("--slew", type=_slew, default=0.1, metavar="T", help="input transition time (default: 0.1)")
     sub.add_argument("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate")
     sub.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
 
@@ -212,8 +257,12 @@ def _console() -> Any:
     """Return a console that does not fold tables where the output is no terminal."""
     from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=140)
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # the error that is being handled; main ends the program
+
+    console = Plain()
+    return console if console.is_terminal else Plain(width=140)
 
 
 def _count(text: str) -> int:
@@ -222,9 +271,44 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _vectors(text: str) -> int:
+    if _count(text) > _MAX_VECTORS:
+        raise argparse.ArgumentTypeError(f"{text} are more than {_MAX_VECTORS:,}; 'vsq regress --beats' simulates more")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def _slew(text: str) -> float:
+    try:
+        slew = float(text)
+    except ValueError:
+        slew = math.nan
+    if not 0 < slew <= _MAX_SLEW:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to {_MAX_SLEW}")
+    return slew
+
+
+def _modes(text: str) -> list[str]:
+    modes = text.split(",")
+    if wrong := [mode for mode in modes if mode not in _MODES]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is not one of {', '.join(_MODES)}")
+    return modes
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix not in _PICTURES:
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in one of {', '.join(_PICTURES)}")
+    return Path(text)
+
+
 def _generate(args: argparse.Namespace) -> int:
     """Write Verilog and its manifest, and test vectors if asked."""
-    from golden.pe_config import PeConfig
+    from golden.pe_config import PeConfig, resolve_design
     from tb.generate import generate
 
     overrides = (
@@ -237,7 +321,7 @@ def _generate(args: argparse.Namespace) -> int:
         "narrow",
     )
     options = {name: getattr(args, name) for name in (*overrides, "pipeline", "arithmetic", "target")}
-    config = (PeConfig.parse if args.pe else resolve)(args.config, **options)
+    config = resolve_design(args.config, pe=args.pe, **options)
     files = generate(config, args.out, args.name, vectors=args.vectors, seed=args.seed, interface=args.interface)
     mac = config.mac if isinstance(config, PeConfig) else config
     print(f"{config.full_name}: accumulator {mac.acc_bits} bits, scale shift {mac.scale_shift}")
@@ -325,13 +409,17 @@ def _network(args: argparse.Namespace) -> int:
 
 def _accuracy(args: argparse.Namespace) -> int:
     """Measure a workload's accuracy against configuration, per-vector beside per-channel scales."""
+    configs = [resolve(name) for name in args.configs]
+    if args.plot:
+        import matplotlib  # noqa: F401 - before the work, not after it
+
     from golden.nn import accuracy, tasks
 
     task = tasks.load(args.workload)
     report = accuracy.measure(
         task,
-        [resolve(name) for name in args.configs or task.configs],
-        modes=args.mode.split(","),
+        configs or [resolve(name) for name in task.configs],
+        modes=args.mode,
         input_gamma=args.input_gamma,
         calibration=args.calibration,
         split=args.split,
@@ -346,13 +434,15 @@ def _accuracy(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     """Quantize a workload's model and write its integers, which 'vsq regress --workload' streams through the RTL."""
+    config = resolve(args.config)
+
     from golden import layers
     from golden.nn import tasks
     from golden.nn.integer import integers
     from golden.nn.quantize import quantize
 
     task = tasks.load(args.workload)
-    model = quantize(task.model(), resolve(args.config), task.calibrate, console=_console())
+    model = quantize(task.model(), config, task.calibrate, console=_console())
     layers.save(args.out, integers(model, task.calibrate, rows=args.rows))
     print(args.out)
     return 0
@@ -362,6 +452,7 @@ def _area(args: argparse.Namespace) -> int:
     """Synthesise configurations and report their area against the 8-bit baseline."""
     from synth import area_command
 
+    args.pe |= any("@" in name for name in args.configs)
     return area_command.area(args, _console())
 
 
@@ -369,6 +460,7 @@ def _energy(args: argparse.Namespace) -> int:
     """Simulate mapped netlists on real data and report the energy of a multiply-accumulate."""
     from synth import energy_report
 
+    args.pe |= any("@" in name for name in args.configs)
     return energy_report.energy(args, _console())
 
 

@@ -1,7 +1,6 @@
 """What ``vsq generate`` writes: Verilog, its manifest, and test vectors."""
 
 import json
-import re
 from pathlib import Path
 
 from golden.config import MacConfig
@@ -15,6 +14,7 @@ from hw.pe import manifest as pe_manifest
 from hw.pe import verilog as pe_verilog
 from tb import pe_vectors
 from tb import vectors as mac_vectors
+from tb.verilog_names import checked
 
 
 def generate(
@@ -47,10 +47,10 @@ def generate(
     if interface == "axis" and isinstance(config, PeConfig):
         raise InputError("--interface axis: a processing element has plain ports alone; leave it out, or --pe")
     if isinstance(config, PeConfig):
-        name = _checked(name or pe_verilog.default_name(config))
+        name = checked(name or pe_verilog.default_name(config))
         verilog, manifest = pe_verilog.emit(config, name), pe_manifest.manifest(config, name)
     else:
-        name = _checked(name or (axis if interface == "axis" else mac_verilog).default_name(config))
+        name = checked(name or (axis if interface == "axis" else mac_verilog).default_name(config))
         if interface == "axis":
             verilog, manifest = axis.emit(config, name), axis.manifest(config, name)
         else:
@@ -64,9 +64,3 @@ def generate(
         else:
             files += mac_vectors.write_vectors(config, out, vectors, seed, name, interface=interface)
     return files
-
-
-def _checked(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
-        raise InputError(f"name {name!r}: a Verilog module's name is letters, digits and _, no digit first; rename it")
-    return name

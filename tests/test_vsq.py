@@ -80,7 +80,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["generate"], ["generate", "4/4/4/4", "--pipeline", "x"], []])
+@pytest.mark.parametrize("arguments", [["nothing"], ["generate"], ["generate", "4/4/4/4", "--pipeline", "x"]])
 def test_bad_usage_is_one_line_and_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         vsq.main(arguments)

@@ -1,0 +1,103 @@
+"""The command line refuses before it works, and ends quietly where its output goes nowhere."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vsq
+from golden.errors import InputError
+from golden.nn.calibration import Calibration
+from golden.nn.quantize import Mode
+from golden.nn.scheme import InputGamma
+from golden.workloads.digits import TEST_IMAGES
+from tb.verilog_names import KEYWORDS, MAX_LENGTH, checked
+
+GENERATE = ["generate", "4/4/4/6:V=1"]
+ENERGY = ["energy", "4/4/4/6", "--liberty", "cells.lib"]
+ACCURACY = ["accuracy", "digits"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([*GENERATE, "--seed", "-1"], "'-1' is not a whole number from 0"),
+        (["regress", "4/4/4/6", "--seed", "-1"], "'-1' is not a whole number from 0"),
+        ([*GENERATE, "--vectors", "999999999999"], "more than 1,000,000"),
+        *(([*ENERGY, "--slew", slew], f"{slew!r} is not a number above 0") for slew in ("-1", "nan", "1e30", "0", "x")),
+        ([*ACCURACY, "--mode", "ptq,qta"], "'qta' is not one of ptq, qat"),
+        ([*ACCURACY, "--plot", "x.foo"], "'x.foo' does not end in one of .svg, .png, .pdf"),
+        ([*ACCURACY, "--input-gamma", "rows"], "invalid choice: 'rows'"),
+        ([*ACCURACY, "--calibration", "best"], "invalid choice: 'best'"),
+    ],
+)
+def test_options_are_checked_before_any_work(arguments, message, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        vsq.main(arguments)
+    assert stop.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_names_of_options_are_those_of_the_code_that_they_choose():
+    names = vsq._MODES, vsq._INPUT_GAMMAS, vsq._CALIBRATIONS
+    assert [set(one) for one in names] == [set(map(str, enum)) for enum in (Mode, InputGamma, Calibration)]
+
+
+def test_more_images_than_there_are(capsys, require_tool):
+    require_tool("icarus")
+    arguments = ["network", "digits", "4/4U/4/6", "--sim", "icarus", "--images", str(TEST_IMAGES + 1)]
+    assert vsq.main(arguments) == 2
+    assert f"--images {TEST_IMAGES + 1}: digits has {TEST_IMAGES} test images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["reg", "always_ff", "logic", "x" * (MAX_LENGTH + 1), "x" * 260, "8bit", "a-b", ""])
+def test_names_that_no_module_may_have(name):
+    with pytest.raises(InputError, match=r"rename it|shorten it") as error:
+        checked(name)
+    assert len(str(error.value)) < 120
+
+
+def test_names_that_a_module_may_have():
+    for name in ("mac", "reg_", "Reg", "_1", "x" * MAX_LENGTH):
+        assert checked(name) == name
+    assert len(KEYWORDS) == 248  # of IEEE 1800-2017, which has all of 1364-2005
+
+
+def test_a_keyword_as_name_writes_nothing(capsys, tmp_path):
+    assert vsq.main([*GENERATE, "--name", "reg", "--vectors", "5", "--out", str(tmp_path)]) == 2
+    assert "reserved word" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_command_shows_the_help(capsys):
+    assert vsq.main([]) == 0
+    assert "usage: vsq" in capsys.readouterr().out
+
+
+def test_an_at_sign_names_a_processing_element(tmp_path):
+    assert vsq.main(["generate", "4/4/4/6:V=2@lanes=2", "--name", "element", "--out", str(tmp_path)]) == 0
+    assert '"result_' in (tmp_path / "element.json").read_text()
+
+
+def command(*arguments):
+    return [sys.executable, "-P", Path(vsq.__file__), *arguments]
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(command("presets"), stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command("presets"), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "vsq: error: standard output: cannot be written (No space left on device); free some space\n"
