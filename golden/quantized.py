@@ -43,11 +43,15 @@ class Quantized(Generic[Array]):
 
     def dequantize(self) -> Array:
         """Return ``codes * (scales * gamma)`` in float32, [..., K], without the padding."""
-        xp, codes = self.xp, self.codes
+        values: Array = self.vectors().reshape(*self.codes.shape[:-2], -1)[..., : self.length]
+        return values
+
+    def vectors(self) -> Array:
+        """Return ``codes * (scales * gamma)`` in float32, [..., G, V]; the padding is zero."""
+        xp = self.xp
         with quiet(xp):
             step = step_size(self.scales, self.gamma, xp)
-            padded = (xp.asarray(codes, dtype=xp.float32) * step[..., None]).reshape(*codes.shape[:-2], -1)
-        values: Array = padded[..., : self.length]
+            values: Array = xp.asarray(self.codes, dtype=xp.float32) * step[..., None]
         return values
 
     def operand(self) -> tuple[Array, Array | None]:

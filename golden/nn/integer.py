@@ -75,7 +75,8 @@ def inference(model: nn.Module) -> Iterator[dict[str, Difference]]:
 
         n*u / (1 - n*u) * (sum_k |x^_k w^_k| + |bias|),   n = K + 10,  u = 2^-24
 
-    which counts K + 1 additions, K products and the roundings of scales, dequantization, gammas and result.
+    which counts K + 1 additions, K products and the roundings of scales, dequantization, gammas and result. Where a
+    layer's output has another type than float32, half a unit in its last place is added.
     """
     differences: dict[str, Difference] = {}
     hooks = []
@@ -86,9 +87,13 @@ def inference(model: nn.Module) -> Iterator[dict[str, Difference]]:
             integers = integer_layer(layer, rows)
             exact = torch.from_numpy(integers.outputs()).to(rows.device)
             y: torch.Tensor = layer.output(exact, inputs[0])
-            bound = layer.output(_bound(integers).to(exact), inputs[0].double())
-            flags = layer.output(torch.from_numpy(integers.result.overflow).to(exact), inputs[0].double()) > 0
-            gap = (output.double() - layer.output(exact, inputs[0].double())).abs()[~flags]
+
+            def shaped(products: torch.Tensor) -> torch.Tensor:
+                return _flat(layer.output(products, inputs[0].double()))
+
+            overflow = torch.from_numpy(integers.result.overflow)
+            bound, flags = shaped(_bound(integers, exact.cpu(), y.dtype).to(exact)), shaped(overflow.to(exact)) > 0
+            gap = (_flat(output).double() - shaped(exact)).abs()[~flags]
             before = differences.get(name, Difference())
             differences[name] = Difference(
                 outputs=before.outputs + gap.numel(),
@@ -110,15 +115,27 @@ def inference(model: nn.Module) -> Iterator[dict[str, Difference]]:
             handle.remove()
 
 
-def _bound(layer: IntegerLayer) -> torch.Tensor:
-    """Return the bound of the float32 arithmetic's error, [M, N]; see :func:`inference`."""
+def _flat(y: torch.Tensor) -> torch.Tensor:
+    """Return the elements of an output that may be nested."""
+    return torch.cat([part.flatten() for part in y.unbind()]) if y.is_nested else y
+
+
+def _bound(layer: IntegerLayer, exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return the bound of the float32 arithmetic's error in an output of type ``dtype``; see :func:`inference`.
+
+    ``exact`` and the result are [M, N].
+    """
     assert layer.inputs is not None
     x, w = (np.abs(part.dequantize()).reshape(len(part.codes), -1) for part in (layer.inputs, layer.weights))
     magnitudes = x.astype(np.float64) @ w.astype(np.float64).T
     if layer.bias is not None:
         magnitudes += np.abs(layer.bias)
     n = (w.shape[1] + 10) * _UNIT
-    return torch.from_numpy(n / (1 - n) * magnitudes + np.finfo(np.float32).tiny)
+    bound = torch.from_numpy(n / (1 - n) * magnitudes + np.finfo(np.float32).tiny)
+    if dtype != torch.float32:
+        of = torch.finfo(dtype)
+        bound += of.eps / 2 * (exact.abs() + bound) + of.tiny
+    return bound
 
 
 def integers(

@@ -62,8 +62,6 @@ class QuantizedLayer(nn.Module):
         How it is quantized.
     sign
         -1 where the integers are magnitudes of weights that are not positive, else 1.
-    bypassed
-        Whether calls compute in float, as they do during calibration.
     input_gamma
         Buffer, float32, one value: the calibrated gamma of the inputs; NaN before calibration.
     weight_codes, weight_scales, weight_gamma
@@ -83,8 +81,9 @@ class QuantizedLayer(nn.Module):
         if sign:
             unsigned = IntFormat(bits=scheme.config.weight.bits, signed=False)
             scheme = replace(scheme, config=replace(scheme.config, weight=unsigned))
-        self.scheme, self.name, self.sign, self.bypassed = scheme, name, sign or 1, False
+        self.scheme, self.name, self.sign = scheme, name, sign or 1
         self.train(layer.training)
+        self.register_forward_pre_hook(_seen)
         self.register_buffer("input_gamma", torch.full((), math.nan, device=layer.weight.device))
         for buffer in ("weight_codes", "weight_scales", "weight_gamma"):
             self.register_buffer(buffer, None)
@@ -155,21 +154,25 @@ class QuantizedLayer(nn.Module):
         self.weight_gamma = weights.gamma
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the layer's output from quantized weights and inputs, or the float layer's while calibration runs."""
-        if self.bypassed:
-            y: torch.Tensor = super().forward(x)
-            return y
-        rows = self.rows(x)
-        weights, inputs = self.quantized_weights(), self.quantized_inputs(rows)
-        w = weights.dequantize()
-        if not self.frozen:
-            w = straight_through(self.magnitudes(), w)
-        real = straight_through(self.grouped(rows), inputs.dequantize())
-        bias = None if self.bias is None else self.bias.float()
-        y = functional.linear(real.flatten(1), self.sign * w.flatten(1), bias)
-        if self.scheme.config.scale_shift:
-            y = straight_through(y, self._rounded(weights, inputs).to(y.dtype))
-        return self.output(y, x)
+        """Return the layer's output from quantized weights and inputs, in the type of ``x``, also under autocast.
+
+        Operands keep their padding up to whole vectors. Products of unpadded ones would be garbage where
+        ``torch.compile`` makes C++ of them: inductor drops the last vector of a slice (``docs/quantizer.md``).
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            rows = self.rows(x)
+            weights, inputs = self.quantized_weights(), self.quantized_inputs(rows)
+            w = weights.vectors()
+            if not self.frozen:
+                w = straight_through(self._vectors(self.magnitudes()), w)
+            if self.sign < 0:
+                w = -w
+            real = straight_through(self._vectors(self.grouped(rows)), inputs.vectors())
+            bias = None if self.bias is None else self.bias.float()
+            y = functional.linear(real.flatten(1), w.flatten(1), bias)
+            if self.scheme.config.scale_shift:
+                y = straight_through(y, self._rounded(weights, inputs).to(y.dtype))
+            return self.output(y, x)
 
     @torch.no_grad()
     def _rounded(self, weights: Quantized[torch.Tensor], inputs: Quantized[torch.Tensor]) -> torch.Tensor:
@@ -191,6 +194,11 @@ class QuantizedLayer(nn.Module):
         """Return rows as the quantizers take them; for float32 scales each vector is a row of its own."""
         return self.scheme.inputs.split(rows, torch).flatten(1, 2) if self.scheme.float_scales else rows
 
+    def _vectors(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return rows as vectors, [..., G, V]: the layout of ``Quantized.vectors``."""
+        vectors: torch.Tensor = self.scheme.inputs.split(rows, torch)
+        return vectors
+
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> nn.Module:
         """Move the layer to another device or type; gammas stay float32."""
         before = {
@@ -207,7 +215,7 @@ class QuantizedLayer(nn.Module):
 
 
 class QuantizedLinear(QuantizedLayer, nn.Linear):
-    """A quantized Linear: rows are tokens, [M, 1, K]."""
+    """A quantized Linear: rows are tokens, [M, 1, K]. It takes nested tensors, as nn.TransformerEncoder passes them."""
 
     def __init__(self, layer: nn.Linear, scheme: Scheme, name: str = "linear", sign: int = 0) -> None:
         super().__init__(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
@@ -215,10 +223,17 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):
 
     def rows(self, x: torch.Tensor) -> torch.Tensor:
         """Return [M, 1, K]."""
-        return x.float().reshape(-1, 1, x.shape[-1])
+        values = torch.cat([part.flatten(0, -2) for part in x.unbind()]) if x.is_nested else x
+        return values.float().reshape(-1, 1, self.in_features)
 
     def output(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return [..., N]."""
+        if x.is_nested:
+            parts = x.unbind()
+            found = torch.split(y, [part.numel() // self.in_features for part in parts])  # type: ignore[no-untyped-call]
+            return torch.nested.as_nested_tensor(
+                [self.output(*pair) for pair in zip(found, parts, strict=True)], layout=x.layout
+            )
         return y.reshape(*x.shape[:-1], -1).to(x.dtype)
 
     def weight_rows(self) -> torch.Tensor:
@@ -284,6 +299,13 @@ class QuantizedConv2d(_QuantizedConv, nn.Conv2d):
     def __init__(self, layer: nn.Conv2d, scheme: Scheme, name: str = "conv2d", sign: int = 0) -> None:
         super().__init__(**_geometry(layer))
         self._adopt(layer, scheme, name, sign)
+
+
+def _seen(_module: nn.Module, _inputs: Any) -> None:
+    """Do nothing: a hook that makes nn.TransformerEncoderLayer call its layers.
+
+    Without hooks it hands their float weights to one fused kernel, in evaluation without gradients.
+    """
 
 
 def _geometry(layer: nn.Conv1d | nn.Conv2d) -> dict[str, Any]:

@@ -8,7 +8,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from rich.console import Console
@@ -57,16 +57,7 @@ def prepare(
     This is what the ``state_dict`` of a quantized model can be loaded into. Arguments and errors are those of
     :func:`quantize`.
     """
-    if mode not in tuple(Mode):
-        raise InputError(f"mode {mode!r}: choose one of {', '.join(Mode)}")
-    default = (
-        config if isinstance(config, Scheme) else Scheme(config=resolve(config) if isinstance(config, str) else config)
-    )
-    model, fresh = _replace(model, default, rules, skip)
-    if mode == Mode.PTQ:
-        for layer in fresh.values():
-            layer.freeze()
-    return model
+    return _place(model, _fresh_layers(model, config, rules, skip, mode))
 
 
 def quantize(
@@ -81,7 +72,9 @@ def quantize(
 ) -> nn.Module:
     """Replace the layers of ``model``, in place, by calibrated quantized ones; return ``model``.
 
-    Layers that are not supported (other types, grouped convolutions) are named in a warning and stay in float.
+    Layers that are not supported (other types, grouped convolutions) are named in a warning and stay in float. All
+    layers are replaced at the end, after calibration of the float model: an exception, in ``forward_loop`` too, leaves
+    the model as it was.
 
     Parameters
     ----------
@@ -104,17 +97,10 @@ def quantize(
         If a pattern matches nothing, a layer never ran in ``forward_loop``, or a tensor is NaN, infinite or, in an
         unsigned format, negative; the message names it.
     """
-    model = prepare(model, config, rules=rules, skip=skip, mode=mode)
-    layers = quantized_layers(model)
+    layers = _fresh_layers(model, config, rules, skip, mode)
     watches = {name: _Watch(layer) for name, layer in layers.items()}
     if forward_loop is not None:
-        for layer in layers.values():
-            layer.bypassed = True
-        try:
-            watch(model, {name: seen.observe for name, seen in watches.items()}, forward_loop)
-        finally:
-            for layer in layers.values():
-                layer.bypassed = False
+        watch(model, {name: seen.observe for name, seen in watches.items()}, forward_loop)
         for seen in watches.values():
             seen.settle()
     elif static := [name for name, layer in layers.items() if layer.scheme.calibrated]:
@@ -123,7 +109,7 @@ def quantize(
         )
     if console is not None:
         console.print(fidelity.table(_summaries(model, watches)))
-    return model
+    return _place(model, layers)
 
 
 def quantizable(module: nn.Module) -> bool:
@@ -167,37 +153,70 @@ class _Watch:
             self.layer.input_gamma.copy_(self.observer.gamma())
 
 
-def _replace(
-    model: nn.Module, default: Scheme, rules: Sequence[Rule], skip: Iterable[str]
-) -> tuple[nn.Module, dict[str, QuantizedLayer]]:
-    """Return the model with quantized layers, and these by name."""
+def _fresh_layers(
+    model: nn.Module,
+    config: MacConfig | Scheme | str,
+    rules: Sequence[Rule],
+    skip: Iterable[str],
+    mode: Mode | str,
+) -> dict[str, QuantizedLayer]:
+    """Return the quantized layers of a float model by name; the model stays as it is."""
+    if mode not in tuple(Mode):
+        raise InputError(f"mode {mode!r}: choose one of {', '.join(Mode)}")
+    default = (
+        config if isinstance(config, Scheme) else Scheme(config=resolve(config) if isinstance(config, str) else config)
+    )
     layers: dict[str, nn.Module] = {}
     problems: dict[str, str] = {}
+    attentions = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
+    uncalled = {part for attention in attentions for part in attention.children()}
     for name, module in model.named_modules():
-        if problem := _problem(module):
+        problem = _problem(module)
+        if not problem and module in uncalled:
+            problem = "MultiheadAttention takes its weights without calling it"
+        if problem:
             problems[name] = problem
         if problem or type(module) in _KINDS:
             layers[name] = module
     if len(layers) == len(problems):
-        raise InputError(
-            f"model {type(model).__name__}: no Linear, Conv1d or Conv2d to quantize; give one that has some"
-        )
+        _refuse(model)
     schemes = {name: scheme for name, scheme in assign(layers, default, rules, skip).items() if scheme is not None}
     for name in [name for name in problems if name in schemes]:
         del schemes[name]
-        warnings.warn(f"layer {name!r} stays in float: {problems[name]}", UserWarning, stacklevel=4)
-    planes = {id(plane) for module in model.modules() if isinstance(module, SplitLayer) for plane in module.children()}
+        warnings.warn(f"layer {name!r} stays in float: {problems[name]}", UserWarning, stacklevel=3)
+    planes = {plane for module in model.modules() if isinstance(module, SplitLayer) for plane in module.children()}
     fresh = {}
     for name, scheme in schemes.items():
         layer: Any = layers[name]
-        sign = plane_sign(layer.weight) if id(layer) in planes else 0
+        sign = plane_sign(layer.weight) if layer in planes else 0
         fresh[name] = fresh_layer(layer, scheme, name or "layer", sign)
-    by_identity = {id(layers[name]): quantized for name, quantized in fresh.items()}
-    for parent in list(model.modules()):
-        for child_name, child in list(parent._modules.items()):  # named_children() gives a shared child once
-            if id(child) in by_identity:
-                setattr(parent, child_name, by_identity[id(child)])
-    return by_identity.get(id(model), model), fresh
+        if mode == Mode.PTQ:
+            fresh[name].freeze()
+    return fresh
+
+
+def _refuse(model: nn.Module) -> NoReturn:
+    """Refuse a model without a float layer that could be quantized."""
+    kind = type(model).__name__
+    for name, layer in quantized_layers(model).items():
+        raise InputError(
+            f"model {kind}: quantized already (layer {name!r}: {layer.scheme}), and no float layer is left; start from "
+            "the float model"
+        )
+    raise InputError(f"model {kind}: no Linear, Conv1d or Conv2d to quantize; give one that has some")
+
+
+def _place(model: nn.Module, layers: dict[str, QuantizedLayer]) -> nn.Module:
+    """Put quantized layers in the places of the float ones; return the model."""
+    modules = dict(model.named_modules())
+    fresh = {
+        modules[name]: layer.to(layer.weight.device).train(modules[name].training) for name, layer in layers.items()
+    }
+    for parent in modules.values():
+        for name, child in parent._modules.items():  # named_children() gives a shared child once
+            if child in fresh:
+                parent._modules[name] = fresh[child]
+    return fresh.get(model, model)
 
 
 def _problem(module: nn.Module) -> str | None:
@@ -214,15 +233,15 @@ def _problem(module: nn.Module) -> str | None:
 
 @torch.no_grad()
 def _summaries(model: nn.Module, watches: dict[str, "_Watch"]) -> Iterator[fidelity.LayerSummary]:
-    """Yield every layer's figures; those of inputs from the rows that calibration kept."""
+    """Yield the figures of every layer of the float model; those of inputs from the rows that calibration kept."""
     for name, module in model.named_modules():
-        if isinstance(module, QuantizedLayer):
-            rows = watches[name].rows
+        if name in watches:
+            layer, rows = watches[name].layer, watches[name].rows
             yield fidelity.LayerSummary(
                 name=name,
-                scheme=str(module.scheme),
-                weights=fidelity.fidelity(module.magnitudes(), module.quantized_weights()),
-                inputs=None if rows is None else fidelity.fidelity(module.grouped(rows), module.quantized_inputs(rows)),
+                scheme=str(layer.scheme),
+                weights=fidelity.fidelity(layer.magnitudes(), layer.quantized_weights()),
+                inputs=None if rows is None else fidelity.fidelity(layer.grouped(rows), layer.quantized_inputs(rows)),
             )
         elif type(module) in _KINDS or _problem(module):
             yield fidelity.LayerSummary(name=name, scheme="float")

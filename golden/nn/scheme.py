@@ -1,8 +1,8 @@
 """How one layer is quantized: its formats, where its scales come from, and how they are rounded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from typing import Any
 
 from golden.config import MacConfig
 from golden.errors import InputError
@@ -52,6 +52,11 @@ class Scheme:
         One float32 scale for each vector of either side, and no second level: the accuracy that integer scales
         approach. No hardware has it.
 
+    Attributes
+    ----------
+    weights, inputs
+        The quantizers of weights [N, P, C] and of input rows [M, P, C].
+
     Raises
     ------
     InputError
@@ -67,6 +72,8 @@ class Scheme:
     weight_rounding: ScaleRounding = ScaleRounding.NEAREST
     input_rounding: ScaleRounding = ScaleRounding.CEIL
     float_scales: bool = False
+    weights: Quantizer = field(init=False, repr=False, compare=False)
+    inputs: Quantizer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, kind in (
@@ -84,6 +91,16 @@ class Scheme:
         if self.float_scales and self.config.full_product_bits:
             raise InputError(f"float scales: {self.config} has integer scales; write - in their place")
 
+        def options(granularity: Granularity, rounding: ScaleRounding) -> dict[str, Any]:
+            shared = Granularity.TOKEN if self.float_scales else granularity
+            return {"granularity": shared, "order": self.order, "scale_rounding": rounding}
+
+        of_rows = Granularity.CHANNEL if self.input_gamma == InputGamma.ROW else Granularity.TENSOR
+        weights = Quantizer.for_weights(self.config, **options(Granularity.CHANNEL, self.weight_rounding))
+        inputs = Quantizer.for_activations(self.config, **options(of_rows, self.input_rounding))
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "inputs", inputs)
+
     def __str__(self) -> str:
         """The configuration's full name; with float32 scales, ``fp`` in their place."""
         return self.config.full_name.replace("-/-", "fp/fp") if self.float_scales else self.config.full_name
@@ -92,24 +109,3 @@ class Scheme:
     def calibrated(self) -> bool:
         """Whether the inputs' gamma is static."""
         return self.input_gamma == InputGamma.STATIC and not self.float_scales
-
-    @cached_property
-    def weights(self) -> Quantizer:
-        """The quantizer of weights [N, P, C]."""
-        return Quantizer.for_weights(
-            self.config,
-            granularity=Granularity.TOKEN if self.float_scales else Granularity.CHANNEL,
-            order=self.order,
-            scale_rounding=self.weight_rounding,
-        )
-
-    @cached_property
-    def inputs(self) -> Quantizer:
-        """The quantizer of input rows [M, P, C]."""
-        granularity = Granularity.CHANNEL if self.input_gamma == InputGamma.ROW else Granularity.TENSOR
-        return Quantizer.for_activations(
-            self.config,
-            granularity=Granularity.TOKEN if self.float_scales else granularity,
-            order=self.order,
-            scale_rounding=self.input_rounding,
-        )

@@ -87,6 +87,27 @@ def test_the_difference_is_below_one_step_of_an_accumulator():
         assert 0 < differences[name].largest < (layer.weights.gamma.min() * layer.inputs.gamma.min()).item() / 2
 
 
+@pytest.mark.parametrize(
+    ("text", "autocast", "kind"),
+    [
+        ("4/4/4/6", True, torch.float32),
+        ("4/4U/4/6:R=6", True, torch.float32),
+        ("8/8/-/-", True, torch.bfloat16),
+        ("4/8U/6/10", False, torch.bfloat16),
+    ],
+)
+def test_the_bound_holds_under_autocast_and_for_other_types(text, autocast, kind):
+    """Of Linear and convolution layers, whose inputs float layers between them may have rounded to bfloat16."""
+    torch.manual_seed(2)
+    model = nn.Sequential(*network(), nn.ReLU(), nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 6)).eval().to(kind)
+    model = quantize(model, text, lambda model: model(images().to(kind)), skip=["7"])
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast), integer.inference(model) as differences:
+        y = model(images(seed=5).to(kind))
+    assert y.isfinite().all()
+    assert differences.keys() == {"0", "2", "5", "9"}
+    assert max(difference.share for difference in differences.values()) <= 1
+
+
 def test_overflowing_accumulators_are_counted():
     model = quantize(network(), "4/4U/4/6:acc=10", forward)
     with integer.inference(model) as differences:

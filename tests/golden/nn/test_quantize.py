@@ -77,6 +77,71 @@ def test_every_layer_must_run_in_calibration():
         quantize(network(), "4/4/4/6")
 
 
+def interrupted(model):
+    forward(model)
+    raise KeyboardInterrupt
+
+
+def broken(model):
+    forward(model)
+    raise ZeroDivisionError
+
+
+def bad_weight(model):
+    model[5].weight.data[0, 0] = math.nan
+    return model
+
+
+@pytest.mark.parametrize(
+    ("change", "loop", "options", "error"),
+    [
+        (lambda model: model, forward, {"rules": [Rule(pattern="none", scheme=None)]}, InputError),
+        (lambda model: model, forward, {"skip": ["7"]}, InputError),
+        (lambda model: model, forward, {"mode": "qta"}, InputError),
+        (bad_weight, forward, {}, InputError),
+        (lambda model: model, None, {}, InputError),
+        (lambda model: model, lambda model: model[:4](images()), {}, InputError),
+        (lambda model: model, lambda model: model(images() * math.nan), {}, InputError),
+        (lambda model: model, lambda model: model(-images()), {"config": "4/4U/4/6"}, InputError),
+        (lambda model: model, broken, {}, ZeroDivisionError),
+        (lambda model: model, interrupted, {}, KeyboardInterrupt),
+        (lambda model: model, forward, {"console": "no console"}, AttributeError),
+    ],
+)
+def test_what_fails_leaves_the_model_as_it_was(change, loop, options, error):
+    model = change(network())
+    modules, hooks = list(model.named_modules()), [len(module._forward_pre_hooks) for module in model.modules()]
+    weights = {name: (value, value.clone()) for name, value in model.state_dict(keep_vars=True).items()}
+    with pytest.raises(error):
+        quantize(model, **{"config": "4/4/4/6", "forward_loop": loop, **options})
+    assert list(model.named_modules()) == modules
+    assert [len(module._forward_pre_hooks) for module in model.modules()] == hooks
+    after = model.state_dict(keep_vars=True)
+    assert after.keys() == weights.keys()
+    for name, (value, copied) in weights.items():
+        assert after[name] is value
+        torch.testing.assert_close(value, copied, rtol=0, atol=0, equal_nan=True)
+    if change is not bad_weight:
+        assert {*quantized_layers(quantize(model, "4/4/4/6", forward))} == {"0", "2", "5"}
+
+
+def test_a_second_call_says_that_the_model_is_quantized():
+    model = quantize(network(), "4/4/4/6", forward)
+    before = model(images())
+    with pytest.raises(InputError, match=r"^model Sequential: quantized already \(layer '0': 4/4/4/6\).*float model$"):
+        quantize(model, "8/8/-/-", forward)
+    assert torch.equal(model(images()), before)
+    partly = quantize(network(), "4/4/4/6", forward, skip=["5"])
+    quantize(partly, "8/8/-/-", forward)  # the rest
+    schemes = {name: str(layer.scheme) for name, layer in quantized_layers(partly).items()}
+    assert schemes == {"0": "4/4/4/6", "2": "4/4/4/6", "5": "8/8/-/-"}
+
+
+def test_a_loop_may_switch_the_model():
+    model = quantize(network(), "4/4/4/6", lambda model: model.train()(images()))
+    assert all(module.training for module in model.modules())
+
+
 def test_dynamic_gammas_need_no_calibration():
     scheme = Scheme(config=MacConfig.parse("8/8/8/10"), input_gamma="row")
     model = quantize(network(), scheme)
@@ -92,6 +157,7 @@ def test_unsupported_layers_stay_in_float_with_a_warning():
         "layer '0' stays in float: Conv2d with 3 groups is not supported",
         "layer '2' stays in float: type Bilinear is not supported",
     ]
+    assert {warning.filename for warning in caught} == {__file__}
     assert {*quantized_layers(model)} == {"3"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")

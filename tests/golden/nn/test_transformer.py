@@ -1,0 +1,84 @@
+"""PyTorch's transformer layers, which have fused paths of their own past the layers inside."""
+
+import contextlib
+import copy
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+from golden.nn import integer  # noqa: E402
+from golden.nn.quantize import quantize, quantized_layers  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*stays in float"),
+    pytest.mark.filterwarnings("ignore:.*nested tensors is in prototype stage"),
+]
+WIDTH, HEADS = 20, 2
+COARSE = "2/2/2/2"
+
+
+def tokens(seed=0):
+    return torch.tensor(np.random.default_rng(seed).standard_normal((3, 5, WIDTH)), dtype=torch.float32)
+
+
+def encoder(batch_first=True, nested=False):
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 24, dropout=0.0, batch_first=batch_first)
+    return nn.TransformerEncoder(layer, 2, enable_nested_tensor=nested).eval()
+
+
+def layer_by_layer(model, x, mask=None):
+    """The encoder's formula, with its own parts."""
+    for part in model.layers:
+        attended = part.self_attn(x, x, x, key_padding_mask=mask, need_weights=False)[0]
+        x = part.norm1(x + attended)
+        x = part.norm2(x + part.linear2(part.activation(part.linear1(x))))
+    return x
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, contextlib.nullcontext])
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("training", [False, True])
+def test_an_encoder_computes_with_the_quantized_layers(context, batch_first, training):
+    float_model = encoder(batch_first).train(training)
+    with context():
+        model = quantize(copy.deepcopy(float_model), COARSE, lambda model: model(tokens()))
+        y = model(tokens(1))
+        assert torch.equal(y, layer_by_layer(model, tokens(1)))
+        assert (y - float_model(tokens(1))).abs().max() > 0.1
+    assert {*quantized_layers(model)} == {f"layers.{layer}.linear{number}" for layer in (0, 1) for number in (1, 2)}
+
+
+def test_nested_tensors_of_padded_batches():
+    """Padding makes the encoder pass nested tensors, in which there is none; its outputs there are 0."""
+    mask = torch.tensor([[False] * 5, [False] * 3 + [True] * 2, [False] * 4 + [True]])
+    float_model = encoder(nested=True)
+    with torch.no_grad():
+        model = quantize(copy.deepcopy(float_model), COARSE, lambda model: model(tokens(), src_key_padding_mask=mask))
+        y = model(tokens(1), src_key_padding_mask=mask)
+        assert y[mask].eq(0).all()
+        for row, hidden, of_row in zip(tokens(1), mask, y, strict=True):
+            alone = layer_by_layer(model, row[None, ~hidden])
+            torch.testing.assert_close(of_row[None, ~hidden], alone, rtol=1e-4, atol=1e-4)
+        assert (y - float_model(tokens(1), src_key_padding_mask=mask)).abs().max() > 0.1
+        with integer.inference(model) as differences:
+            model(tokens(1), src_key_padding_mask=mask)
+    assert {difference.outputs for difference in differences.values()} == {12 * 24, 12 * WIDTH}
+    assert max(difference.share for difference in differences.values()) <= 1
+
+
+def test_what_an_attention_never_calls_is_named():
+    attention = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
+    attention.out_proj = nn.Linear(WIDTH, WIDTH)
+    model = nn.ModuleDict({"attention": attention, "head": nn.Linear(WIDTH, 4)})
+    model.forward = lambda x: model["head"](attention(x, x, x)[0])
+    with pytest.warns(UserWarning, match="stays in float") as caught:
+        quantize(model, "4/4/4/6", lambda model: model(tokens()))
+    assert [str(warning.message) for warning in caught] == [
+        "layer 'attention' stays in float: type MultiheadAttention is not supported",
+        "layer 'attention.out_proj' stays in float: MultiheadAttention takes its weights without calling it",
+    ]
+    assert {*quantized_layers(model)} == {"head"}
