@@ -230,7 +230,7 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):
         """Return [..., N]."""
         if x.is_nested:
             parts = x.unbind()
-            found = torch.split(y, [part.numel() // self.in_features for part in parts])  # type: ignore[no-untyped-call]
+            found = torch.split(y, [part.numel() // self.in_features for part in parts])
             return torch.nested.as_nested_tensor(
                 [self.output(*pair) for pair in zip(found, parts, strict=True)], layout=x.layout
             )
