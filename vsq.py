@@ -108,7 +108,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--name", help="module and file name (default: vsq_mac_ and the configuration)")
     sub.add_argument("--pe", action="store_true", help="a whole processing element; its options follow @")
     sub.add_argument(
-        "--vectors", type=_vectors, metavar="N", help="also write N test vectors and a plain-Verilog bench"
+        "--vectors",
+        type=_vectors,
+        metavar="N",
+        help="also write N test vectors, or more where overflow takes them, and a plain-Verilog bench",
     )
     sub.add_argument("--seed", type=_seed, default=1, help="seed of the test vectors (default: 1)")
     sub.add_argument("--interface", choices=["native", "axis"], default="native", help="axis: AXI4-Stream ports")
@@ -309,6 +312,7 @@ def _picture(text: str) -> Path:
 def _generate(args: argparse.Namespace) -> int:
     """Write Verilog and its manifest, and test vectors if asked."""
     from golden.pe_config import PeConfig, resolve_design
+    from golden.stimulus import unreached
     from tb.generate import generate
 
     overrides = (
@@ -327,6 +331,8 @@ def _generate(args: argparse.Namespace) -> int:
     print(f"{config.full_name}: accumulator {mac.acc_bits} bits, scale shift {mac.scale_shift}")
     for path in files:
         print(f"  {path}")
+    if args.vectors and (missed := unreached(mac)):
+        print(f"  {missed}")
     return 0
 
 

@@ -10,35 +10,41 @@ from golden.limits import Term, bound, length, limit, terms
 
 Run = tuple[Term, ...]
 
-_LONGEST = 1 << 12  # terms of a run
+LONGEST = 1 << 14  # terms of a run over a limit; more would take a simulation by cocotb minutes
 
 
 @cache
 def over_limit(config: MacConfig, direction: int) -> Run:
-    """Return an accumulation over one end of a range that is narrower than exact; empty if that is out of reach.
+    """Return an accumulation over one end of the accumulator's range; empty if :data:`LONGEST` terms do not get there.
 
-    Its results are the limit, one beyond it, one back, and far beyond it; a next accumulation clears the overflow.
+    Its results are, for an accumulator of exact width, the extreme sum of ``max_vectors`` vectors, and then for all the
+    limit, one beyond it, one back, and far beyond it; a next accumulation clears the overflow.
     """
-    low, high = config.term_range
-    target = limit(config, direction)
-    if config.accumulator_bits is None or not (high if direction > 0 else low) or length(config, target) > _LONGEST:
+    if not _extreme(config, direction) or direction in unaffordable(config):
         return ()
     beyond = terms(config, direction)
-    back = terms(config, -direction) if low and high else []
-    landing = terms(config, target)
+    back = terms(config, -direction) if all(config.term_range) else []
+    landing = terms(config, limit(config, direction))
+    if config.accumulator_bits is None:  # extreme terms come first, at least ``max_vectors`` of them
+        vectors = config.max_vectors or DEFAULT_MAX_VECTORS
+        landing[vectors - 1] = landing[vectors - 1]._replace(last=True)
     results = [landing.pop(), *beyond, *back, *terms(config, bound(config, direction, 1))]
     run = [*landing, *(term._replace(last=True) for term in results)]
     return (run[0]._replace(first=True), *run[1:], beyond[0]._replace(first=True, last=True))
 
 
-@cache
-def to_bound(config: MacConfig, direction: int) -> Run:
-    """Return the extreme sum for which an exact accumulator is made; empty if there is none."""
-    vectors = config.max_vectors or DEFAULT_MAX_VECTORS
-    target = bound(config, direction, vectors)
-    if config.accumulator_bits is not None or vectors > _LONGEST or not target:
-        return ()
-    return accumulation(terms(config, target))
+def unaffordable(config: MacConfig) -> dict[int, int]:
+    """Return the directions of overflow that more than :data:`LONGEST` extreme terms lead to, with how many.
+
+    A direction that no term has is not among them: terms of one sign alone never leave the range at the other end.
+    """
+    lengths = {end: length(config, limit(config, end)) for end in (1, -1) if _extreme(config, end)}
+    return {end: terms for end, terms in lengths.items() if terms > LONGEST}
+
+
+def _extreme(config: MacConfig, direction: int) -> int:
+    """Return the extreme term in ``direction``; 0 if no term has its sign."""
+    return config.term_range[direction > 0]
 
 
 @cache

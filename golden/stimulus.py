@@ -19,7 +19,7 @@ Integers = NDArray[Any]
 _LONGEST_ACCUMULATION = 40
 _DIRECTED_FROM = 64  # beats of a stream with directed runs, which take at most one in so many beats:
 _OVERFLOW_SHARE = 8  # one over an end of the accumulator
-_LONG_SHARE = 7  # one to the extreme sum of an exact accumulator, or over all lanes
+_LONG_SHARE = 7  # one over all lanes
 _SHORT_SHARE = 32  # one to some value and back, or of gated terms
 _REPEATS = 4  # runs over an end, or there and back, in either direction, where there is room
 
@@ -91,9 +91,9 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
 
     Operands and scales are those of :mod:`golden.corners`. Accumulations last 1 to 40 beats; some give results on the
     way, some continue the one before (no ``first``), some are abandoned (no ``last``). Among them are runs that reach a
-    limit of the accumulator exactly, exceed it by one, return into the range and exceed it far
-    (:func:`overflow_directions`), that sum up ``max_vectors`` extreme terms, that go to some value and back to 0,
-    that follow an extreme term by r = 0, and that give each lane's product alone; short streams lack the long ones.
+    limit of the accumulator exactly, exceed it by one, return into the range and exceed it far, that go to some value
+    and back to 0, that follow an extreme term by r = 0, and that give each lane's product alone; short streams lack the
+    long ones (:func:`complete` does not).
 
     Raises
     ------
@@ -114,9 +114,34 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
     return stream
 
 
-def overflow_directions(config: MacConfig, count: int) -> set[int]:
-    """Return the overflows that ``beats(config, count, seed)`` reaches for any seed: +1 above the range, -1 below."""
-    return {direction for direction in (1, -1) if _overflow_runs(config, direction, count)}
+def complete(config: MacConfig, count: int, seed: int) -> Beats:
+    """Return ``count`` beats, or as many more as it takes to leave the accumulator's range in every direction.
+
+    They are :func:`beats`, at least half of ``count``, with a run over one end before them and one over the other end
+    behind. No run has more than :data:`golden.runs.LONGEST` extreme terms; :func:`unreached` says what that leaves out.
+
+    Raises
+    ------
+    InputError
+        If ``count`` is not positive.
+    """
+    overflows = [_of_terms(config, run) for direction in (1, -1) if (run := runs.over_limit(config, direction))]
+    random = beats(config, max(count - sum(map(len, overflows)), -(-count // 2)), seed)
+    return concatenate([*overflows[:1], random, *overflows[1:]])
+
+
+def overflow_directions(config: MacConfig) -> set[int]:
+    """Return the overflows that ``complete(config, count, seed)`` reaches: +1 above the range, -1 below."""
+    return {direction for direction in (1, -1) if runs.over_limit(config, direction)}
+
+
+def unreached(config: MacConfig) -> str:
+    """Return in a sentence which overflow :func:`complete` leaves out because it takes too long; empty if none."""
+    ends = {1: "above", -1: "below"}
+    left = [f"{count + 1:,} extreme vectors {ends[end]}" for end, count in runs.unaffordable(config).items()]
+    if not left:
+        return ""
+    return f"the accumulator's overflow takes {' and '.join(left)}, and a run has {runs.LONGEST:,}: not exercised"
 
 
 def _overflow_runs(config: MacConfig, direction: int, count: int) -> list[runs.Run]:
@@ -133,7 +158,6 @@ def _directed(rng: np.random.Generator, config: MacConfig, count: int) -> list[r
     overflows = []
     for direction in (1, -1):
         overflows += _overflow_runs(config, direction, count)
-        long.append(runs.to_bound(config, direction))
         short += [runs.there_and_back(rng, config, direction) for _ in range(_REPEATS)]
     shares = [(overflows, _OVERFLOW_SHARE), (long, _LONG_SHARE), (short, _SHORT_SHARE)]
     return [run for group, share in shares for run in group if 0 < len(run) <= count // share]

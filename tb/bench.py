@@ -184,9 +184,9 @@ async def random_traffic(dut: Any) -> None:
     """Random beats with random pauses and back-pressure; the overflows that the stimulus promises must happen."""
     run = Run(MacConfig)
     await start_clock(dut)
-    beats = stimulus.beats(run.config, run.beats, run.seed)
+    beats = stimulus.complete(run.config, run.beats, run.seed)
     bench = await _stream(dut, run, beats, random_bursts(run.rng(0)), random_bursts(run.rng(1)))
-    for direction in stimulus.overflow_directions(run.config, run.beats):
+    for direction in stimulus.overflow_directions(run.config):
         assert bench.scoreboard.directions[direction], f"no accumulator overflow in direction {direction:+d}"
     bench.cover()
 

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from golden.config import DEFAULT_MAX_VECTORS, IntFormat, MacConfig, Overflow
 from golden.rounding import round_shift
+from golden.runs import LONGEST
 from tb.traffic import Bins, Point, Traffic
 
 LONG = 32  # beats of an accumulation that counts as long
 _VALUES = 16  # a scale with at most as many values has a bin for each, a wider one as many ranges
-_REACH = 200  # extreme terms after which a limit counts as out of a run's reach
-_EXACT_REACH = 256  # extreme terms in the sum for which an exact accumulator is made, to be in reach
 
 
 def _elements(fmt: IntFormat, codes: NDArray[Any], others: NDArray[Any], live: NDArray[np.bool_]) -> Bins:
@@ -156,11 +155,11 @@ def zero_factor(traffic: Traffic) -> Bins:
 
 
 def _directions(config: MacConfig) -> list[int]:
-    """Return where a run of extreme terms leaves an accumulator narrower than exact: +1 above, -1 below its range."""
+    """Return where a run of extreme terms, not too long, leaves the accumulator: +1 above, -1 below its range."""
     low, high = config.term_range
     half = 1 << (config.acc_bits - 1)
-    reach = {1: half <= _REACH * high, -1: half <= _REACH * -low}
-    return [direction for direction in reach if config.accumulator_bits is not None and reach[direction]]
+    reach = {1: half <= (LONGEST + 1) * high, -1: half < (LONGEST + 1) * -low}
+    return [direction for direction in reach if reach[direction]]
 
 
 _NAMES = {1: "above", -1: "below"}
@@ -208,10 +207,12 @@ def exact_bound(traffic: Traffic) -> Bins:
     """Extreme sums of ``max_vectors`` vectors, for which an exact accumulator is made."""
     config = traffic.config
     vectors = config.max_vectors or DEFAULT_MAX_VECTORS
-    if config.accumulator_bits is not None or vectors > _EXACT_REACH:
+    if config.accumulator_bits is not None:
         return {}
-    names = dict(zip(("smallest sum", "largest sum"), config.term_range, strict=True))
-    return {name: traffic.seen & (traffic.trace.acc == vectors * term) for name, term in names.items() if term}
+    sums = {1: ("largest sum", config.term_range[1]), -1: ("smallest sum", config.term_range[0])}
+    given = traffic.seen & traffic.beats.last
+    reached = [sums[direction] for direction in _directions(config)]
+    return {name: given & (traffic.trace.acc == vectors * term) for name, term in reached}
 
 
 def results(traffic: Traffic) -> Bins:

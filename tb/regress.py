@@ -19,7 +19,7 @@ from golden.config import MacConfig
 from golden.errors import InputError
 from golden.files import replacing, write_text
 from golden.pe_config import Design
-from golden.stimulus import Beats
+from golden.stimulus import Beats, unreached
 from tb import simulators
 from tb.dut import Dut
 from tb.html_report import write_html
@@ -216,5 +216,8 @@ def _show(summary: Summary, console: Console) -> None:
             if not job.playback:
                 again = f"'{job.config}' --sim {job.simulator} --beats {job.beats} --seed {job.seed} {job.options}"
                 console.print(f"  again: vsq regress {again.rstrip()}", soft_wrap=True)
+    for config in dict.fromkeys(job.design for job, _ in summary.results if not job.playback):
+        if isinstance(config, MacConfig) and (missed := unreached(config)):
+            console.print(f"[yellow]{config.full_name}: {missed}[/]", soft_wrap=True)
     passed = sum(result.passed for _, result in summary.results)
     console.print(f"{passed} of {len(summary.results)} passed")

@@ -7,6 +7,7 @@ from typing import Any
 
 from golden.files import write_text
 from golden.pe_config import PeConfig
+from golden.stimulus import unreached
 from tb import coverage, pe_points
 from tb.coverage import Hits, closure, merge, missing
 from tb.job import MAC, PE, Job, Result
@@ -64,6 +65,7 @@ def write_coverage(results: Results, path: Path) -> None:
                 "seed": job.seed,
                 "beats": job.beats,
                 **_closure(result.coverage),
+                "waived": "" if isinstance(job.design, PeConfig) else unreached(job.design),
                 "hits": result.coverage,
             }
             for job, result in results

@@ -10,7 +10,7 @@ from golden.config import IntFormat, MacConfig, Overflow
 from golden.datapath import MacResult, mac
 from golden.files import replacing
 from golden.packing import join
-from golden.stimulus import Beats, beats
+from golden.stimulus import Beats, complete
 from tb.plain_bench import Stream, write_bench
 from tb.playback import slices
 
@@ -22,6 +22,8 @@ def write_vectors(
     config: MacConfig, folder: Path, count: int, seed: int, name: str, *, interface: str = "native"
 ) -> list[Path]:
     """Write stimulus, expected results and a self-checking bench of ``count`` vectors into ``folder``.
+
+    There are more vectors if it takes more to leave the accumulator's range (:func:`golden.stimulus.complete`).
 
     ``<name>_stimulus.memh`` and ``<name>_expected.memh`` hold one hexadecimal word a line: an input word is, from its
     least significant bit, weights, activations, weight scale, activation scale, first, last; an output word is acc and,
@@ -53,7 +55,7 @@ def write_vectors(
     result = mac(config, **vars(stream))
     beat_stream, result_stream = (_axis_streams if axis else _native_streams)(config, stream, result)
     title = f"block-scaled vector MAC {config.full_name}{' with AXI4-Stream ports' if axis else ''}"
-    cycles = count + config.pipeline
+    cycles = len(stream) + config.pipeline
     settings = {"stall": stall, "idle": _IDLE_CYCLES, "cycles": cycles}
     files = write_bench(folder, name, title, [beat_stream], result_stream, **settings)
     arrays = {key: column for key, column in vars(stream).items() if column is not None}
@@ -70,7 +72,7 @@ def _stream(config: MacConfig, count: int, seed: int, *, axis: bool) -> tuple[Be
     accumulator, and the overflow flag set where it can be; all beats behind it, one for each stage, ask for a result.
     On AXI4-Stream every accumulation gives one result, its last, and the beat after it is ``first``.
     """
-    stream = beats(config, count, seed)
+    stream = complete(config, count, seed)
     if axis:
         stream.last[:-1], stream.first[0] = stream.first[1:], True
     else:

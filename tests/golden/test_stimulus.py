@@ -11,7 +11,8 @@ from golden.errors import InputError
 from golden.formats import IntFormat
 from golden.packing import pack, unpack
 from golden.presets import PRESETS, preset
-from golden.stimulus import beats, layer, overflow_directions
+from golden.runs import LONGEST
+from golden.stimulus import beats, complete, layer, overflow_directions, unreached
 
 TIGHT = MacConfig.parse("4/4/4/6:R=6,acc=18")
 
@@ -72,20 +73,32 @@ def test_ties_at_every_width(sides):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("overflow", ["saturate", "wrap"])
-@pytest.mark.parametrize("text", ["4/4/4/6:acc=18", "4/4U/4/6:acc=16", "8/8U/-/-:acc=23", "1U/1U/-/-:acc=3"])
+@pytest.mark.parametrize(
+    "text", ["4/4/4/6:acc=18", "4/4U/4/6", "8/8U/-/-:acc=23", "1U/1U/-/-:acc=3", "16/16/16/16:V=3", "2/2U/-/-:V=1"]
+)
 def test_promised_overflows_happen(text, overflow, seed):
     config = MacConfig.parse(text, overflow=overflow)
-    promised = overflow_directions(config, 1000)
-    assert promised == ({1} if text.startswith("1U") else {1, -1})
-    trace = mac(config, **vars(beats(config, 1000, seed)), trace=True).trace
-    assert trace is not None
-    assert promised <= set(trace.direction)
+    assert unreached(config) == ""
+    for count in (1, 100, 1000):
+        stream = complete(config, count, seed)
+        assert len(stream) >= count
+        trace = mac(config, **vars(stream), trace=True).trace
+        assert trace is not None
+        promised = overflow_directions(config)
+        assert promised == ({1} if text.startswith("1U") else {1, -1})
+        assert set(trace.direction) == promised | {0}
 
 
-def test_an_exact_accumulator_promises_no_overflow():
-    config = MacConfig.parse("4/4/4/6")
-    assert overflow_directions(config, 2000) == set()
-    assert not mac(config, **vars(beats(config, 2000, 1))).overflow.any()
+def test_longer_runs_to_an_overflow_are_left_out_and_said():
+    per_term = 15 * 15 * 16
+    vectors = ((1 << 26) - 1) // per_term  # of the largest term that fit 27 bits: more than a run has
+    config = MacConfig.parse("4U/4U/-/-:acc=27")
+    assert vectors > LONGEST
+    assert overflow_directions(config) == set()
+    assert len(complete(config, 50, 1)) == 50
+    assert unreached(config).startswith(f"the accumulator's overflow takes {vectors + 1:,} extreme vectors above, and")
+    assert unreached(MacConfig.parse("4U/4U/-/-:acc=26")) == ""
+    assert "above and" in unreached(MacConfig.parse("4/4/4/6", max_vectors=1 << 20))
 
 
 def test_layer_gives_the_products_in_row_major_order():

@@ -5,9 +5,9 @@ from golden.config import MacConfig
 from golden.datapath import mac
 from golden.errors import InputError
 from golden.presets import PRESETS, preset
-from golden.stimulus import Beats, beats, overflow_directions
+from golden.stimulus import Beats, complete, overflow_directions
 from tb import stream_points
-from tb.coverage import CLOSING_BEATS, POINTS, closure, hits, merge, missing, verdict
+from tb.coverage import CLOSING_BEATS, OVERFLOW, POINTS, closure, hits, merge, missing, verdict
 from tb.covering import full_regression
 from tb.job import Job
 from tb.traffic import Traffic
@@ -162,7 +162,7 @@ def test_saturation():
 
 
 def test_saturation_applies_where_it_is_in_reach():
-    for text in ("4/4/-/-", "4/4/-/-:acc=90", "4/4/-/-:acc=20,overflow=wrap"):
+    for text in ("4/4/-/-:max_vectors=1000000", "4/4/-/-:acc=90", "4/4/-/-:acc=20,overflow=wrap"):
         assert "cp_saturation" not in hits(Traffic.of(MacConfig.parse(text))), text
     assert set(hits(Traffic.of(MacConfig.parse("4U/4U/-/-:acc=20")))["cp_saturation"]) == {"above", "flag cleared"}
 
@@ -188,7 +188,7 @@ def test_exact_bounds():
     assert sums(text, point, (1, F), (1, N), (1, L)) == {"largest sum"}
     assert sums(text, point, (-2, F), (-2, N), (-2, L)) == {"smallest sum"}
     assert sums(text, point, (-2, F), (-2, L)) == set()
-    for other in ("4/4/-/-:acc=20", "4/4/-/-:max_vectors=1000"):
+    for other in ("4/4/-/-:acc=20", "4/4/-/-:max_vectors=1000000"):
         assert point not in hits(Traffic.of(MacConfig.parse(other)))
 
 
@@ -258,9 +258,19 @@ def test_a_preset_that_misses_a_bin_fails():
     assert "and 72 more" in verdict(job, {})[0].failure  # 16 lanes of 5 corner codes
 
 
-@pytest.mark.parametrize(
-    "change", [{"config": "4/4/4/6:V=8"}, {"beats": CLOSING_BEATS - 1}, {"playback": "layer.npz"}, {"design": "pe"}]
-)
+@pytest.mark.parametrize("change", [{"config": "4/4/4/6:V=8"}, {"beats": CLOSING_BEATS - 1}, {"beats": 1}])
+def test_every_random_run_closes_the_overflows(change):
+    job = Job(**{"config": "4/4/4/6", "simulator": "icarus", "seed": 1, **change})
+    full = hits(Traffic.of(MacConfig.parse(job.config)))
+    reached = {point: dict.fromkeys(full[point], 1) for point in OVERFLOW if point in full}
+    assert set(reached) == {"cp_saturation", "cp_limits", "cp_exact_bound"}
+    assert [outcome.failure for outcome in verdict(job, reached)] == [""]
+    del reached["cp_saturation"]["below"]
+    [failed] = verdict(job, reached)
+    assert failed.failure.splitlines() == ["1 of 3 points miss bins", "cp_saturation: below"]
+
+
+@pytest.mark.parametrize("change", [{"playback": "layer.npz"}, {"config": "4/4/4/6@lanes=32"}])
 def test_other_runs_report_alone(change):
     assert verdict(Job(**{"config": "4/4/4/6", "simulator": "icarus", "seed": 1, **change}), {}) == []
 
@@ -269,7 +279,7 @@ def test_other_runs_report_alone(change):
 def test_random_beats_close_the_datapath_of_every_preset(name):
     config = preset(name)
     for seed in range(3):
-        stream = beats(config, CLOSING_BEATS, seed)
+        stream = complete(config, CLOSING_BEATS, seed)
         seen = Traffic.of(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
         others = {"cp_after_reset", *(point.name for point in stream_points.POINTS)}
         assert set(missing(hits(seen))) <= others, seed
@@ -277,7 +287,17 @@ def test_random_beats_close_the_datapath_of_every_preset(name):
 
 def test_the_stimulus_promises_what_coverage_demands():
     names = {1: "above: at the limit", -1: "below: at the limit"}
-    for config in [*full_regression(), *map(preset, PRESETS)]:
+    edges = [MacConfig.parse("4/4U/-/-", accumulator_bits=bits) for bits in range(2, 40)]
+    for config in [*full_regression(), *map(preset, PRESETS), *edges, MacConfig.parse("4U/4U/4/4")]:
         demanded = hits(Traffic.of(config)).get("cp_limits", {})
-        promised = overflow_directions(config, CLOSING_BEATS)
+        promised = overflow_directions(config)
         assert {name for name in demanded if name in names.values()} == {names[end] for end in promised}, config
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_any_number_of_random_beats_closes_the_overflows(seed):
+    for config in [*full_regression(), *map(preset, PRESETS), MacConfig.parse("1U/1U/-/-:V=1,max_vectors=1")]:
+        stream = complete(config, 1, seed)
+        seen = Traffic.of(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
+        job = Job(config=config.full_name, simulator="icarus", seed=seed, beats=1)
+        assert [outcome.failure for outcome in verdict(job, hits(seen))] == [""], config

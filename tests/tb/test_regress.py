@@ -18,7 +18,7 @@ from golden.errors import InputError
 from golden.pe_config import resolve_design
 from golden.stimulus import layer
 from hw.verilog import emit
-from tb.coverage import hits, missing
+from tb.coverage import OUTCOME, hits, missing
 from tb.job import RANDOM_TESTS, TOP, Job
 from tb.pe_points import POINTS as PE_POINTS
 from tb.regress import REPORTS, play, regress, run
@@ -58,9 +58,9 @@ def test_a_chosen_part_of_the_regression(simulator, tmp_path):
         assert job.config == config.full_name
         assert result.counts["beats"] >= 2000
         assert result.counts["cycles"] > result.counts["beats"] > result.counts["results"] > 200
-        overflows = result.counts["above"], result.counts["below"]
-        assert all(overflows) if config.accumulator_bits else overflows == (0, 0)
-        assert [case.get("name") for case in suite.findall("testcase")] == list(RANDOM_TESTS)
+        assert result.counts["above"] > 0
+        assert result.counts["below"] > 0
+        assert [case.get("name") for case in suite.findall("testcase")] == [*RANDOM_TESTS, OUTCOME]
         assert suite.get("name") == f"{config.full_name} {simulator}"
         assert config.full_name in screen.getvalue()
         assert set(result.coverage) == set(hits(Traffic.of(config)))

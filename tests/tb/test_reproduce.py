@@ -9,7 +9,7 @@ from rich.console import Console
 import vsq
 from golden.config import MacConfig
 from golden.errors import InputError
-from golden.stimulus import beats
+from golden.stimulus import beats, complete
 from hw.verilog import emit
 from tb.agents import flowing, random_bursts
 from tb.job import TOP, Job
@@ -91,19 +91,19 @@ def test_a_failed_job_is_replayed_and_shrunk(require_tool, tmp_path):
     assert run([job], workers=1, out=out, console=Console(file=screen, width=150)).exit_code == 1
     failure = out / "run-1" / "failures" / job.name / "failure.npz"
     assert f"vsq regress --reproduce {failure}" in screen.getvalue()
-    assert len(Recording.load(failure).beats) == 300
+    assert len(Recording.load(failure).beats) == len(complete(CONFIG, 300, 9))
 
     screen, again = io.StringIO(), tmp_path / "again"
     assert reproduce(failure, out=again, console=Console(file=screen, width=150)) == 1
     report = screen.getvalue()
-    assert "300 recorded beats, seed 9, the same RTL as recorded" in report
+    assert f"{len(complete(CONFIG, 300, 9))} recorded beats, seed 9, the same RTL as recorded" in report
     assert list(again.rglob("*.fst")) + list(again.rglob("*.vcd"))
     minimal = Recording.load(again / "run-1" / "minimal.npz").beats
     assert len(minimal) == 1
     # One product is odd, and the scale product is the smallest tie that the two roundings tell apart: r = 1 or 0.
     assert np.abs(minimal.weights * minimal.activations).sum() == 1
     assert (minimal.weight_scales * minimal.activation_scales).tolist() == [8]
-    assert "shrunk from 300 beats to 1" in report
+    assert f"shrunk from {len(complete(CONFIG, 300, 9))} beats to 1" in report
     assert "p=8 r=1" in report.partition("shrunk from")[2]
 
     (failure.parent / f"{TOP}.v").write_text(emit(CONFIG, TOP))
