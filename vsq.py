@@ -136,19 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         "processing element (default: 120)",
     )
     sub.add_argument("--seed", type=_seed, help="seed of all jobs (default: drawn, and printed)")
-    sub.add_argument(
-        "--dut",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="simulate this Verilog instead of the generated one; once more for each further file, as of cell models",
-    )
-    sub.add_argument(
-        "--top",
-        metavar="NAME",
-        help="top module, of the first --dut (default: as 'vsq generate' names it, or the one never instantiated)",
-    )
+    _add_dut(sub)
     sub.add_argument(
         "--out",
         type=Path,
@@ -163,6 +151,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--reproduce", type=Path, metavar="FILE", help="replay the recording of a failed job, and shrink it"
     )
+
+    sub = command(_verify, "vsq verify 4/4/4/6 --seed 7")
+    sub.add_argument("config", help="configuration or preset; the options of a processing element follow @")
+    sub.add_argument("--pe", action="store_true", help="a processing element even without @")
+    sub.add_argument("--seed", type=_seed, help="seed of all streams and mutants (default: drawn, and printed)")
+    sub.add_argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: all, present or not)")
+    sub.add_argument("--mutants", type=_count, default=50, metavar="N", help="single-bit mutants to find (default: 50)")
+    sub.add_argument("--out", type=Path, default=Path("build/verify"), metavar="DIR", help="folder of the results")
+    _add_dut(sub)
 
     sub = command(_network, "vsq network digits 4/4U/4/6 --images 60")
     sub.add_argument("workload", help="digits, the whole network; or minilm, a layer of 384x384 with 128 tokens")
@@ -239,6 +236,23 @@ def _parser() -> argparse.ArgumentParser:
     command(_presets, "vsq presets")
     command(_doctor, "vsq doctor")
     return parser
+
+
+def _add_dut(sub: argparse.ArgumentParser) -> None:
+    """Add the options that name a user's design."""
+    sub.add_argument(
+        "--dut",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="simulate this Verilog instead of the generated one; once more for each further file, as of cell models",
+    )
+    sub.add_argument(
+        "--top",
+        metavar="NAME",
+        help="top module, of the first --dut (default: as 'vsq generate' names it, or the one never instantiated)",
+    )
 
 
 def _add_overrides(sub: argparse.ArgumentParser) -> None:
@@ -400,6 +414,43 @@ def _regress(args: argparse.Namespace) -> int:
         configs, sims=sims, workers=jobs, out=args.out, beats=args.beats, seed=seed, dut=dut, console=_console()
     )
     return summary.exit_code
+
+
+def _verify(args: argparse.Namespace) -> int:
+    """Verify a design by simulation, mutants, proofs and its netlist; exit code 1 if anything fails or cannot run."""
+    from secrets import randbelow
+
+    from golden.pe_config import resolve_design
+    from synth.gate_level import mapped
+    from tb.dut import Dut
+    from tb.simulators import SIMULATORS
+    from tb.verify import Verifier, verify
+
+    config = resolve_design(args.config, pe=args.pe)
+    if args.top and not args.dut:
+        raise InputError(f"--top {args.top}: it is a module of --dut; give its file too")
+    sims = tuple(args.sim.split(",") if args.sim else SIMULATORS)
+    if unknown := [sim for sim in sims if sim not in SIMULATORS]:
+        raise InputError(f"simulator {unknown[0]!r}: choose among {', '.join(SIMULATORS)}")
+    seed = randbelow(1 << 31) if args.seed is None else args.seed
+    if seed < 0:
+        raise InputError(f"seed {seed}: seeds are not negative; choose another")
+    verifier = Verifier(
+        config=config,
+        sims=sims,
+        seed=seed,
+        out=args.out,
+        mapped=mapped,
+        dut=Dut.read(config, args.dut, args.top) if args.dut else None,
+        mutants=args.mutants,
+    )
+    console = _console()
+    console.print(f"{config.full_name}, seed {seed}")
+    code = verify(verifier.stages(), console)
+    if args.dut:
+        console.print("mutants and proofs are of generated designs; 'vsq verify' without --dut runs them")
+    console.print(f"{'NOT verified' if code else 'verified'}: {config.full_name}, seed {seed}")
+    return code
 
 
 def _network(args: argparse.Namespace) -> int:

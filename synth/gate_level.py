@@ -1,7 +1,7 @@
 """Gate-level simulation: a mapped netlist in one Verilog file with models of the cells that it uses."""
 
 from hw.yosys import run_yosys
-from synth.flow import Netlist
+from synth.flow import Flow, Netlist, synthesise
 from synth.liberty import Library
 from synth.memory import BIT, MODEL
 
@@ -22,3 +22,9 @@ def gate_level_verilog(netlist: Netlist, library: Library) -> str:
     ]
     models = run_yosys(commands, {"cells.lib": library.text}, ["models.v"])["models.v"]
     return f"{_WAIVER}\n{netlist.verilog}\n{models}{memories}"
+
+
+def mapped(rtlil: str, top: str) -> str:
+    """Return the module ``top`` of a design on the built-in library, as :func:`gate_level_verilog`."""
+    library = Library.load()
+    return gate_level_verilog(synthesise(rtlil, top, Flow(library=library)), library)
