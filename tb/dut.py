@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In
 
 from golden.config import MacConfig
 from golden.errors import InputError
-from golden.pe_config import PeConfig
+from golden.pe_config import Design, PeConfig
 from hw import emission
 from hw import verilog as mac_verilog
 from hw.pe import verilog as pe_verilog
@@ -36,7 +36,7 @@ class Dut:
     options: str = ""
 
     @classmethod
-    def read(cls, config: MacConfig | PeConfig, files: Sequence[Path], top: str | None = None) -> "Dut":
+    def read(cls, config: Design, files: Sequence[Path], top: str | None = None) -> "Dut":
         """Read files into one text, with a shell of the name :data:`tb.job.TOP` around their top module.
 
         Parameters
@@ -81,7 +81,7 @@ def _read(path: Path) -> str:
         raise InputError(f"{path}: no Verilog can be read ({error}); give another file") from None
 
 
-def _choose(config: MacConfig | PeConfig, path: Path, modules: Sequence[str], used: set[str], asked: str | None) -> str:
+def _choose(config: Design, path: Path, modules: Sequence[str], used: set[str], asked: str | None) -> str:
     """Return the name of the top module."""
     if asked is not None:
         if asked not in modules:
@@ -99,7 +99,7 @@ def _choose(config: MacConfig | PeConfig, path: Path, modules: Sequence[str], us
     return unused[0]
 
 
-def _contract(config: MacConfig | PeConfig) -> Ports:
+def _contract(config: Design) -> Ports:
     """Return the ports of the emitted design."""
     if isinstance(config, PeConfig):
         ports = emission.plain_ports(pe_signature(config), {})

@@ -19,7 +19,7 @@ from rich.table import Column, Table
 from golden.config import MacConfig
 from golden.errors import InputError
 from golden.formats import IntFormat
-from golden.pe_config import PeConfig
+from golden.pe_config import Design, PeConfig
 from hw.pe import verilog as pe_verilog
 from hw.verilog import rtlil
 from hw.yosys import YosysError, run_yosys
@@ -32,8 +32,6 @@ from tb.regress import regress
 MUTANTS = 50
 _SMALL_BITS, _SMALL_ACC_BITS, _SMALL_SIZE = 2, 6, 2  # of elements and scales, accumulator, vector: proved in seconds
 _UNDEFINED_BEATS = 300
-
-Config = MacConfig | PeConfig
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Verifier:
         How many.
     """
 
-    config: Config
+    config: Design
     sims: tuple[str, ...]
     seed: int
     out: Path
@@ -97,8 +95,7 @@ class Verifier:
             yield Stage("netlist, undefined values", self._undefined)
 
     def _regression(self, sim: str, dut: Dut | None) -> str:
-        beats = 120 if isinstance(self.config, PeConfig) else 2000
-        summary = regress([self.config], sims=[sim], beats=beats, seed=self.seed, out=self.out, dut=dut)
+        summary = regress([self.config], sims=[sim], seed=self.seed, out=self.out, dut=dut)
         [(_, result)] = summary.results
         failures = [f"{outcome.name}: {outcome.failure}" for outcome in result.outcomes if outcome.failure]
         if not summary.passed:
