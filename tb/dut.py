@@ -10,7 +10,6 @@ from pathlib import Path
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In
 
-from golden.config import MacConfig
 from golden.errors import InputError
 from golden.pe_config import Design, PeConfig
 from hw import emission
