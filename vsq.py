@@ -433,8 +433,6 @@ def _verify(args: argparse.Namespace) -> int:
     if unknown := [sim for sim in sims if sim not in SIMULATORS]:
         raise InputError(f"simulator {unknown[0]!r}: choose among {', '.join(SIMULATORS)}")
     seed = randbelow(1 << 31) if args.seed is None else args.seed
-    if seed < 0:
-        raise InputError(f"seed {seed}: seeds are not negative; choose another")
     verifier = Verifier(
         config=config,
         sims=sims,

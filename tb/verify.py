@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from golden.config import MacConfig
+from golden.distribution import install
 from golden.errors import InputError
 from golden.formats import IntFormat
 from golden.pe_config import Design, PeConfig
@@ -38,8 +39,8 @@ _UNDEFINED_BEATS = 300
 class Stage:
     """One means of verification.
 
-    ``check`` returns in words what was done. It raises ``InputError`` or ``ImportError`` if it cannot be done here, and
-    ``RuntimeError`` or ``AssertionError`` with what it found.
+    ``check`` returns in words what was done. It raises ``InputError`` or ``ModuleNotFoundError`` if it cannot be done
+    here, and ``RuntimeError`` or ``AssertionError`` with what it found.
     """
 
     name: str
@@ -165,8 +166,10 @@ def _run(stage: Stage) -> tuple[str, str]:
     """Return a stage's verdict, and what it says."""
     try:
         return "pass", stage.check()
-    except (InputError, ImportError) as error:
+    except InputError as error:
         return "not run", str(error)
+    except ModuleNotFoundError as error:
+        return "not run", f"{error.name} is not installed; {install(error.name or '')}"
     except (RuntimeError, AssertionError) as error:
         return "FAIL", str(error)
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 import vsq
 from golden.config import MacConfig
+from golden.distribution import install
 from golden.errors import InputError
 from golden.pe_config import PeConfig
 from hw.pe import rescale
@@ -36,15 +37,15 @@ def test_every_stage_must_pass():
     good = Stage("one", lambda: "done")
     assert shown([good])[0] == 0
     assert shown([])[0] == 1
-    for error, verdict in (
-        (AssertionError("acc is wrong\nmore"), "FAIL"),
-        (RuntimeError("no build"), "FAIL"),
-        (InputError("simulator icarus: not found"), "not run"),
-        (ModuleNotFoundError("No module named 'z3'"), "not run"),
+    for error, verdict, reason in (
+        (AssertionError("acc is wrong\nmore"), "FAIL", "acc is wrong\nmore"),
+        (RuntimeError("no build"), "FAIL", "no build"),
+        (InputError("simulator icarus: not found"), "not run", "simulator icarus: not found"),
+        (ModuleNotFoundError("No module named 'z3'", name="z3"), "not run", f"z3 is not installed; {install('z3')}"),
     ):
         code, text = shown([good, Stage("two", fails(error)), Stage("three", lambda: "also done")])
         assert code == 1
-        assert f"{verdict} two\n{error}" in text
+        assert f"{verdict} two\n{reason}" in text
         assert "also done" in text
 
 
@@ -97,7 +98,6 @@ def test_a_missing_simulator_leaves_it_incomplete(monkeypatch, capsys, tmp_path)
     [
         (["2/2"], "W/A/ws/as"),
         ([SMALL, "--sim", "vcs"], "simulator 'vcs': choose among"),
-        ([SMALL, "--seed", "-1"], "seeds are not negative"),
         ([SMALL, "--dut", "missing.v"], "missing.v: no Verilog can be read"),
         ([SMALL, "--top", "x"], "it is a module of --dut"),
     ],
