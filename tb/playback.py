@@ -29,8 +29,10 @@ def joined(widths: Iterable[int], fields: Iterable[int]) -> int:
     return word
 
 
-def compiled(simulator: Simulator, sources: Mapping[str, str], folder: Path, flags: Sequence[str] = ()) -> list[str]:
-    """Build the module :data:`TOP` of the sources in ``folder``, and return the command that runs it.
+def compiled(
+    simulator: Simulator, sources: Mapping[str, str], folder: Path, flags: Sequence[str] = (), top: str = TOP
+) -> list[str]:
+    """Build the module ``top`` of the sources in ``folder``, and return the command that runs it.
 
     What Verilator builds is kept by a hash of the sources, the flags and the tools' versions, and is not built again.
 
@@ -53,12 +55,12 @@ def compiled(simulator: Simulator, sources: Mapping[str, str], folder: Path, fla
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in sources.items():
         (folder / name).write_text(text)
-    program = folder.resolve() / TOP
+    program = folder.resolve() / top
     if simulator.name == "icarus":
-        call(simulator, ["iverilog", "-g2012", "-s", TOP, "-o", str(program), *sources], folder)
+        call(simulator, ["iverilog", "-g2012", "-s", top, "-o", str(program), *sources], folder)
         return ["vvp", "-n", str(program)]
-    options = ["-Wno-fatal", "-Wno-lint", *flags, "--top", TOP, "--Mdir", "build", "-o", str(program)]
-    kept = objcache.path(TOP, "", simulator.version, objcache.compiler_version("g++"), flags, sorted(sources.items()))
+    options = ["-Wno-fatal", "-Wno-lint", *flags, "--top", top, "--Mdir", "build", "-o", str(program)]
+    kept = objcache.path(top, "", simulator.version, objcache.compiler_version("g++"), flags, sorted(sources.items()))
     command = [str(simulator.executable), *options, *sources]
     objcache.make_once(program, kept, lambda: call(simulator, command, folder))
     return [str(program)]

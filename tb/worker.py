@@ -32,7 +32,7 @@ from tb.mac_playback import PlaybackError, play
 from tb.recording import Recording, rtl_hash
 
 TIMESCALE = ("1ns", "1ps")
-_BENCHES = {MAC: "tb.bench", PE: "tb.pe_bench"}
+BENCHES = {MAC: "tb.bench", PE: "tb.pe_bench"}
 # cocotb's runner makes every signal public, which keeps Verilator from optimising; the benches use the pins alone. Most
 # of a short simulation is Python and the C++ compiler, so that a lower optimisation of the C++ is faster. A
 # user's design may have warnings, and delays in the models of its cells, which are ignored.
@@ -52,7 +52,7 @@ def run(job: Job, folder: Path) -> Result:
     """
     prepare_environment(job.simulator)
     start = time.perf_counter()
-    source = _prepare(job, folder)
+    source = prepare(job, folder)
     if job.playback and job.simulator == "verilator":
         outcomes = [_play(job, folder, source)]
     elif job.playback and Recording.load(Path(job.playback)).pace() is None:
@@ -135,7 +135,7 @@ def batched(source: Path, config: MacConfig) -> Path:
     return path
 
 
-def _prepare(job: Job, folder: Path) -> Path:
+def prepare(job: Job, folder: Path) -> Path:
     """Write the design and the run's settings; return the Verilog file."""
     config = job.design
     source = folder / f"{TOP}.v"
@@ -183,7 +183,7 @@ def _simulate(
         get_runner(job.simulator).test(
             hdl_toplevel=top,
             hdl_toplevel_lang="verilog",
-            test_module=module or _BENCHES[job.kind],
+            test_module=module or BENCHES[job.kind],
             testcase=job.tests,
             seed=job.seed,
             test_dir=folder,

@@ -54,12 +54,12 @@ def test_another_rounding_is_found(require_tool, tmp_path):
 @pytest.mark.parametrize("defect", [0, 1])
 def test_the_plain_bench_of_the_speed_table_compares_results(defect, require_tool, tmp_path, monkeypatch):
     require_tool("icarus")
-    monkeypatch.setitem(worker._BENCHES, "mac", "tb.percycle_bench")
+    monkeypatch.setitem(worker.BENCHES, "mac", "tb.percycle_bench")
     source = tmp_path / f"{TOP}.v"
     Recording(config=CONFIG.full_name, beats=_beats(64)).save(tmp_path / "beats.npz")
     job = Job(config=CONFIG.full_name, simulator="icarus", seed=0, playback=str(tmp_path / "beats.npz"), waves=False)
     worker.prepare_environment("icarus")
-    assert worker._prepare(job, tmp_path) == source
+    assert worker.prepare(job, tmp_path) == source
     if defect:
         source.write_text(emit(MacConfig.parse("4/4/4/6:round=truncate,R=9,acc=29"), TOP))
     [outcome] = worker._simulate(job, tmp_path, source, waves=False)
