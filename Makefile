@@ -45,10 +45,10 @@ network: $(READY) ## run the digits network, and a layer of MiniLM, on the RTL o
 	$(BIN)/vsq network minilm 4/4/4/6
 
 mutants: $(READY) ## change single bits of the design, 200 for each preset, and show which the bench misses
-	$(BIN)/python -m tb.mutation --jobs $(JOBS) --out $(OUT)/mutants
+	$(BIN)/python -m vsq.tb.mutation.mutate --jobs $(JOBS) --out $(OUT)/mutants
 
 prove: $(READY) ## prove protocol, formula and power-up of small designs, and simulate every input
-	$(BIN)/python -m tb.formal
+	$(BIN)/python -m vsq.tb.formal.prove
 
 area: $(READY) ## report the area of CONFIGS
 	$(BIN)/vsq area $(CONFIGS)
@@ -63,14 +63,14 @@ report: $(READY) ## report processing elements beside the paper's; LIBERTY=FILE 
 	$(BIN)/vsq report --accuracy $(OUT)/report/minilm.json --out $(OUT)/report $(if $(LIBERTY),--liberty $(LIBERTY))
 
 bench: $(READY) ## measure throughput as ratios against named alternatives
-	$(BIN)/python -m golden.bench
-	$(BIN)/python -m tb.bench_speed
+	$(BIN)/python -m benchmarks.golden_model
+	$(BIN)/python -m benchmarks.testbench
 
 bench-area: $(READY) ## compare the area with sum(a*b) through Yosys; tables, JSON and plot
-	$(BIN)/python -m synth.bench_area --library $(LIBRARY) --json $(OUT)/bench-area.json --plot $(OUT)/bench-area.png
+	$(BIN)/python -m benchmarks.area --library $(LIBRARY) --json $(OUT)/bench-area.json --plot $(OUT)/bench-area.png
 
 bench-check: $(READY) ## fail if an area grew beyond the committed baseline
-	$(BIN)/python -m synth.bench_area --check synth/baseline.json
+	$(BIN)/python -m benchmarks.area --check benchmarks/baseline.json
 
 $(PEERS)/.ready: tests/golden/oracles/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
@@ -78,7 +78,7 @@ $(PEERS)/.ready: tests/golden/oracles/requirements.txt
 	@touch $@
 
 bench-quantizer: $(PEERS)/.ready ## time the quantizer beside brevitas, torchao and modelopt
-	$(PEERS)/bin/python -m golden.nn.bench_quantizer
+	$(PEERS)/bin/python -m benchmarks.quantizer
 
 check-oracles: $(PEERS)/.ready ## compare millions of codes with brevitas, torchao and modelopt
 	PYTHONPATH=. $(PEERS)/bin/python tests/golden/oracles/compare.py

@@ -4,8 +4,8 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from golden.errors import InputError
-from tb import simulators
+from vsq.golden.contract.errors import InputError
+from vsq.tb.simulation import simulators
 
 _REQUIRED = os.environ.get("VSQ_REQUIRE_TOOLS") == "1"
 

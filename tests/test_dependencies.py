@@ -9,36 +9,57 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FORBIDDEN = {
-    "golden": {"amaranth", "cocotb", "cocotb_tools", "pyosys", "hw", "tb", "synth", "vsq"},
-    "hw": {"cocotb", "cocotb_tools", "torch", "golden", "tb", "synth", "vsq"},
-    "tb": {"torch", "synth", "vsq"},
-    "synth": {"cocotb", "cocotb_tools", "torch", "tb", "vsq"},
+    "golden": {"amaranth", "cocotb", "cocotb_tools", "pyosys", "vsq.hw", "vsq.tb", "vsq.synth"},
+    "hw": {"cocotb", "cocotb_tools", "torch", "vsq.golden", "vsq.tb", "vsq.synth"},
+    "tb": {"torch", "vsq.synth"},
+    "synth": {"cocotb", "cocotb_tools", "torch", "vsq.tb"},
+    "vsq": set(),
 }
-ALLOWED = {"hw": {"golden.config", "golden.distribution", "golden.pe_config"}}
+ALLOWED = {"hw": {"vsq.golden.contract"}}
+LAYERS = ("golden", "hw", "tb", "synth")
 SOURCES = [path for package in FORBIDDEN for path in sorted((ROOT / package).rglob("*.py"))]
 
 
 def imports(path):
+    """Yield the dotted name of everything that a file imports: modules, and names as members of their module."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import; write it in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name, packages):
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_follow_the_layers(path):
     package = path.relative_to(ROOT).parts[0]
-    for module in imports(path):
-        if module not in ALLOWED.get(package, ()):
-            assert module.split(".")[0] not in FORBIDDEN[package], f"{path} imports {module}"
+    for name in imports(path):
+        assert name.split(".")[0] not in LAYERS, f"{path} imports {name} twice over; write vsq.{name}"
+        if package != "vsq" and name.startswith("vsq."):
+            assert name.split(".")[1] in LAYERS, f"{path} imports {name}: the layers know nothing of the front door"
+        if not within(name, ALLOWED.get(package, ())):
+            assert not within(name, FORBIDDEN[package]), f"{path} imports {name}"
+
+
+def test_nobody_imports_the_folders_directly():
+    for path in [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        for name in imports(path):
+            assert name.split(".")[0] not in LAYERS, f"{path} imports {name}; write vsq.{name}"
 
 
 def test_the_numpy_part_runs_without_torch():
     """No module of golden itself but the PyTorch quantizer imports torch, directly or not; nor does the generator."""
-    golden = [
-        f"golden.{path.stem}" for path in (ROOT / "golden").glob("*.py") if path.stem not in ("__init__", "bench")
+    paths = [
+        path.relative_to(ROOT).with_suffix("")
+        for path in (ROOT / "golden").rglob("*.py")
+        if path.relative_to(ROOT).parts[1] not in ("nn", "workloads") and path.stem not in ("__init__", "pytorch")
     ]
-    modules = [module for module in golden if module != "golden.torch_quantizer"]
-    code = f"import sys, {', '.join([*modules, 'hw.verilog', 'synth.area', 'vsq'])}; sys.exit('torch' in sys.modules)"
+    modules = [f"vsq.{'.'.join(path.parts)}" for path in paths]
+    assert len(modules) > 20
+    code = f"import sys, {', '.join([*modules, 'vsq.hw.emit.mac', 'vsq.synth.measure.area', 'vsq.cli.main'])}"
+    code += "; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

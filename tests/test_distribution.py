@@ -15,7 +15,7 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 
-from golden.distribution import EXTRAS, NAME, VERSION
+from vsq.golden.contract.distribution import EXTRAS, NAME, VERSION
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".ci", "docs", "golden", "hw", "synth", "tb", "tests")

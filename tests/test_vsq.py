@@ -11,12 +11,12 @@ import time
 import numpy as np
 import pytest
 
-import vsq
-from golden.config import MacConfig
-from golden.datapath import mac
-from golden.presets import PRESETS
-from golden.stimulus import Beats
-from hw.verilog import emit
+from vsq.cli import main as vsq
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.presets import PRESETS
+from vsq.golden.model.datapath import mac
+from vsq.golden.stimulus.stream import Beats
+from vsq.hw.emit.mac import emit
 
 NAME = "vsq_mac_w4_a4u_ws4_as6_v8"
 
@@ -99,7 +99,7 @@ def test_presets_are_listed_and_doctor_reports(capsys, monkeypatch):
     assert vsq.main(["presets"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in PRESETS)
-    monkeypatch.setattr("tb.doctor.probe", dict)  # tests/tb/test_doctor.py tries simulators
+    monkeypatch.setattr("vsq.doctor.probe", dict)  # tests/tb/test_doctor.py tries simulators
     assert vsq.main(["doctor"]) == 1
     assert "amaranth" in capsys.readouterr().out
 
@@ -118,7 +118,7 @@ def test_interrupted_area_leaves_no_report(tmp_path):
     report = tmp_path / "area.json"
     command = [shutil.which("vsq") or "", "area", "8/8/-/-:V=32", "--json", str(report)]
     if not command[0]:
-        command = [sys.executable, vsq.__file__, *command[1:]]
+        command = [sys.executable, "-m", "vsq", *command[1:]]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     time.sleep(3)
     os.killpg(process.pid, signal.SIGINT)

@@ -3,17 +3,16 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import vsq
-from golden.errors import InputError
-from golden.nn.calibration import Calibration
-from golden.nn.quantize import Mode
-from golden.nn.scheme import InputGamma
-from golden.workloads.digits import TEST_IMAGES
-from tb.verilog_names import KEYWORDS, MAX_LENGTH, checked
+from vsq.cli import main as vsq
+from vsq.golden.contract.errors import InputError
+from vsq.golden.nn.calibration import Calibration
+from vsq.golden.nn.quantize import Mode
+from vsq.golden.nn.scheme import InputGamma
+from vsq.golden.workloads.digits import TEST_IMAGES
+from vsq.verilog_names import KEYWORDS, MAX_LENGTH, checked
 
 GENERATE = ["generate", "4/4/4/6:V=1"]
 ENERGY = ["energy", "4/4/4/6", "--liberty", "cells.lib"]
@@ -85,7 +84,7 @@ def test_an_at_sign_names_a_processing_element(tmp_path):
 
 
 def command(*arguments):
-    return [sys.executable, "-P", Path(vsq.__file__), *arguments]
+    return [sys.executable, "-P", "-m", "vsq", *arguments]
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path):

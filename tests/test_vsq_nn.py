@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-import vsq
-from golden import layers
+from vsq.cli import main as vsq
+from vsq.golden.io import layers
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")

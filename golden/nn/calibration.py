@@ -16,11 +16,11 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from golden import torch_quantizer
-from golden.errors import InputError
-from golden.nn.histogram import Histogram
-from golden.nn.search import minimise
-from golden.quantizer import Granularity, Quantizer
+from vsq.golden.contract.errors import InputError
+from vsq.golden.nn.histogram import Histogram
+from vsq.golden.nn.search import minimise
+from vsq.golden.quantizer import pytorch
+from vsq.golden.quantizer.core import Granularity, Quantizer
 
 SAMPLE_ELEMENTS = 1 << 18
 
@@ -83,7 +83,7 @@ class Observer(ABC):
         InputError
             If it cannot be quantized.
         """
-        gamma = torch_quantizer.gamma(self.quantizer, x, name=self.name).reshape(())
+        gamma = pytorch.gamma(self.quantizer, x, name=self.name).reshape(())
         self.maximum = gamma if self.maximum is None else torch.maximum(self.maximum, gamma)
         self._take(x.detach().float())
 
@@ -110,7 +110,7 @@ class Observer(ABC):
 
     def _of_threshold(self, threshold: float) -> torch.Tensor:
         """Return the gamma for which ``threshold`` is the largest magnitude."""
-        return torch_quantizer.gamma(self.quantizer, torch.tensor([[threshold]])).reshape(())
+        return pytorch.gamma(self.quantizer, torch.tensor([[threshold]])).reshape(())
 
 
 class MaxObserver(Observer):
@@ -192,7 +192,7 @@ class MseObserver(Observer):
         exact = rows.double()
 
         def error(factor: torch.Tensor) -> torch.Tensor:
-            quantized = torch_quantizer.quantize(self.quantizer, rows, gamma=factor * maximum, name=self.name)
+            quantized = pytorch.quantize(self.quantizer, rows, gamma=factor * maximum, name=self.name)
             return (exact - quantized.dequantize()).square().sum()
 
         return minimise(error, torch.zeros((), dtype=torch.float64, device=rows.device)).factor.to(maximum) * maximum

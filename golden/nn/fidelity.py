@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from rich.table import Column, Table
 
-from golden.quantized import Quantized, step_size
+from vsq.golden.quantizer.tensor import Quantized, step_size
 
 
 @dataclass(frozen=True, kw_only=True)

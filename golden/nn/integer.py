@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from golden import torch_quantizer
-from golden.errors import InputError
-from golden.layers import IntegerLayer
-from golden.nn.calibration import watch
-from golden.nn.modules import QuantizedLayer
-from golden.nn.quantize import quantized_layers
-from golden.quantized import Quantized
+from vsq.golden.contract.errors import InputError
+from vsq.golden.io.layers import IntegerLayer
+from vsq.golden.nn.calibration import watch
+from vsq.golden.nn.modules import QuantizedLayer
+from vsq.golden.nn.quantize import quantized_layers
+from vsq.golden.quantizer import pytorch
+from vsq.golden.quantizer.tensor import Quantized
 
 _UNIT = 2.0**-24  # half a unit in the last place of float32
 
@@ -50,10 +50,10 @@ def integer_layer(layer: QuantizedLayer, rows: torch.Tensor | None = None) -> In
     """
     if layer.scheme.float_scales:
         raise InputError(f"layer {layer.name!r}: {layer.scheme} has float scales, which no hardware has; quantize anew")
-    inputs = None if rows is None else torch_quantizer.to_numpy(layer.quantized_inputs(rows))
+    inputs = None if rows is None else pytorch.to_numpy(layer.quantized_inputs(rows))
     return IntegerLayer(
         config=layer.scheme.config,
-        weights=torch_quantizer.to_numpy(layer.quantized_weights()),
+        weights=pytorch.to_numpy(layer.quantized_weights()),
         inputs=inputs,
         input_gamma=layer.input_gamma.numpy(force=True),
         bias=None if layer.bias is None else layer.bias.detach().float().numpy(force=True),
@@ -141,7 +141,7 @@ def _bound(layer: IntegerLayer, exact: torch.Tensor, dtype: torch.dtype) -> torc
 def integers(
     model: nn.Module, forward_loop: Callable[[nn.Module], Any] | None = None, *, rows: int = 4
 ) -> dict[str, IntegerLayer]:
-    """Return every quantized layer's integers by name, for :func:`golden.layers.save`.
+    """Return every quantized layer's integers by name, for :func:`vsq.golden.io.layers.save`.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def integers(
 
 @torch.no_grad()
 def restore(model: nn.Module, layers: Mapping[str, IntegerLayer]) -> None:
-    """Give a prepared model (:func:`golden.nn.quantize.prepare`) the integers, gammas and biases of ``layers``.
+    """Give a prepared model (:func:`vsq.golden.nn.quantize.prepare`) the integers, gammas and biases of ``layers``.
 
     Raises
     ------

@@ -15,11 +15,11 @@ import math
 
 import torch
 
-from golden import torch_quantizer
-from golden.nn.planes import Plane
-from golden.nn.search import LOWEST, Minimum, minimise
-from golden.quantized import Quantized
-from golden.quantizer import Quantizer
+from vsq.golden.nn.planes.plane import Plane
+from vsq.golden.nn.search import LOWEST, Minimum, minimise
+from vsq.golden.quantizer import pytorch
+from vsq.golden.quantizer.core import Quantizer
+from vsq.golden.quantizer.tensor import Quantized
 
 _NESTED = (20, 6)  # points and sections: the effort of a search and of each search inside it
 
@@ -33,12 +33,12 @@ def quantize(
     Parameters
     ----------
     points, sections
-        Effort of :func:`golden.nn.search.minimise`.
+        Effort of :func:`vsq.golden.nn.search.minimise`.
 
     Raises
     ------
     InputError
-        As :meth:`golden.quantizer.Quantizer.quantize` does.
+        As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does.
     """
     groups, peak = _groups(quantizer, x, name)
     return _with_factors(quantizer, x, _single(quantizer, groups, points, sections).factor * peak, name)
@@ -51,7 +51,7 @@ def dual(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> tupl
     Raises
     ------
     InputError
-        As :meth:`golden.quantizer.Quantizer.quantize` does, which refuses residuals in an unsigned format.
+        As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does, which refuses residuals in an unsigned format.
     """
     groups, peak = _groups(quantizer, x, name)
 
@@ -84,7 +84,7 @@ def approximate(quantizer: Quantizer, x: torch.Tensor, threshold: float, *, name
 
 def _groups(quantizer: Quantizer, x: torch.Tensor, name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what shares one alpha, [..., elements], over its largest magnitude; and that magnitude, [...]."""
-    gamma = torch_quantizer.gamma(quantizer, x, name=name)  # refuses what cannot be quantized
+    gamma = pytorch.gamma(quantizer, x, name=name)  # refuses what cannot be quantized
     values = x.detach().float()
     if quantizer.scale is None:
         return _normalised(values.reshape(*gamma.shape, math.prod(values.shape) // gamma.numel()))
@@ -121,4 +121,4 @@ def _with_factors(quantizer: Quantizer, x: torch.Tensor, threshold: torch.Tensor
     """Return ``x`` quantized with alpha = threshold / qmax, which two levels round to their scales."""
     alpha = threshold / quantizer.element.qmax
     level = {"gamma": alpha} if quantizer.scale is None else {"vector_scales": alpha}
-    return torch_quantizer.quantize(quantizer, x, name=name, **level)
+    return pytorch.quantize(quantizer, x, name=name, **level)

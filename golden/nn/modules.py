@@ -23,12 +23,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from golden import torch_quantizer
-from golden.datapath import scale_factor
-from golden.formats import IntFormat
-from golden.nn import mmse
-from golden.nn.scheme import Scheme, WeightScales
-from golden.quantized import Quantized
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.model.datapath import scale_factor
+from vsq.golden.nn import mmse
+from vsq.golden.nn.scheme import Scheme, WeightScales
+from vsq.golden.quantizer import pytorch
+from vsq.golden.quantizer.tensor import Quantized
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -126,7 +126,7 @@ class QuantizedLayer(nn.Module):
                 quantizer=self.scheme.weights,
                 xp=torch,
             )
-        by = mmse.quantize if self.scheme.weight_scales == WeightScales.MMSE else torch_quantizer.quantize
+        by = mmse.quantize if self.scheme.weight_scales == WeightScales.MMSE else pytorch.quantize
         return by(self.scheme.weights, rows, name=f"{self.name}.weight")
 
     def quantized_inputs(self, rows: torch.Tensor) -> Quantized[torch.Tensor]:
@@ -138,9 +138,7 @@ class QuantizedLayer(nn.Module):
             If they are not finite, or negative in an unsigned format, or the gamma was never calibrated.
         """
         gamma = self.input_gamma if self.scheme.calibrated else None
-        return torch_quantizer.quantize(
-            self.scheme.inputs, self.grouped(rows), gamma=gamma, name=f"inputs of {self.name}"
-        )
+        return pytorch.quantize(self.scheme.inputs, self.grouped(rows), gamma=gamma, name=f"inputs of {self.name}")
 
     @torch.no_grad()
     def freeze(self, weights: Quantized[torch.Tensor] | None = None) -> None:

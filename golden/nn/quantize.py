@@ -14,15 +14,15 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.nn import fidelity
-from golden.nn.calibration import Observer, observer, watch
-from golden.nn.modules import QuantizedConv1d, QuantizedConv2d, QuantizedLayer, QuantizedLinear
-from golden.nn.rules import Rule, assign
-from golden.nn.scheme import Scheme
-from golden.nn.splitquant import SplitLayer, plane_sign
-from golden.presets import resolve
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.presets import resolve
+from vsq.golden.nn import fidelity
+from vsq.golden.nn.calibration import Observer, observer, watch
+from vsq.golden.nn.modules import QuantizedConv1d, QuantizedConv2d, QuantizedLayer, QuantizedLinear
+from vsq.golden.nn.planes.splitquant import SplitLayer, plane_sign
+from vsq.golden.nn.rules import Rule, assign
+from vsq.golden.nn.scheme import Scheme
 
 _SAMPLE_ROWS = 512
 _KINDS: dict[type[nn.Module], Callable[..., QuantizedLayer]] = {
@@ -85,7 +85,7 @@ def quantize(
     forward_loop
         Runs the model that it is given on calibration data. None is for schemes without static gammas.
     rules, skip
-        See :func:`golden.nn.rules.assign`.
+        See :func:`vsq.golden.nn.rules.assign`.
     mode
         ``ptq`` or ``qat``.
     console

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from golden.errors import InputError
-from golden.quantized import Quantized
+from vsq.golden.contract.errors import InputError
+from vsq.golden.quantizer.tensor import Quantized
 
 
 def refine(

@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from golden.errors import InputError
-from golden.nn.scheme import Scheme
+from vsq.golden.contract.errors import InputError
+from vsq.golden.nn.scheme import Scheme
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.nn.calibration import Calibration
-from golden.quantizer import Granularity, Order, Quantizer, ScaleRounding
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.nn.calibration import Calibration
+from vsq.golden.quantizer.core import Granularity, Order, Quantizer, ScaleRounding
 
 
 class WeightScales(StrEnum):
@@ -43,9 +43,9 @@ class Scheme:
     input_gamma
         See :class:`InputGamma`.
     calibration, percentile
-        How a static gamma is chosen (:mod:`golden.nn.calibration`).
+        How a static gamma is chosen (:mod:`vsq.golden.nn.calibration`).
     order
-        See :class:`golden.quantizer.Order`.
+        See :class:`vsq.golden.quantizer.core.Order`.
     weight_rounding, input_rounding
         Rounding of integer scales. Inputs round up, because vectors far below a static gamma would vanish otherwise.
     float_scales

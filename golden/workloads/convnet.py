@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.config import MacConfig
-from golden.datapath import LayerResult, matmul
-from golden.errors import InputError
-from golden.quantized import Quantized
-from golden.quantizer import Quantizer, ScaleRounding
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.model.datapath import LayerResult, matmul
+from vsq.golden.quantizer.core import Quantizer, ScaleRounding
+from vsq.golden.quantizer.tensor import Quantized
 
 Floats = NDArray[np.float32]
 

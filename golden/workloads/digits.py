@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from torch.nn import functional
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.workloads.convnet import ConvLayer, Floats, LayerTensors, QuantizedNetwork, input_peaks, quantize
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.workloads.convnet import ConvLayer, Floats, LayerTensors, QuantizedNetwork, input_peaks, quantize
 
 # name, output channels, input channels, kernel, padding, ReLU, pooling
 ARCHITECTURE = [

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from golden.errors import InputError
+from vsq.golden.contract.errors import InputError
 
 RESIZED = 256
 CROPPED = 224

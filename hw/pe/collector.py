@@ -6,9 +6,9 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.pe.streams import bits_for, group_layout
-from hw.streams import result_layout
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.mac.streams import result_layout
+from vsq.hw.pe.streams import bits_for, group_layout
 
 
 class Collector(wiring.Component):
@@ -19,7 +19,7 @@ class Collector(wiring.Component):
     Members
     -------
     i : In(stream of group_layout)
-    o : Out(stream of hw.streams.result_layout), lane 0 first
+    o : Out(stream of vsq.hw.mac.streams.result_layout), lane 0 first
     lane : Out, number of the lane on offer
     last : Out(1), it is the row's last one
     """

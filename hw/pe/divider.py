@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.pe.stage import Stage
-from hw.pe.streams import code_layout, scaled_layout
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.pe.stage import Stage
+from vsq.hw.pe.streams import code_layout, scaled_layout
 
 STEPS_PER_STAGE = 3  # quotient bits between registers
 

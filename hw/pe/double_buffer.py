@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.pe.streams import bits_for
+from vsq.hw.pe.streams import bits_for
 
 
 class DoubleBuffer(wiring.Component):

@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.pe.streams import bits_for, job_layout
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.pe.streams import bits_for, job_layout
 
 
 class IssueControl(wiring.Component):

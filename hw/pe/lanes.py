@@ -4,13 +4,13 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.control import Control
-from hw.lane import Lane
-from hw.pe.streams import group_layout, operand_layout
-from hw.shared import place
-from hw.stages import THROUGHPUT, latency, scaled
-from hw.streams import result_layout
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit.shared import place
+from vsq.hw.mac.control import Control
+from vsq.hw.mac.datapath import Lane
+from vsq.hw.mac.stages import THROUGHPUT, latency, scaled
+from vsq.hw.mac.streams import result_layout
+from vsq.hw.pe.streams import group_layout, operand_layout
 
 
 class Lanes(wiring.Component):

@@ -8,15 +8,15 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.pe.streams import command_layout, job_layout
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.pe.streams import command_layout, job_layout
 
 
 class LoadControl(wiring.Component):
     """Takes a command, lets the buffers load what it says, and hands it on when that is done.
 
     The loads of a command fill the banks that the command before it does not read. An illegal command loads nothing and
-    is handed on at once, marked. See :mod:`golden.pe` for what is illegal.
+    is handed on at once, marked. See :mod:`vsq.golden.model.pe` for what is illegal.
 
     Throughput: loads of n beats take n cycles, the taking of the command included.
 

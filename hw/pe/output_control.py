@@ -7,8 +7,9 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.pe.streams import (
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.mac.streams import result_layout
+from vsq.hw.pe.streams import (
     activation_layout,
     bits_for,
     job_layout,
@@ -17,7 +18,6 @@ from hw.pe.streams import (
     packed_layout,
     params_layout,
 )
-from hw.streams import result_layout
 
 
 class OutputControl(wiring.Component):
@@ -29,7 +29,7 @@ class OutputControl(wiring.Component):
     Members
     -------
     job : In(stream of job_layout)
-    lanes : In(stream of hw.streams.result_layout), from the collector
+    lanes : In(stream of vsq.hw.mac.streams.result_layout), from the collector
     lane, row_end : In, the lane's number, and whether it is the row's last one
     result : Out(stream of output_layout)
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.pe.streams import bits_for, rescaled_layout, scaled_layout
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.pe.streams import bits_for, rescaled_layout, scaled_layout
 
 
 class OutputScale(wiring.Component):

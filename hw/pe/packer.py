@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.pe.streams import bits_for, code_layout, packed_layout
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.pe.streams import bits_for, code_layout, packed_layout
 
 
 class Packer(wiring.Component):

@@ -4,16 +4,16 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.pe.divider import Divider
-from hw.pe.output_scale import OutputScale
-from hw.pe.packer import Packer
-from hw.pe.rescale import Rescale
-from hw.pe.streams import lane_layout, packed_layout
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.pe.divider import Divider
+from vsq.hw.pe.output_scale import OutputScale
+from vsq.hw.pe.packer import Packer
+from vsq.hw.pe.rescale import Rescale
+from vsq.hw.pe.streams import lane_layout, packed_layout
 
 
 class PostProcessing(wiring.Component):
-    """Rescaling, ReLU and requantisation, one lane per cycle; see :mod:`golden.ppu` for the formulas.
+    """Rescaling, ReLU and requantisation, one lane per cycle; see :mod:`vsq.golden.model.ppu` for the formulas.
 
     Without an output scale the codes are z, and there is neither maximum nor division.
 

@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.arithmetic import style_of
-from hw.pe.stage import Stage
-from hw.pe.streams import lane_layout, rescaled_layout
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.arithmetic.styles import style_of
+from vsq.hw.pe.stage import Stage
+from vsq.hw.pe.streams import lane_layout, rescaled_layout
 
 
 class Rescale(wiring.Component):

@@ -3,9 +3,9 @@
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from golden.config import IntFormat
-from golden.pe_config import PeConfig
-from hw.streams import result_layout, shape
+from vsq.golden.contract.config import IntFormat
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.mac.streams import result_layout, shape
 
 
 def _vector(config: PeConfig, element: IntFormat, scale: IntFormat | None) -> data.StructLayout:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.config import Arithmetic, IntFormat, MacConfig, Overflow, Rounding, Target
-from golden.errors import InputError
-from golden.presets import PRESETS, preset, resolve
+from vsq.golden.contract.config import Arithmetic, IntFormat, MacConfig, Overflow, Rounding, Target
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.presets import PRESETS, preset, resolve
 
 elements = st.one_of(
     st.builds(IntFormat, bits=st.integers(2, 16), signed=st.booleans()), st.just(IntFormat(bits=1, signed=False))

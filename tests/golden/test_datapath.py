@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from golden.config import MacConfig
-from golden.datapath import State, mac, matmul
-from golden.errors import InputError
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.model.datapath import State, mac, matmul
 
 # The oracle: plain Python integers and fractions, one beat at a time, written from the contract ------------------
 
@@ -175,7 +175,7 @@ def test_widest_operands_at_their_ends(overflow, bits):
 
 
 def test_blocks_of_a_large_layer(monkeypatch):
-    monkeypatch.setattr("golden.datapath._BLOCK_ELEMENTS", 8)
+    monkeypatch.setattr("vsq.golden.model.datapath._BLOCK_ELEMENTS", 8)
     config = MacConfig.parse("4/4/4/6:V=4,acc=12")
     rng = np.random.default_rng(1)
     (w, _, sw, _), (_, a, _, sa) = operands(config, rng, 3, 4), operands(config, rng, 9, 4)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from golden import tensors
-from golden.config import MacConfig
-from golden.errors import InputError
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.io import tensors
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from golden.workloads import convnet, digits  # noqa: E402
+from vsq.golden.workloads import convnet, digits  # noqa: E402
 
 CONFIG = MacConfig.parse("4/4U/4/6:R=7")
 

@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from golden import fp8
-from golden.errors import InputError
+from vsq.golden.contract.errors import InputError
+from vsq.golden.formats import fp8
 
 CODES = np.arange(256, dtype=np.uint8)
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from golden.errors import InputError
+from vsq.golden.contract.errors import InputError
 
 torch = pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
 
-from golden.workloads import imagenet  # noqa: E402
+from vsq.golden.workloads import imagenet  # noqa: E402
 
 
 def save(path, pixels):

@@ -2,8 +2,8 @@ from fractions import Fraction
 
 import pytest
 
-from golden import limits
-from golden.config import MacConfig
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.stimulus import targets as limits
 
 CONFIGS = [
     "4/4U/4/6:V=3",

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from golden.datapath import matmul
-from golden.errors import InputError
-from golden.mapping import Layer, accumulator_range, fit_params, gather, plan, unfold
-from golden.pe import ProcessingElement
-from golden.pe_config import PeConfig
-from golden.ppu import LaneParams, quantise, rescale
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.datapath import matmul
+from vsq.golden.model.mapping import Layer, accumulator_range, fit_params, gather, plan, unfold
+from vsq.golden.model.pe import ProcessingElement
+from vsq.golden.model.ppu import LaneParams, quantise, rescale
 
 
 def operands(config, rows, channels, groups, seed=0):

@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.quantizer import Quantizer
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.quantizer.core import Quantizer
 
 torch = pytest.importorskip("torch")
 
-from golden import torch_quantizer  # noqa: E402
-from golden.nn import dual_precision, mmse  # noqa: E402
-from golden.nn.calibration import watch  # noqa: E402
-from golden.workloads import minilm  # noqa: E402
-from golden.workloads.sentences import CALIBRATION, EVALUATION, LONG, SHORT  # noqa: E402
+from vsq.golden.nn import mmse  # noqa: E402
+from vsq.golden.nn.calibration import watch  # noqa: E402
+from vsq.golden.nn.planes import dual_precision  # noqa: E402
+from vsq.golden.quantizer import pytorch  # noqa: E402
+from vsq.golden.workloads import minilm  # noqa: E402
+from vsq.golden.workloads.sentences import CALIBRATION, EVALUATION, LONG, SHORT  # noqa: E402
 
 ORACLE = Path(__file__).parent / "oracles" / "minilm.npz"
 
@@ -93,8 +94,7 @@ def test_mmse_beats_the_maximum_on_real_weights_per_channel(encoder):
         if isinstance(module, torch.nn.Linear):
             weight = module.weight.detach()
             errors = [
-                (weight - by(quantizer, weight).dequantize()).square().sum()
-                for by in (mmse.quantize, torch_quantizer.quantize)
+                (weight - by(quantizer, weight).dequantize()).square().sum() for by in (mmse.quantize, pytorch.quantize)
             ]
             assert errors[0] < 0.9 * errors[1]
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from golden.errors import InputError
-from golden.pe import Command, ProcessingElement, Streams, concatenate
-from golden.pe_config import PeConfig
-from golden.ppu import LaneParams, quantise, rescale
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.pe import Command, ProcessingElement, Streams, concatenate
+from vsq.golden.model.ppu import LaneParams, quantise, rescale
 
 
 def streams(config, commands, seed=0, weights=0, activations=0, params=0):

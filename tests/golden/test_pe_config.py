@@ -2,9 +2,9 @@
 
 import pytest
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.pe_config import PeConfig, resolve_design
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig, resolve_design
 
 
 @pytest.mark.parametrize(

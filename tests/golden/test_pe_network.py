@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from golden.errors import InputError
-from golden.pe_config import PeConfig
-from golden.workloads.digits import load
-from golden.workloads.pe_network import PeNetwork
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.workloads.digits import load
+from vsq.golden.workloads.pe_network import PeNetwork
 
 
 def network(text):

@@ -6,9 +6,9 @@ from math import ceil, floor
 import numpy as np
 import pytest
 
-from golden.errors import InputError
-from golden.pe_config import PeConfig
-from golden.ppu import LaneParams, quantise, rescale
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.ppu import LaneParams, quantise, rescale
 
 CONFIGS = [
     "4/4/4/6:V=4",

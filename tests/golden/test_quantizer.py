@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.formats import IntFormat
-from golden.quantizer import Granularity, Order, Quantizer, ScaleRounding
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.quantizer.core import Granularity, Order, Quantizer, ScaleRounding
 
 FLOAT32_MAX = Fraction(float(np.finfo(np.float32).max))
 
@@ -253,5 +253,5 @@ def test_unknown_options_are_refused(options, word):
 
 
 def test_numpy_side_does_not_import_torch():
-    code = "import sys, golden.quantizer; sys.exit('torch' in sys.modules)"
+    code = "import sys, vsq.golden.quantizer.core; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

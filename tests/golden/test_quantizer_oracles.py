@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.formats import IntFormat
-from golden.quantizer import Quantizer
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.quantizer.core import Quantizer
 
 ORACLES = Path(__file__).parent / "oracles"
 

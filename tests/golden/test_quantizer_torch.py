@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.formats import IntFormat
-from golden.quantizer import Granularity, Order, Quantizer, ScaleRounding
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.quantizer.core import Granularity, Order, Quantizer, ScaleRounding
 
 torch = pytest.importorskip("torch")
 
-from golden import torch_quantizer  # noqa: E402
+from vsq.golden.quantizer import pytorch  # noqa: E402
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -32,7 +32,7 @@ def quantizers(draw):
 
 
 def assert_equal(ours, theirs):
-    theirs = torch_quantizer.to_numpy(theirs)
+    theirs = pytorch.to_numpy(theirs)
     for name in ("codes", "scales", "gamma"):
         left, right = getattr(ours, name), getattr(theirs, name)
         assert (left is None) == (right is None)
@@ -55,9 +55,9 @@ def assert_equal(ours, theirs):
 def test_arbitrary_floats(device, quantizer, x):
     expected = quantizer.quantize(x)
     tensor = torch.tensor(x, device=device)
-    assert_equal(expected, torch_quantizer.quantize(quantizer, tensor))
-    assert_equal(expected, torch_quantizer.quantize(quantizer, tensor, gamma=quantizer.gamma(x)))
-    np.testing.assert_array_equal(quantizer.gamma(x), torch_quantizer.gamma(quantizer, tensor).numpy(force=True))
+    assert_equal(expected, pytorch.quantize(quantizer, tensor))
+    assert_equal(expected, pytorch.quantize(quantizer, tensor, gamma=quantizer.gamma(x)))
+    np.testing.assert_array_equal(quantizer.gamma(x), pytorch.gamma(quantizer, tensor).numpy(force=True))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -70,28 +70,28 @@ def test_many_gaussian_values(device, magnitude, order, config):
     quantizer = Quantizer.for_weights(MacConfig.parse(config), order=order)
     result = quantizer.quantize(x)
     assert result.codes.any()
-    assert_equal(result, torch_quantizer.quantize(quantizer, torch.tensor(x, device=device)))
+    assert_equal(result, pytorch.quantize(quantizer, torch.tensor(x, device=device)))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_other_dtypes_are_taken_as_float32(dtype):
     x = torch.linspace(-3, 5, 96).reshape(4, 24).to(getattr(torch, dtype))
     quantizer = Quantizer.for_weights(MacConfig.parse("4/4/4/6"))
-    assert_equal(quantizer.quantize(x.double().numpy()), torch_quantizer.quantize(quantizer, x))
+    assert_equal(quantizer.quantize(x.double().numpy()), pytorch.quantize(quantizer, x))
 
 
 def test_layout_and_gradient_do_not_matter():
     x = torch.randn(24, 3, 40, generator=torch.Generator().manual_seed(1), requires_grad=True)
     view = x.permute(1, 2, 0)[:, ::2]
     quantizer = Quantizer.for_weights(MacConfig.parse("4/4/4/6"))
-    result = torch_quantizer.quantize(quantizer, view)
+    result = pytorch.quantize(quantizer, view)
     assert_equal(quantizer.quantize(view.detach().numpy()), result)
     assert not result.gamma.requires_grad
 
 
 def test_errors_name_the_tensor():
     with pytest.raises(InputError, match=r"^layer\.weight\[1, 0\] = nan"):
-        torch_quantizer.quantize(
+        pytorch.quantize(
             Quantizer.for_weights(MacConfig.parse("4/4/4/6")),
             torch.tensor([[1.0], [float("nan")]]),
             name="layer.weight",
@@ -131,7 +131,7 @@ def test_extremes_in_every_dtype(device, dtype, granularity, config):
         quantizer = Quantizer.for_weights(MacConfig.parse(config), granularity=granularity, scale_rounding=rounding)
         expected = quantizer.quantize(x.float().numpy())
         assert expected.codes.any()
-        assert_equal(expected, torch_quantizer.quantize(quantizer, x.to(device)))
+        assert_equal(expected, pytorch.quantize(quantizer, x.to(device)))
 
 
 @pytest.mark.parametrize("order", Order)
@@ -140,7 +140,7 @@ def test_the_compiled_graph_gives_the_eager_integers(config, order):
     quantizer = Quantizer.for_weights(MacConfig.parse(config), order=order)
 
     def integers(x):
-        result = torch_quantizer.quantize(quantizer, x)
+        result = pytorch.quantize(quantizer, x)
         return result.codes, result.scales, result.gamma, result.dequantize()
 
     compiled = torch.compile(integers, backend="aot_eager", fullgraph=True)

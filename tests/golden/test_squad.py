@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from golden.errors import InputError
-from golden.workloads import squad
+from vsq.golden.contract.errors import InputError
+from vsq.golden.workloads import squad
 
 CONTEXT = "The Nile flows north. Its length is 6,650 km."
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.config import MacConfig
-from golden.datapath import mac, matmul
-from golden.errors import InputError
-from golden.formats import IntFormat
-from golden.packing import pack, unpack
-from golden.presets import PRESETS, preset
-from golden.runs import LONGEST
-from golden.stimulus import beats, complete, layer, overflow_directions, unreached
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.presets import PRESETS, preset
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.model.datapath import mac, matmul
+from vsq.golden.model.packing import pack, unpack
+from vsq.golden.stimulus.directed import LONGEST
+from vsq.golden.stimulus.stream import beats, complete, layer, overflow_directions, unreached
 
 TIGHT = MacConfig.parse("4/4/4/6:R=6,acc=18")
 

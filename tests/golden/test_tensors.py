@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden import tensors
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.quantizer import Quantizer
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.io import tensors
+from vsq.golden.quantizer.core import Quantizer
 
 CONFIGS = ["4/4U/4/6", "8/8/-/-", "6/8/-/10", "8/8/6/-", "5/7/3/9:V=24,R=6,round=half_even", "16/16U/16/16:V=3"]
 SUFFIXES = [".npz", ".safetensors"]
@@ -184,5 +184,5 @@ def test_nothing_half_written(tmp_path, path):
 
 
 def test_npz_needs_numpy_only():
-    code = "import sys, golden.tensors; sys.exit(bool({'torch', 'safetensors'} & set(sys.modules)))"
+    code = "import sys, vsq.golden.io.tensors; sys.exit(bool({'torch', 'safetensors'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

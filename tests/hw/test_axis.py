@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from cocotb_tools.runner import get_runner
 
-import vsq
-from golden.config import MacConfig
-from golden.datapath import mac
-from golden.stimulus import beats
-from hw.axis import emit, manifest
-from hw.yosys import run_yosys
-from tb import objcache
-from tb.simulators import find
+from vsq.cli import main as vsq
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.model.datapath import mac
+from vsq.golden.stimulus.stream import beats
+from vsq.hw.emit.axis import emit, manifest
+from vsq.hw.emit.yosys import run_yosys
+from vsq.tb.simulation import objcache
+from vsq.tb.simulation.simulators import find
 
 CONFIGS = [
     MacConfig.parse(text)

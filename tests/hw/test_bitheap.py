@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.bitheap import BitHeap
+from vsq.hw.arithmetic.bitheap import BitHeap
 
 
 def simulate(m, inputs, output, stimulus, enables=()):

@@ -6,8 +6,8 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal, signed, unsigned
 
-from hw.bitheap import BitHeap
-from hw.yosys import run_yosys
+from vsq.hw.arithmetic.bitheap import BitHeap
+from vsq.hw.emit.yosys import run_yosys
 
 
 def dot(w_shape, a_shape, vector_size, width, narrow=False):

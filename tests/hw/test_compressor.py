@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hw.compressor import Bit, Plan, Wire, compress
+from vsq.hw.arithmetic.compressor import Bit, Plan, Wire, compress
 
 
 def evaluate(plan: Plan, wires: dict[Wire, int]) -> int:

@@ -5,10 +5,10 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from golden.config import MacConfig
-from golden.datapath import mac as golden_mac
-from golden.stimulus import beats
-from hw.mac import VectorMac
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.model.datapath import mac as golden_mac
+from vsq.golden.stimulus.stream import beats
+from vsq.hw.mac.top import VectorMac
 
 CONFIGS = [
     "4/4/4/6:V=4",

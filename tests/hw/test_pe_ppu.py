@@ -7,11 +7,11 @@ import pytest
 from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.sim import Simulator
 
-from golden.pe_config import PeConfig
-from golden.ppu import LaneParams, rescale
-from hw.pe.divider import STEPS_PER_STAGE, Divider
-from hw.pe.output_scale import ceil_quotient
-from hw.pe.rescale import Rescale
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.ppu import LaneParams, rescale
+from vsq.hw.pe.divider import STEPS_PER_STAGE, Divider
+from vsq.hw.pe.output_scale import ceil_quotient
+from vsq.hw.pe.rescale import Rescale
 
 
 @pytest.mark.parametrize(("bits", "most"), [(1, 9), (2, 93), (3, 441), (4, 945), (7, 1905), (8, 765), (3, 7), (5, 30)])

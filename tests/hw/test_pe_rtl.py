@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 from amaranth.sim import Simulator
 
-from golden.pe import Command
-from golden.pe_config import PeConfig
-from golden.pe_stimulus import commands, repeated, result_beats
-from hw.pe.pe import ProcessingElement
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.pe import Command
+from vsq.golden.stimulus.commands import commands, repeated, result_beats
+from vsq.hw.pe.top import ProcessingElement
 
 CONFIGS = [
     "4/4/4/6:V=4,R=6,style=behavioural",

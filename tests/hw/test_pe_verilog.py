@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from golden.pe_config import PeConfig
-from hw.pe.manifest import manifest
-from hw.pe.verilog import PARTS, default_name, emit
-from hw.yosys import run_yosys
-from tb import simulators
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit.pe import PARTS, default_name, emit
+from vsq.hw.emit.pe_manifest import manifest
+from vsq.hw.emit.yosys import run_yosys
+from vsq.tb.simulation import simulators
 
 CONFIGS = [
     "4/4U/4/6:V=4,R=6,style=behavioural@lanes=8",

@@ -6,8 +6,8 @@ import pytest
 from amaranth.hdl import Module, Shape, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
-from hw import products
-from hw.bitheap import BitHeap
+from vsq.hw.arithmetic import products
+from vsq.hw.arithmetic.bitheap import BitHeap
 
 SHAPES = [signed(2), signed(3), signed(4), unsigned(1), unsigned(3), unsigned(4)]
 

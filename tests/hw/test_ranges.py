@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.config import MacConfig, Rounding
-from golden.rounding import round_shift
-from hw.ranges import dot_range, dot_shape, factor_max, least_shape, term_shape
+from vsq.golden.contract.config import MacConfig, Rounding
+from vsq.golden.contract.rounding import round_shift
+from vsq.hw.mac.ranges import dot_range, dot_shape, factor_max, least_shape, term_shape
 
 SMALL = ["2/2/2/2", "3/2U/1/3", "2U/3/3/1", "1U/1U/2/2", "2/1U/-/3", "3/3/2/-", "2/2/-/-"]
 

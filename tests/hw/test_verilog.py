@@ -6,13 +6,13 @@ import subprocess
 
 import pytest
 
-from golden.config import MacConfig
-from golden.presets import PRESETS, preset
-from hw.manifest import manifest
-from hw.scale import ScalePath
-from hw.verilog import COMPONENTS, default_name, emit
-from hw.yosys import YosysError, run_yosys
-from tb.simulators import find
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.presets import PRESETS, preset
+from vsq.hw.emit.mac import COMPONENTS, default_name, emit
+from vsq.hw.emit.mac_manifest import manifest
+from vsq.hw.emit.yosys import YosysError, run_yosys
+from vsq.hw.mac.scale import ScalePath
+from vsq.tb.simulation.simulators import find
 
 EDGES = [
     "1U/1U/1/1:V=1,R=1,pipeline=3,acc=2",

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from synth.liberty import Library
+from vsq.synth.library.liberty import Library
 
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 

@@ -7,22 +7,22 @@ from itertools import islice, product
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
-from golden.datapath import mac
-from golden.errors import InputError
-from golden.pe import ProcessingElement
-from golden.pe_config import PeConfig
-from hw.pe import verilog as pe_verilog
-from hw.verilog import rtlil
-from synth.activity import WORD, Simulation, pack, pack_codes, popcount, unpack
-from synth.flow import Flow, Netlist, synthesise
-from synth.gate_level import gate_level_verilog
-from synth.gates import flat
-from synth.liberty import Library
-from synth.mac_activity import Streams, mac_activity
-from synth.pe_activity import commands, results
-from synth.schedule import clock_nets
-from synth.workload import operands
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.datapath import mac
+from vsq.golden.model.pe import ProcessingElement
+from vsq.hw.emit import pe as pe_verilog
+from vsq.hw.emit.mac import rtlil
+from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
+from vsq.synth.gatesim.mac import Streams, mac_activity
+from vsq.synth.gatesim.netlist import flat
+from vsq.synth.gatesim.pe import commands, results
+from vsq.synth.gatesim.schedule import clock_nets
+from vsq.synth.gatesim.simulation import WORD, Simulation, pack, pack_codes, popcount, unpack
+from vsq.synth.gatesim.verilog import gate_level_verilog
+from vsq.synth.gatesim.workload import operands
+from vsq.synth.library.liberty import Library
 
 CONFIG = MacConfig.parse("3/3/2/2:V=2,R=3")
 PE = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")

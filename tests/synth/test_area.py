@@ -5,15 +5,15 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from hw.verilog import default_name, rtlil
-from hw.yosys import run_yosys
-from synth.area import baseline_of, by_component, measure
-from synth.flow import Flow, Netlist, synthesise
-from synth.liberty import Library
-from synth.records import document, write_document
-from synth.report import area_table
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.hw.emit.mac import default_name, rtlil
+from vsq.hw.emit.yosys import run_yosys
+from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
+from vsq.synth.library.liberty import Library
+from vsq.synth.measure.area import baseline_of, by_component, measure
+from vsq.synth.measure.records import document, write_document
+from vsq.synth.report.tables import area_table
 
 CONFIGS = [MacConfig.parse(text) for text in ("3/3/2/2:V=2", "2/2U/-/-:V=2")]
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from golden.errors import InputError
-from hw.yosys import run_yosys
-from synth.bench_area import Dot, implementations, main, measure_dots, regressions, sum_of_products
-from synth.bench_report import ALTERNATIVES, BOUND, GENERATOR, dot_table, figures_of, mac_table, plot_dots
-from synth.flow import Flow
-from synth.liberty import Library
-from synth.records import Record, document, read_document, write_document
+from benchmarks.area import Dot, implementations, main, measure_dots, regressions, sum_of_products
+from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, dot_table, figures_of, mac_table, plot_dots
+from vsq.golden.contract.errors import InputError
+from vsq.hw.emit.yosys import run_yosys
+from vsq.synth.flow.synthesis import Flow
+from vsq.synth.library.liberty import Library
+from vsq.synth.measure.records import Record, document, read_document, write_document
 
 DOT = Dot(weight_bits=3, activation_bits=2, vector_size=3)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from golden.errors import InputError
-from synth.bench_products import FULL, NARROW, main, measure, parse_bits
-from synth.liberty import Library
+from benchmarks.products import FULL, NARROW, main, measure, parse_bits
+from vsq.golden.contract.errors import InputError
+from vsq.synth.library.liberty import Library
 
 
 @pytest.mark.parametrize("text", ["4", "4x", "1x4", "4x17", "4x4x4", "axb"])

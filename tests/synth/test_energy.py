@@ -7,19 +7,19 @@ from itertools import product
 import numpy as np
 import pytest
 
-import vsq
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.pe_config import PeConfig
-from synth import energy_measure
-from synth.activity import Activity
-from synth.energy import Energy, difference, energies
-from synth.energy_measure import MEMORIES, Setup, bit_energy, mac_energies, pe_energies
-from synth.flow import Flow, Netlist
-from synth.gates import flat
-from synth.liberty import Library
-from synth.power import Power
-from synth.workload import operands
+from vsq.cli import main as vsq
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.synth.flow.synthesis import Flow, Netlist
+from vsq.synth.gatesim.netlist import flat
+from vsq.synth.gatesim.simulation import Activity
+from vsq.synth.gatesim.workload import operands
+from vsq.synth.library.liberty import Library
+from vsq.synth.library.power import Power
+from vsq.synth.measure import energy_per_mac
+from vsq.synth.measure.energy import Energy, difference, energies
+from vsq.synth.measure.energy_per_mac import MEMORIES, Setup, bit_energy, mac_energies, pe_energies
 
 # Energies in fJ (1 fF * 1 V^2), so that numbers are easy: an inverter's rise costs 2 + load, its fall 4 + load.
 LIBERTY = """
@@ -176,7 +176,7 @@ def test_memories_cost_by_the_bit(setup):
 
 def test_a_memory_has_no_hazards(setup, monkeypatch):
     """Its bit is priced by a multiplier, here a small one, of which hazards are most of the energy."""
-    monkeypatch.setattr(energy_measure, "_REFERENCE", MacConfig.parse("6/6/-/-:V=1"))
+    monkeypatch.setattr(energy_per_mac, "_REFERENCE", MacConfig.parse("6/6/-/-:V=1"))
     assert bit_energy(replace(setup, hazards=True)) == bit_energy(setup)
 
 

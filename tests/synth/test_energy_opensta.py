@@ -3,7 +3,8 @@
 OpenSTA 2.0.17 (Debian's) attributes internal energy in its own way: it takes an arc's rise *plus* fall energy, times
 the related pin's activity and the probability that the output depends on it where it can infer that from the function,
 else times half the pin's own activity, and does not normalise. (Later versions take the mean of rise and fall, and
-normalise, as `synth.energy` does.) Here our tables, loads and units get its weights, and then both must agree.
+normalise, as `vsq.synth.measure.energy` does.) Here our tables, loads and units get its weights, and then both must
+agree.
 """
 
 import re
@@ -12,17 +13,17 @@ import subprocess
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
-from hw.verilog import rtlil
-from synth.activity import Activity
-from synth.boolean import truth_table
-from synth.cell_logic import cell_logic
-from synth.energy import CLOCK, INPUTS, energies, pin_loads
-from synth.flow import Flow, Netlist, synthesise
-from synth.gates import flat
-from synth.liberty import parse
-from synth.power import Power
-from synth.schedule import clock_nets
+from vsq.golden.contract.config import MacConfig
+from vsq.hw.emit.mac import rtlil
+from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
+from vsq.synth.gatesim.netlist import flat
+from vsq.synth.gatesim.schedule import clock_nets
+from vsq.synth.gatesim.simulation import Activity
+from vsq.synth.library.boolean import truth_table
+from vsq.synth.library.liberty import parse
+from vsq.synth.library.logic import cell_logic
+from vsq.synth.library.power import Power
+from vsq.synth.measure.energy import CLOCK, INPUTS, energies, pin_loads
 
 CONFIG = MacConfig.parse("3/4/3/3:V=3")
 SLEW = 0.1  # ns, on all pins

@@ -4,15 +4,15 @@ import dataclasses
 
 import pytest
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.pe_config import PeConfig
-from hw.pe import verilog as pe_verilog
-from hw.verilog import default_name, rtlil
-from hw.yosys import YosysError, run_yosys
-from synth.flow import Flow, Goal, synthesise
-from synth.liberty import Library
-from synth.memory import BIT
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit import pe as pe_verilog
+from vsq.hw.emit.mac import default_name, rtlil
+from vsq.hw.emit.yosys import YosysError, run_yosys
+from vsq.synth.flow.memory import BIT
+from vsq.synth.flow.synthesis import Flow, Goal, synthesise
+from vsq.synth.library.liberty import Library
 
 SMALL = "2/2/1/2:V=2,R=2,acc=7,pipeline=0"
 TINY = """

@@ -2,18 +2,18 @@
 
 import pytest
 
-from golden.config import MacConfig
-from golden.pe_config import PeConfig
-from hw.pe import verilog as pe_verilog
-from hw.verilog import rtlil
-from synth.flow import Flow, Goal, synthesise
-from synth.gate_level import gate_level_verilog
-from synth.liberty import Library
-from tb.job import RANDOM_TESTS, TOP, Job
-from tb.pins import Pins
-from tb.pool import run_jobs
-from tb.simulators import SIMULATORS
-from tb.undefined import run_undefined
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit import pe as pe_verilog
+from vsq.hw.emit.mac import rtlil
+from vsq.synth.flow.synthesis import Flow, Goal, synthesise
+from vsq.synth.gatesim.verilog import gate_level_verilog
+from vsq.synth.library.liberty import Library
+from vsq.tb.mutation.pins import Pins
+from vsq.tb.mutation.undefined import run_undefined
+from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job
+from vsq.tb.regression.pool import run_jobs
+from vsq.tb.simulation.simulators import SIMULATORS
 
 CONFIG = MacConfig.parse("4/4U/4/6:V=3,R=6,acc=16")
 PE_CONFIG = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")

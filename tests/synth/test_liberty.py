@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-import vsq
-from golden.errors import InputError
-from synth.liberty import BUILT_IN, Library
+from vsq.cli import main as vsq
+from vsq.golden.contract.errors import InputError
+from vsq.synth.library.liberty import BUILT_IN, Library
 
 # The default library's cells by name: the function, over the inputs in the order of the pins.
 FUNCTIONS = {

@@ -6,16 +6,16 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-import vsq
-from golden.errors import InputError
-from golden.pe_config import PeConfig
-from synth.area import Area
-from synth.area_command import bit_area
-from synth.flow import Flow, Netlist
-from synth.liberty import Library
-from synth.memory import BIT
-from synth.pe_area import COMPONENTS, by_component, measure, pe_baseline_of, total
-from synth.report import pe_area_table
+from vsq.cli import main as vsq
+from vsq.cli.area import bit_area
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.synth.flow.memory import BIT
+from vsq.synth.flow.synthesis import Flow, Netlist
+from vsq.synth.library.liberty import Library
+from vsq.synth.measure.area import Area
+from vsq.synth.measure.pe_area import COMPONENTS, by_component, measure, pe_baseline_of, total
+from vsq.synth.report.tables import pe_area_table
 
 CONFIG = PeConfig.parse("3/3/2/2:V=2@lanes=4,weight_depth=4,activation_depth=8")
 

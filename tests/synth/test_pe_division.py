@@ -6,13 +6,13 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.pe_config import PeConfig
-from hw.arithmetic import style_of
-from hw.pe.divider import Divider
-from hw.pe.streams import code_layout, scaled_layout
-from hw.yosys import run_yosys
-from synth.flow import Flow, synthesise
-from synth.liberty import Library
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.arithmetic.styles import style_of
+from vsq.hw.emit.yosys import run_yosys
+from vsq.hw.pe.divider import Divider
+from vsq.hw.pe.streams import code_layout, scaled_layout
+from vsq.synth.flow.synthesis import Flow, synthesise
+from vsq.synth.library.liberty import Library
 
 
 def numerators(config, scale):

@@ -9,16 +9,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-import vsq
-from golden.errors import InputError
-from golden.pe_config import PeConfig
-from synth import report_designs
-from synth.paper import POINTS
-from synth.records import Record
-from synth.report_designs import Settings, measure
-from synth.report_page import Report, pareto
-from synth.report_rows import Accuracy, essential, rows_of, with_baselines
-from synth.svg import Series, plot
+from vsq.cli import main as vsq
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.synth.measure.records import Record
+from vsq.synth.report import designs
+from vsq.synth.report.designs import Settings, measure
+from vsq.synth.report.page import Report, pareto
+from vsq.synth.report.paper import POINTS
+from vsq.synth.report.rows import Accuracy, essential, rows_of, with_baselines
+from vsq.synth.report.svg import Series, plot
 
 CONFIGS = [PeConfig.parse(text) for text in ("4/4/4/4", "4/4/4/4:R=4", "4/8/6/10:R=8,acc=24", "6/8/-/-")]
 SETTINGS = Settings(liberty=None, data="digits", timing=False)
@@ -191,7 +191,7 @@ def test_a_second_run_takes_up_what_is_there(tmp_path, monkeypatch):
     config = PeConfig.parse("2/2/1/1:V=1@lanes=1,weight_depth=1,activation_depth=1")
     first = measure([config], SETTINGS, tmp_path)
     assert {record.quantity for record in first[config]} == {"area", "memory bits"}
-    monkeypatch.setattr(report_designs, "ProcessPoolExecutor", lambda max_workers: NoPool())
+    monkeypatch.setattr(designs, "ProcessPoolExecutor", lambda max_workers: NoPool())
     assert measure([config], SETTINGS, tmp_path) == first
     file = tmp_path / f"{config.slug}.json"
     file.write_text(file.read_text().replace('"data": "digits"', '"data": "minilm"'))

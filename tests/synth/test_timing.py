@@ -5,13 +5,13 @@ import re
 import pytest
 from rich.console import Console
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from synth.area import measure
-from synth.flow import Flow, Goal, Netlist
-from synth.liberty import Library
-from synth.report import timing_table
-from synth.timing import critical_paths, pipeline_sweep
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.synth.flow.synthesis import Flow, Goal, Netlist
+from vsq.synth.library.liberty import Library
+from vsq.synth.measure.area import measure
+from vsq.synth.measure.timing import critical_paths, pipeline_sweep
+from vsq.synth.report.tables import timing_table
 
 CONFIG = MacConfig.parse("2/2/2/2:V=2")
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
-from golden.stimulus import beats
-from hw.verilog import emit
-from tb import worker
-from tb.bench_speed import CONFIG, _beats
-from tb.job import PLAYBACK_TESTS, TOP, Job
-from tb.pool import run_jobs
-from tb.recording import Recording
-from tb.worker import batched
+from benchmarks.testbench import CONFIG, _beats
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.stimulus.stream import beats
+from vsq.hw.emit.mac import emit
+from vsq.tb.failures.recording import Recording
+from vsq.tb.regression import worker
+from vsq.tb.regression.job import PLAYBACK_TESTS, TOP, Job
+from vsq.tb.regression.pool import run_jobs
+from vsq.tb.regression.worker import batched
 
 EVEN = MacConfig.parse("4/4/4/6:V=4,R=6,round=half_even,acc=16")
 UP = MacConfig.parse("4/4/4/6:V=4,R=6,acc=16")
@@ -54,7 +54,7 @@ def test_another_rounding_is_found(require_tool, tmp_path):
 @pytest.mark.parametrize("defect", [0, 1])
 def test_the_plain_bench_of_the_speed_table_compares_results(defect, require_tool, tmp_path, monkeypatch):
     require_tool("icarus")
-    monkeypatch.setitem(worker.BENCHES, "mac", "tb.percycle_bench")
+    monkeypatch.setitem(worker.BENCHES, "mac", "benchmarks.percycle_bench")
     source = tmp_path / f"{TOP}.v"
     Recording(config=CONFIG.full_name, beats=_beats(64)).save(tmp_path / "beats.npz")
     job = Job(config=CONFIG.full_name, simulator="icarus", seed=0, playback=str(tmp_path / "beats.npz"), waves=False)

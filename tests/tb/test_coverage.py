@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
-from golden.datapath import mac
-from golden.errors import InputError
-from golden.presets import PRESETS, preset
-from golden.stimulus import Beats, complete, overflow_directions
-from tb import stream_points
-from tb.coverage import CLOSING_BEATS, OVERFLOW, POINTS, closure, hits, merge, missing, verdict
-from tb.covering import full_regression
-from tb.job import Job
-from tb.traffic import Traffic
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.presets import PRESETS, preset
+from vsq.golden.model.datapath import mac
+from vsq.golden.stimulus.stream import Beats, complete, overflow_directions
+from vsq.tb.coverage import handshake
+from vsq.tb.coverage.points import CLOSING_BEATS, OVERFLOW, POINTS, closure, hits, merge, missing, verdict
+from vsq.tb.coverage.traffic import Traffic
+from vsq.tb.regression.covering import full_regression
+from vsq.tb.regression.job import Job
 
 F, L, FL, N = (True, False), (False, True), (True, True), (False, False)  # first, last
 
@@ -281,7 +281,7 @@ def test_random_beats_close_the_datapath_of_every_preset(name):
     for seed in range(3):
         stream = complete(config, CLOSING_BEATS, seed)
         seen = Traffic.of(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
-        others = {"cp_after_reset", *(point.name for point in stream_points.POINTS)}
+        others = {"cp_after_reset", *(point.name for point in handshake.POINTS)}
         assert set(missing(hits(seen))) <= others, seed
 
 

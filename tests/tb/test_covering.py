@@ -1,8 +1,8 @@
 from itertools import combinations, product
 
-from golden.config import MacConfig
-from golden.stimulus import overflow_directions
-from tb.covering import full_regression
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.stimulus.stream import overflow_directions
+from vsq.tb.regression.covering import full_regression
 
 # Written from the requirement, not from the module under test.
 CONFIGS = {

@@ -4,9 +4,9 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from rich.console import Console
 
-from golden.errors import InputError
-from tb import doctor
-from tb.simulators import Simulator, find
+from vsq import doctor
+from vsq.golden.contract.errors import InputError
+from vsq.tb.simulation.simulators import Simulator, find
 
 
 @pytest.fixture

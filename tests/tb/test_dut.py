@@ -6,20 +6,20 @@ import re
 import pytest
 from rich.console import Console
 
-import vsq
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.pe_config import PeConfig
-from hw.pe import verilog as pe_verilog
-from hw.verilog import default_name, emit, rtlil
-from synth.flow import Flow, synthesise
-from synth.gate_level import gate_level_verilog
-from synth.liberty import Library
-from tb.dut import Dut
-from tb.job import TOP
-from tb.regress import regress
-from tb.reproduce import reproduce
-from tb.simulators import SIMULATORS
+from vsq.cli import main as vsq
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit import pe as pe_verilog
+from vsq.hw.emit.mac import default_name, emit, rtlil
+from vsq.synth.flow.synthesis import Flow, synthesise
+from vsq.synth.gatesim.verilog import gate_level_verilog
+from vsq.synth.library.liberty import Library
+from vsq.tb.failures.reproduce import reproduce
+from vsq.tb.regression.dut import Dut
+from vsq.tb.regression.job import TOP
+from vsq.tb.regression.run import regress
+from vsq.tb.simulation.simulators import SIMULATORS
 
 CONFIG = MacConfig.parse("4/4/4/6:V=2,R=6")
 PRIMITIVE = """
@@ -188,7 +188,7 @@ def test_a_wrong_edit_is_found_recorded_and_replayed(mine, require_tool, tmp_pat
     assert f"--beats 300 --seed 9 --dut {wrong} --top mine" in screen.getvalue()
     [failure] = summary.folder.rglob("failure.npz")
     shrunk = []
-    monkeypatch.setattr("tb.reproduce.shrink", lambda config, beats, pace, verilog: shrunk.append(verilog))
+    monkeypatch.setattr("vsq.tb.failures.reproduce.shrink", lambda config, beats, pace, verilog: shrunk.append(verilog))
     assert reproduce(failure, out=tmp_path / "again", console=console) == 1
     assert shrunk == [dut.verilog]
     assert "the same RTL as recorded" in screen.getvalue()

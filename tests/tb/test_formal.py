@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from golden.config import MacConfig
-from hw.verilog import rtlil
-from tb import formal
-from tb.equivalence import Verdict, compare_starts, compare_with
-from tb.job import TOP
-from tb.pins import Pins
-from tb.protocol import prove, transitions
-from tb.reference import reference
+from vsq.golden.contract.config import MacConfig
+from vsq.hw.emit.mac import rtlil
+from vsq.tb.formal import prove as formal
+from vsq.tb.formal.equivalence import Verdict, compare_starts, compare_with
+from vsq.tb.formal.protocol import prove, transitions
+from vsq.tb.formal.reference import reference
+from vsq.tb.mutation.pins import Pins
+from vsq.tb.regression.job import TOP
 
 CONFIG = MacConfig.parse("2/2U/2/2:V=1,R=3,acc=6,pipeline=1")
 DESIGN = rtlil(CONFIG, TOP)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tb import playback
-from tb.pool import environment, module
-from tb.simulators import find
+from vsq.tb.playback import build
+from vsq.tb.regression.pool import environment, module
+from vsq.tb.simulation.simulators import find
 
 
 def no_python(folder):
@@ -40,7 +40,7 @@ def bare_path(request, require_tool, tmp_path, monkeypatch):
 def test_verilator_builds_and_simulates_under_cocotb(bare_path, tmp_path):
     folder = tmp_path / "trial"
     folder.mkdir()
-    command = module("tb.trial", "verilator", folder)
+    command = module("vsq.tb.simulation.trial", "verilator", folder)
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -48,5 +48,5 @@ def test_verilator_builds_and_simulates_under_cocotb(bare_path, tmp_path):
 def test_verilator_builds_for_playback(bare_path, tmp_path):
     (tmp_path / "dut.v").write_text("module dut(input d, output q); assign q = ~d; endmodule\n")
     verilator = find("verilator")
-    playback.call(verilator, [str(verilator.executable), "--cc", "--build", "dut.v"], tmp_path)
+    build.call(verilator, [str(verilator.executable), "--cc", "--build", "dut.v"], tmp_path)
     assert (tmp_path / "obj_dir" / "libVdut.a").exists()

@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.config import MacConfig, Rounding
-from golden.stimulus import beats
-from hw.verilog import emit
-from tb import mac_playback, objcache, playback
-from tb.job import TOP
-from tb.mac_playback import Pace, Playback, check, play
-from tb.scoreboard import Scoreboard
+from vsq.golden.contract.config import MacConfig, Rounding
+from vsq.golden.stimulus.stream import beats
+from vsq.hw.emit.mac import emit
+from vsq.tb.playback import build, mac
+from vsq.tb.playback.mac import Pace, Playback, check, play
+from vsq.tb.regression.job import TOP
+from vsq.tb.scoreboard.mac import Scoreboard
+from vsq.tb.simulation import objcache
 
 SMALL = MacConfig.parse("4/4U/4/6:V=4,R=6,acc=16")
 
@@ -34,7 +35,7 @@ def paused(stream, seed):
 
 
 def test_every_result_of_a_long_stream_in_blocks(monkeypatch):
-    monkeypatch.setattr(mac_playback, "_BLOCK", 700)  # the accumulator goes on from block to block
+    monkeypatch.setattr(mac, "_BLOCK", 700)  # the accumulator goes on from block to block
     totals = play(SMALL, beats(SMALL, 5000, 1))
     assert totals.board.beats == 5000
     assert totals.board.results == totals.board.expected > 500
@@ -127,7 +128,7 @@ def test_planted_defects_are_found(kind, message, faulty):
 
 
 def test_a_failure_names_the_beats_that_led_to_it(monkeypatch):
-    monkeypatch.setattr(mac_playback, "_BLOCK", 100)
+    monkeypatch.setattr(mac, "_BLOCK", 100)
     stream = beats(SMALL, 400, 7)
     stream.weights[:] = 0
     stream.first[:] = False
@@ -137,7 +138,7 @@ def test_a_failure_names_the_beats_that_led_to_it(monkeypatch):
     stream.activations[0, 0] = 0
     stream.weights[200, 0] = stream.activations[200, 0] = stream.weight_scales[200] = 1
     stream.activation_scales[200] = 8  # r = round(8 / 16): a tie
-    with pytest.raises(mac_playback.PlaybackError, match=r"result 2 .beat 250. is wrong") as error:
+    with pytest.raises(mac.PlaybackError, match=r"result 2 .beat 250. is wrong") as error:
         play(SMALL, stream, verilog=emit(replace(SMALL, rounding=Rounding.HALF_EVEN), TOP))
     assert error.value.beats == slice(150, 300)
 
@@ -145,7 +146,7 @@ def test_a_failure_names_the_beats_that_led_to_it(monkeypatch):
 def test_a_second_run_builds_nothing(monkeypatch):
     stream = beats(SMALL, 10, 6)
     play(SMALL, stream)
-    monkeypatch.setattr(playback, "call", lambda *arguments: pytest.fail("it was built again"))
+    monkeypatch.setattr(build, "call", lambda *arguments: pytest.fail("it was built again"))
     play(SMALL, stream)
     with pytest.raises(pytest.fail.Exception):
         play(SMALL, stream, verilog=emit(SMALL, TOP) + "\n")

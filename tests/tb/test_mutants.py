@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from golden.config import MacConfig
-from hw.verilog import COMPONENTS, emit
-from tb.job import RANDOM_TESTS, TOP, Job, Result
-from tb.pool import run_jobs
-from tb.simulators import Simulator, probe
+from vsq.golden.contract.config import MacConfig
+from vsq.hw.emit.mac import COMPONENTS, emit
+from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job, Result
+from vsq.tb.regression.pool import run_jobs
+from vsq.tb.simulation.simulators import Simulator, probe
 
 CONFIG = MacConfig.parse("4/4U/4/6:V=4,R=6,acc=16")
 PORT = re.compile(r"^  (input|output)(?: signed)?(?: \[(\d+):0\])? (\w+);", re.MULTILINE)

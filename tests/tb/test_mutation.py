@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from golden.config import MacConfig
-from hw.verilog import rtlil
-from hw.yosys import run_yosys
-from tb import mutation
-from tb.equivalence import Verdict, compare
-from tb.job import TOP
-from tb.pin_test import run_variants
-from tb.pins import Pins
+from vsq.golden.contract.config import MacConfig
+from vsq.hw.emit.mac import rtlil
+from vsq.hw.emit.yosys import run_yosys
+from vsq.tb.formal.equivalence import Verdict, compare
+from vsq.tb.mutation import mutate as mutation
+from vsq.tb.mutation.pins import Pins
+from vsq.tb.mutation.variants import run_variants
+from vsq.tb.regression.job import TOP
 
 CONFIG = MacConfig.parse("3/3U/3/3:V=2,R=4,acc=10,pipeline=2")
 BEATS = 1500

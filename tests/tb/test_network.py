@@ -6,11 +6,11 @@ from importlib.util import find_spec
 import pytest
 from rich.console import Console
 
-import vsq
-from golden.pe_config import PeConfig
-from golden.workloads.minilm import PACKAGE
-from tb import network
-from tb.pe_playback import Playback
+from vsq.cli import main as vsq
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.workloads.minilm import PACKAGE
+from vsq.tb.playback.pe import Playback
+from vsq.tb.regression import network
 
 DIGITS = PeConfig.parse("4/4U/4/6:style=behavioural")
 

@@ -3,7 +3,7 @@ from itertools import count
 
 import pytest
 
-from tb import objcache
+from vsq.tb.simulation import objcache
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from golden.config import MacConfig
-from golden.datapath import mac
-from hw.verilog import emit
-from tb import vectors
-from tb.job import TOP, Job
-from tb.pool import run_jobs
-from tb.vectors import write_vectors
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.model.datapath import mac
+from vsq.hw.emit.mac import emit
+from vsq.tb.regression.job import TOP, Job
+from vsq.tb.regression.pool import run_jobs
+from vsq.tb.vectors import mac as vectors
+from vsq.tb.vectors.mac import write_vectors
 
 CONFIG = MacConfig.parse("4/4/4/6")
 BEATS = 20

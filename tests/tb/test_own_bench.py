@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tb import objcache
+from vsq.tb.simulation import objcache
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,13 +3,13 @@
 import pytest
 from amaranth.hdl import Const, Mux
 
-from golden.pe_config import PeConfig
-from hw.pe import divider, output_control, output_scale, rescale
-from hw.pe.verilog import emit
-from tb import pe_points
-from tb.coverage import missing
-from tb.job import RANDOM_TESTS, TOP, Job
-from tb.pool import run_jobs
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit.pe import emit
+from vsq.hw.pe import divider, output_control, output_scale, rescale
+from vsq.tb.coverage import pe as pe_points
+from vsq.tb.coverage.points import missing
+from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job
+from vsq.tb.regression.pool import run_jobs
 
 CHOSEN = [
     ("4/4/4/6:V=4,R=6,style=behavioural", "verilator"),

@@ -5,11 +5,11 @@ from secrets import randbelow
 
 import pytest
 
-from golden import pe_stimulus
-from golden.pe_config import PeConfig
-from tb.pe_agents import result_words
-from tb.pe_covering import covering_elements, full_pe_regression, random_elements
-from tb.pe_playback import Playback
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.stimulus import commands as pe_stimulus
+from vsq.tb.agents.pe import result_words
+from vsq.tb.playback.pe import Playback
+from vsq.tb.regression.pe_covering import covering_elements, full_pe_regression, random_elements
 
 # Written from the requirement, not from the module under test.
 FACTORS = {

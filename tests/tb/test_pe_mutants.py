@@ -6,12 +6,12 @@ output of each part is held at 0 or 1.
 
 import re
 
-from golden import pe_stimulus
-from golden.pe_config import PeConfig
-from hw.pe.verilog import PARTS, emit
-from tb.job import TOP
-from tb.pe_agents import result_words
-from tb.pe_playback import Playback
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.stimulus import commands as pe_stimulus
+from vsq.hw.emit.pe import PARTS, emit
+from vsq.tb.agents.pe import result_words
+from vsq.tb.playback.pe import Playback
+from vsq.tb.regression.job import TOP
 
 CONFIG = PeConfig.parse("3/4/2/3:V=2,R=4,acc=9@lanes=4,weight_depth=4,activation_depth=16,multiplier_bits=6")
 COMMANDS = 30

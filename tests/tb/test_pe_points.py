@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.pe import Command, Result
-from golden.pe_config import PeConfig
-from tb.agents import READY, VALID
-from tb.pe_points import POINTS, PeTraffic, hits
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.pe import Command, Result
+from vsq.tb.agents.streams import READY, VALID
+from vsq.tb.coverage.pe import POINTS, PeTraffic, hits
 
 CONFIG = PeConfig.parse("4/4/4/6:V=2@lanes=2,weight_depth=4,activation_depth=8")
 RAW = Result(acc=np.zeros((1, 2)), overflow=np.zeros((1, 2), bool))

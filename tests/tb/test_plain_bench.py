@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from golden.config import MacConfig, Overflow
-from golden.pe_config import PeConfig
-from golden.stimulus import complete
-from hw.verilog import emit
-from tb import playback
-from tb.generate import generate
-from tb.simulators import find
+from vsq.generation import generate
+from vsq.golden.contract.config import MacConfig, Overflow
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.stimulus.stream import complete
+from vsq.hw.emit.mac import emit
+from vsq.tb.playback import build
+from vsq.tb.simulation.simulators import find
 
 EDGES = [
     "4/4/4/6:V=4",
@@ -212,12 +212,12 @@ def test_the_commands_of_its_header(require_tool, tmp_path):
     assert [command.split()[0] for command in commands] == ["iverilog", "verilator", "obj_dir/Vdut_tb"]
     for tool, lines in ("icarus", commands[:1]), ("verilator", commands[1:]):
         require_tool(tool)
-        *_, verdict = [playback.call(find(tool), ["sh", "-c", line], tmp_path) for line in lines]
+        *_, verdict = [build.call(find(tool), ["sh", "-c", line], tmp_path) for line in lines]
         assert "PASS: " in verdict
     assert not (tmp_path / "dut_tb.vcd").exists()
-    playback.call(find("icarus"), ["vvp", "-n", "dut_tb", "+dump"], tmp_path)
+    build.call(find("icarus"), ["vvp", "-n", "dut_tb", "+dump"], tmp_path)
     assert (tmp_path / "dut_tb.vcd").stat().st_size > 1000
     words = (tmp_path / "dut_expected.memh").read_text().split()
     (tmp_path / "dut_expected.memh").write_text("0\n" * len(words))
     with pytest.raises(RuntimeError, match="Assertion failed in dut_tb"):
-        playback.call(find("verilator"), ["sh", "-c", commands[-1]], tmp_path)
+        build.call(find("verilator"), ["sh", "-c", commands[-1]], tmp_path)

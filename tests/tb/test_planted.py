@@ -1,20 +1,20 @@
 """Defects that public designs have shipped with, and one that a beat in a million shows, planted in a whole MAC.
 
-They stand in :mod:`tb.reference`, the MAC in plain Verilog, where a defect reads as its author wrote it.
+They stand in :mod:`vsq.tb.formal.reference`, the MAC in plain Verilog, where a defect reads as its author wrote it.
 """
 
 import re
 
 import pytest
 
-from golden import stimulus
-from golden.config import MacConfig
-from hw.verilog import rtlil
-from tb import mac_playback
-from tb.equivalence import Verdict, compare_with
-from tb.job import TOP
-from tb.pins import Pins
-from tb.reference import reference
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.stimulus import stream
+from vsq.hw.emit.mac import rtlil
+from vsq.tb.formal.equivalence import Verdict, compare_with
+from vsq.tb.formal.reference import reference
+from vsq.tb.mutation.pins import Pins
+from vsq.tb.playback import mac
+from vsq.tb.regression.job import TOP
 
 CONFIG = MacConfig.parse("4/4U/4/4:V=4,R=6,acc=12")
 TINY = MacConfig.parse("3/3U/4/4:V=1,R=6,acc=10")
@@ -40,7 +40,7 @@ def planted(config, module, pattern, replacement):
 
 def test_plain_verilog_passes(require_tool):
     require_tool("verilator")
-    mac_playback.play(CONFIG, stimulus.beats(CONFIG, 5000, 1), verilog=reference(CONFIG, TOP))
+    mac.play(CONFIG, stream.beats(CONFIG, 5000, 1), verilog=reference(CONFIG, TOP))
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
@@ -48,7 +48,7 @@ def test_defect_is_found_by_random_beats(defect, require_tool):
     require_tool("verilator")
     design = planted(CONFIG, TOP, *DEFECTS[defect])
     with pytest.raises(AssertionError, match="is wrong"):
-        mac_playback.play(CONFIG, stimulus.beats(CONFIG, 2000, 1), verilog=design)
+        mac.play(CONFIG, stream.beats(CONFIG, 2000, 1), verilog=design)
 
 
 def test_one_in_a_million_is_found_by_proof():

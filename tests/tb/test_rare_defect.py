@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
-from golden.stimulus import beats
-from hw.verilog import emit
-from tb.job import TOP
-from tb.mac_playback import PlaybackError, play
-from tb.shrink import shrink
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.stimulus.stream import beats
+from vsq.hw.emit.mac import emit
+from vsq.tb.failures.shrink import shrink
+from vsq.tb.playback.mac import PlaybackError, play
+from vsq.tb.regression.job import TOP
 
 CONFIG = MacConfig.parse("4/4/4/6:V=4,R=6,acc=18")
 BEATS = 500_000

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import vsq
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.pe_config import resolve_design
-from golden.stimulus import layer
-from hw.verilog import emit
-from tb.coverage import OUTCOME, hits, missing
-from tb.job import RANDOM_TESTS, TOP, Job
-from tb.pe_points import POINTS as PE_POINTS
-from tb.regress import REPORTS, play, regress, run
-from tb.simulators import SIMULATORS
-from tb.traffic import Traffic
+from vsq.cli import main as vsq
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import resolve_design
+from vsq.golden.stimulus.stream import layer
+from vsq.hw.emit.mac import emit
+from vsq.tb.coverage.pe import POINTS as PE_POINTS
+from vsq.tb.coverage.points import OUTCOME, hits, missing
+from vsq.tb.coverage.traffic import Traffic
+from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job
+from vsq.tb.regression.run import REPORTS, play, regress, run
+from vsq.tb.simulation.simulators import SIMULATORS
 
 # Vector sizes that are and are not powers of two, every rounding and both policies, exact and overflowing accumulators.
 CHOSEN = {
@@ -179,7 +179,7 @@ def test_a_layer_is_played(simulator, tmp_path):
 LONG_RUN = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import vsq
+from vsq.cli import main as vsq
 options = "--sim icarus --jobs 2 --beats 300000 --seed 1 --out".split()
 sys.exit(vsq.main(["regress", "4/4/4/6", "8/8/-/-", *options, sys.argv[1]]))
 """

@@ -3,12 +3,12 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-from tb.coverage import POINTS
-from tb.html_report import write_html
-from tb.job import Job, Outcome, Result
-from tb.junit import write_junit
-from tb.pe_points import POINTS as PE_POINTS
-from tb.report import COLUMNS, cells, write_coverage
+from vsq.tb.coverage.pe import POINTS as PE_POINTS
+from vsq.tb.coverage.points import POINTS
+from vsq.tb.regression.html import write_html
+from vsq.tb.regression.job import Job, Outcome, Result
+from vsq.tb.regression.junit import write_junit
+from vsq.tb.regression.table import COLUMNS, cells, write_coverage
 
 COVERED = {"cp_marks": {"single vector": 3, "abandoned": 0}, "cp_wrap": {"above": 1}}
 COMMANDS = {"cp_pe_sizes": {"one row": 0, "one vector": 4}}

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import vsq
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.stimulus import beats, complete
-from hw.verilog import emit
-from tb.agents import flowing, random_bursts
-from tb.job import TOP, Job
-from tb.mac_playback import Pace
-from tb.recording import Recording
-from tb.regress import run
-from tb.reproduce import reproduce
-from tb.shrink import Minimal, shrink
+from vsq.cli import main as vsq
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.stimulus.stream import beats, complete
+from vsq.hw.emit.mac import emit
+from vsq.tb.agents.streams import flowing, random_bursts
+from vsq.tb.failures.recording import Recording
+from vsq.tb.failures.reproduce import reproduce
+from vsq.tb.failures.shrink import Minimal, shrink
+from vsq.tb.playback.mac import Pace
+from vsq.tb.regression.job import TOP, Job
+from vsq.tb.regression.run import run
 
 CONFIG = MacConfig.parse("4/4/4/6:V=4,R=6")
 EVEN = MacConfig.parse("4/4/4/6:V=4,R=6,round=half_even")

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-import vsq
-from golden.config import MacConfig
-from golden.errors import InputError
-from tb import regress as regression
-from tb.job import Outcome, Result
-from tb.regress import REPORTS, regress
-from tb.run_folder import run_folder
+from vsq.cli import main as vsq
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.tb.regression import run as regression
+from vsq.tb.regression.job import Outcome, Result
+from vsq.tb.regression.run import REPORTS, regress
+from vsq.tb.regression.run_folder import run_folder
 
 HOLD = """
 import sys
 from pathlib import Path
-from tb.run_folder import run_folder
+from vsq.tb.regression.run_folder import run_folder
 with run_folder(Path(sys.argv[1])) as folder:
     (folder.work / "job").mkdir()
     print(folder.path.name, flush=True)

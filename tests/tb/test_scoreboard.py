@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
-from golden.datapath import mac
-from golden.stimulus import Beats, beats
-from tb.agents import beat_fields, beat_words, flowing, random_bursts
-from tb.scoreboard import Scoreboard
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.model.datapath import mac
+from vsq.golden.stimulus.stream import Beats, beats
+from vsq.tb.agents.streams import beat_fields, beat_words, flowing, random_bursts
+from vsq.tb.scoreboard.mac import Scoreboard
 
 CONFIG = MacConfig.parse("4/4U/4/6:V=3,R=6,acc=15")
 

@@ -2,8 +2,8 @@ import stat
 
 import pytest
 
-from golden.errors import InputError
-from tb import simulators
+from vsq.golden.contract.errors import InputError
+from vsq.tb.simulation import simulators
 
 
 def fake(folder, name, output):

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
-from golden.datapath import mac
-from golden.stimulus import Beats
-from tb.agents import READY, VALID
-from tb.coverage import hits
-from tb.traffic import Traffic
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.model.datapath import mac
+from vsq.golden.stimulus.stream import Beats
+from vsq.tb.agents.streams import READY, VALID
+from vsq.tb.coverage.points import hits
+from vsq.tb.coverage.traffic import Traffic
 
 GO, WAIT, IDLE = VALID | READY, VALID, READY  # at the input; at the output GO, WAIT and 0
 

@@ -1,8 +1,8 @@
 import re
 from pathlib import Path
 
-from tb.coverage import CLOSING_BEATS, POINTS
-from tb.job import PLAYBACK_TESTS, RANDOM_TESTS
+from vsq.tb.coverage.points import CLOSING_BEATS, POINTS
+from vsq.tb.regression.job import PLAYBACK_TESTS, RANDOM_TESTS
 
 PLAN = (Path(__file__).parents[2] / "docs" / "testplan.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PLAN.splitlines() if line.startswith("| ")]

@@ -2,11 +2,11 @@
 
 import pytest
 
-from golden.config import MacConfig
-from hw.verilog import emit
-from tb.job import TOP
-from tb.pins import Pins
-from tb.undefined import run_undefined
+from vsq.golden.contract.config import MacConfig
+from vsq.hw.emit.mac import emit
+from vsq.tb.mutation.pins import Pins
+from vsq.tb.mutation.undefined import run_undefined
+from vsq.tb.regression.job import TOP
 
 CONFIG = "4/4U/4/6:V=3,R=6,acc=16"
 

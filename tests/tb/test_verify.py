@@ -6,16 +6,17 @@ import re
 import pytest
 from rich.console import Console
 
-import vsq
-from golden.config import MacConfig
-from golden.distribution import install
-from golden.errors import InputError
-from golden.pe_config import PeConfig
-from hw.pe import rescale
-from hw.pe import verilog as pe_verilog
-from hw.verilog import emit
-from tb import covering, simulators
-from tb.verify import Stage, reduced, verify
+from vsq.cli import main as vsq
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.distribution import install
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit import pe as pe_verilog
+from vsq.hw.emit.mac import emit
+from vsq.hw.pe import rescale
+from vsq.tb.regression import covering
+from vsq.tb.regression.verify import Stage, reduced, verify
+from vsq.tb.simulation import simulators
 
 SMALL = "2/2/-/-:V=1,acc=5"
 
@@ -87,7 +88,7 @@ def test_a_missing_simulator_leaves_it_incomplete(monkeypatch, capsys, tmp_path)
     def stages(self):
         return (Stage(sim, lambda sim=sim: simulators.find(sim).name) for sim in self.sims)
 
-    monkeypatch.setattr("tb.verify.Verifier.stages", stages)
+    monkeypatch.setattr("vsq.tb.regression.verify.Verifier.stages", stages)
     monkeypatch.setattr(simulators, "_on_path", lambda program: None)
     assert vsq.main(["verify", SMALL, "--out", str(tmp_path)]) == 1
     assert "not run icarus\nsimulator icarus: not found" in capsys.readouterr().out

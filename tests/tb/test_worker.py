@@ -3,15 +3,15 @@ import os
 
 import pytest
 
-from golden.config import MacConfig
-from tb import worker
-from tb.coverage import hits
-from tb.job import RANDOM_TESTS, Job, Outcome
-from tb.traffic import Traffic
+from vsq.golden.contract.config import MacConfig
+from vsq.tb.coverage.points import hits
+from vsq.tb.coverage.traffic import Traffic
+from vsq.tb.regression import worker
+from vsq.tb.regression.job import RANDOM_TESTS, Job, Outcome
 
 JOB = Job(config="4/4/4/6", simulator="icarus", seed=1)
 BROKEN = "the simulation failed\nsimulating\nlog: simulation.log"
-PASSED = "".join(f'<testcase name="tb.bench.{name}" time="1.5" />' for name in RANDOM_TESTS)
+PASSED = "".join(f'<testcase name="vsq.tb.bench.mac.{name}" time="1.5" />' for name in RANDOM_TESTS)
 
 
 class Runner:

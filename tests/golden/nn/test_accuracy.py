@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from golden.config import MacConfig
-from golden.errors import InputError
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from golden.nn import accuracy, tasks  # noqa: E402
-from golden.nn.quantize import quantize  # noqa: E402
-from golden.nn.splitquant import split_model  # noqa: E402
+from vsq.golden.nn.evaluation import accuracy, tasks  # noqa: E402
+from vsq.golden.nn.planes.splitquant import split_model  # noqa: E402
+from vsq.golden.nn.quantize import quantize  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def counting(task):
 
 
 def test_the_module_is_the_network(digits):
-    from golden.workloads import digits as workload
+    from vsq.golden.workloads import digits as workload
 
     assert digits.evaluate(digits.model()) == workload.load().fp32_accuracy
 

@@ -5,15 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from golden.errors import InputError
-from golden.formats import IntFormat
-from golden.quantizer import Granularity, Quantizer
+from vsq.golden.contract.errors import InputError
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.quantizer.core import Granularity, Quantizer
 
 torch = pytest.importorskip("torch")
 
-from golden import torch_quantizer  # noqa: E402
-from golden.nn import histogram  # noqa: E402
-from golden.nn.calibration import SAMPLE_ELEMENTS, Calibration, calibrate, observer  # noqa: E402
+from vsq.golden.nn import histogram  # noqa: E402
+from vsq.golden.nn.calibration import SAMPLE_ELEMENTS, Calibration, calibrate, observer  # noqa: E402
+from vsq.golden.quantizer import pytorch  # noqa: E402
 
 LEVELS = [None, IntFormat(bits=6, signed=False)]
 
@@ -45,7 +45,7 @@ def threshold(sides, gamma):
 def test_max_is_the_gamma_of_everything_at_once(scale):
     sides = quantizer(scale=scale)
     data = batches()
-    assert torch.equal(observed("max", sides, data), torch_quantizer.gamma(sides, torch.cat(data)).reshape(()))
+    assert torch.equal(observed("max", sides, data), pytorch.gamma(sides, torch.cat(data)).reshape(()))
 
 
 @pytest.mark.parametrize("scale", LEVELS)
@@ -110,7 +110,7 @@ def test_mse_is_the_best_of_many_gammas(scale):
     x[0, 0] = 20.0  # an outlier that max calibration would serve
 
     def error(gamma):
-        return (x - torch_quantizer.quantize(sides, x, gamma=gamma).dequantize()).square().sum().item()
+        return (x - pytorch.quantize(sides, x, gamma=gamma).dequantize()).square().sum().item()
 
     largest = observed("max", sides, [x])
     ours = error(observed("mse", sides, [x]))

@@ -8,14 +8,14 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from golden.config import MacConfig  # noqa: E402
-from golden.errors import InputError  # noqa: E402
-from golden.nn import mmse  # noqa: E402
-from golden.nn.dual import DualLayer, dual_layer, dual_model  # noqa: E402
-from golden.nn.integer import inference  # noqa: E402
-from golden.nn.planes import total  # noqa: E402
-from golden.nn.quantize import fresh_layer, quantize  # noqa: E402
-from golden.nn.scheme import Scheme  # noqa: E402
+from vsq.golden.contract.config import MacConfig  # noqa: E402
+from vsq.golden.contract.errors import InputError  # noqa: E402
+from vsq.golden.nn import mmse  # noqa: E402
+from vsq.golden.nn.integer import inference  # noqa: E402
+from vsq.golden.nn.planes.dual import DualLayer, dual_layer, dual_model  # noqa: E402
+from vsq.golden.nn.planes.plane import total  # noqa: E402
+from vsq.golden.nn.quantize import fresh_layer, quantize  # noqa: E402
+from vsq.golden.nn.scheme import Scheme  # noqa: E402
 
 SCHEMES = {text: Scheme(config=MacConfig.parse(text), weight_scales="mmse") for text in ("3/8/-/-", "3/8/4/6")}
 LAYERS = {

@@ -6,12 +6,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from golden import fp8
-from golden.errors import InputError
+from vsq.golden.contract.errors import InputError
+from vsq.golden.formats import fp8
 
 torch = pytest.importorskip("torch")
 
-from golden.nn import dual_precision as dpq  # noqa: E402
+from vsq.golden.nn.planes import dual_precision as dpq  # noqa: E402
 
 
 def layer(rows=12, columns=40, samples=200, seed=0):

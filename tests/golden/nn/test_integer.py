@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from golden import datapath
-from golden import layers as files
-from golden.config import MacConfig
-from golden.errors import InputError
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.io import layers as files
+from vsq.golden.model import datapath
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from golden.nn import integer  # noqa: E402
-from golden.nn.quantize import prepare, quantize, quantized_layers  # noqa: E402
-from golden.nn.rules import Rule  # noqa: E402
-from golden.nn.scheme import Scheme  # noqa: E402
-from golden.nn.splitquant import split_model  # noqa: E402
+from vsq.golden.nn import integer  # noqa: E402
+from vsq.golden.nn.planes.splitquant import split_model  # noqa: E402
+from vsq.golden.nn.quantize import prepare, quantize, quantized_layers  # noqa: E402
+from vsq.golden.nn.rules import Rule  # noqa: E402
+from vsq.golden.nn.scheme import Scheme  # noqa: E402
 
 HEAD = [Rule(pattern="5", scheme=Scheme(config=MacConfig.parse("8/8/-/10:V=3"), input_gamma="row"))]
 

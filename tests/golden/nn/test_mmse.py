@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.formats import IntFormat
-from golden.quantizer import Granularity, Quantizer
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.quantizer.core import Granularity, Quantizer
 
 torch = pytest.importorskip("torch")
 
-from golden import torch_quantizer  # noqa: E402
-from golden.nn import mmse, search  # noqa: E402
-from golden.nn.planes import total  # noqa: E402
+from vsq.golden.nn import mmse, search  # noqa: E402
+from vsq.golden.nn.planes.plane import total  # noqa: E402
+from vsq.golden.quantizer import pytorch  # noqa: E402
 
 PER_CHANNEL = Quantizer.for_weights(MacConfig.parse("4/4/-/-"))
 
@@ -26,7 +26,7 @@ def squared_error(x, approximation):
 
 
 def by_maximum(quantizer, x):
-    return squared_error(x, torch_quantizer.quantize(quantizer, x).dequantize())
+    return squared_error(x, pytorch.quantize(quantizer, x).dequantize())
 
 
 def by_mmse(quantizer, x):
@@ -136,7 +136,7 @@ def test_bad_input_names_the_tensor():
     with pytest.raises(InputError, match=r"^weight\[0, 1\] = nan"):
         mmse.quantize(PER_CHANNEL, torch.tensor([[1.0, float("nan")]]), name="weight")
     with pytest.raises(InputError, match=r"^vector scales of x: shape \(3,\)"):
-        torch_quantizer.quantize(
+        pytorch.quantize(
             Quantizer.for_weights(MacConfig.parse("4/4/4/4")), gaussian(2, 32), name="x", vector_scales=torch.ones(3)
         )
 

@@ -6,17 +6,17 @@ import secrets
 import numpy as np
 import pytest
 
-from golden import datapath
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.quantizer import Granularity, Quantizer, ScaleRounding
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.model import datapath
+from vsq.golden.quantizer.core import Granularity, Quantizer, ScaleRounding
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from golden import torch_quantizer  # noqa: E402
-from golden.nn import modules  # noqa: E402
-from golden.nn.scheme import Scheme  # noqa: E402
+from vsq.golden.nn import modules  # noqa: E402
+from vsq.golden.nn.scheme import Scheme  # noqa: E402
+from vsq.golden.quantizer import pytorch  # noqa: E402
 
 GEOMETRIES = [
     {"kernel_size": 3},
@@ -38,13 +38,13 @@ def scheme(text, **options):
 def calibrated(kind, layer, x, text="4/4/4/6:V=8", **options):
     quantized = kind(layer, scheme(text, **options), "layer")
     if quantized.scheme.calibrated:
-        quantized.input_gamma.copy_(torch_quantizer.gamma(quantized.scheme.inputs, quantized.rows(x)).reshape(()))
+        quantized.input_gamma.copy_(pytorch.gamma(quantized.scheme.inputs, quantized.rows(x)).reshape(()))
     return quantized
 
 
 def along_channels(x, quantizer, **options):
     """Return ``x`` [N, C, ...] as quantized along its channels."""
-    return torch_quantizer.quantize(quantizer, x.detach().movedim(1, -1), **options).dequantize().movedim(-1, 1)
+    return pytorch.quantize(quantizer, x.detach().movedim(1, -1), **options).dequantize().movedim(-1, 1)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.quantizer import Quantizer
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.quantizer.core import Quantizer
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from golden import torch_quantizer  # noqa: E402
-from golden.nn.fidelity import fidelity  # noqa: E402
-from golden.nn.quantize import prepare, quantize, quantized_layers  # noqa: E402
-from golden.nn.rules import Rule  # noqa: E402
-from golden.nn.scheme import Scheme  # noqa: E402
-from golden.nn.splitquant import split_model  # noqa: E402
+from vsq.golden.nn.fidelity import fidelity  # noqa: E402
+from vsq.golden.nn.planes.splitquant import split_model  # noqa: E402
+from vsq.golden.nn.quantize import prepare, quantize, quantized_layers  # noqa: E402
+from vsq.golden.nn.rules import Rule  # noqa: E402
+from vsq.golden.nn.scheme import Scheme  # noqa: E402
+from vsq.golden.quantizer import pytorch  # noqa: E402
 
 
 def network(seed=0):
@@ -229,12 +229,10 @@ def test_split_layers_are_quantized_like_any_other():
 def test_figures_are_those_of_their_definitions():
     x = torch.tensor([[4.0, 0.0, 0.0, 0.0], [0.01, 0.005, 0.0, 0.0], [7.0, 1.0, -3.0, 20.0], [0.0] * 4]).reshape(1, -1)
     quantizer = Quantizer.for_weights(MacConfig.parse("4/4/4/4:V=4"))
-    figures = fidelity(x, torch_quantizer.quantize(quantizer, x, gamma=1 / 15 * 10 / 7))
+    figures = fidelity(x, pytorch.quantize(quantizer, x, gamma=1 / 15 * 10 / 7))
     assert figures.clipped == 1 / 16  # 20, where the largest step is 10/7
     assert figures.zero_scales == 1 / 4
-    exact = fidelity(
-        torch.tensor([[7.0, -3.0]]), torch_quantizer.quantize(quantizer, torch.tensor([[105.0, -45.0]]) / 15)
-    )
+    exact = fidelity(torch.tensor([[7.0, -3.0]]), pytorch.quantize(quantizer, torch.tensor([[105.0, -45.0]]) / 15))
     assert exact.sqnr > 100
 
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from golden.config import MacConfig
-from golden.errors import InputError
-from golden.quantizer import Quantizer
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.quantizer.core import Quantizer
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from golden import torch_quantizer  # noqa: E402
-from golden.nn.refine import refine  # noqa: E402
+from vsq.golden.nn.refine import refine  # noqa: E402
+from vsq.golden.quantizer import pytorch  # noqa: E402
 
 CONFIGS = ["3/8/-/-", "3/8/4/4"]
 
@@ -21,7 +21,7 @@ def data(*shape, seed=0):
 
 
 def quantized(weight, config):
-    return torch_quantizer.quantize(Quantizer.for_weights(MacConfig.parse(config)), weight.movedim(1, -1))
+    return pytorch.quantize(Quantizer.for_weights(MacConfig.parse(config)), weight.movedim(1, -1))
 
 
 def output_error(layer, weight, x):
@@ -87,6 +87,6 @@ def test_errors_name_what_is_wrong():
         refine(layer, {"weight": weight}, [])
     with pytest.raises(InputError, match="fc: the model has no such parameter; it has weight, bias"):
         refine(layer, {"fc": weight}, [data(1, 4, 5, 5)])
-    flat = torch_quantizer.quantize(Quantizer.for_weights(MacConfig.parse("4/4/4/4")), layer.weight)
+    flat = pytorch.quantize(Quantizer.for_weights(MacConfig.parse("4/4/4/4")), layer.weight)
     with pytest.raises(InputError, match=r"weight: shape \(2, 3, 4, 3\), but the parameter has \(2, 4, 3, 3\)"):
         refine(layer, {"weight": flat}, [data(1, 4, 5, 5)])

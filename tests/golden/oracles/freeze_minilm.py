@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, BertModel
 
-from golden.workloads.minilm import _folder
-from golden.workloads.sentences import CALIBRATION, EVALUATION
+from vsq.golden.workloads.minilm import _folder
+from vsq.golden.workloads.sentences import CALIBRATION, EVALUATION
 
 EMBEDDED = 12
 HARD = [

@@ -1,0 +1,119 @@
+"""Speed of three benches on the same RTL in the same run (``make bench``).
+
+The cost of a beat is the CPU time that a longer stream takes more than a shorter one, so that neither building nor
+starting counts. The C++ playback counts its simulation alone, and its whole chain (packing, golden model, comparison)
+in a row of its own.
+"""
+
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from cocotb_tools.runner import get_runner
+from rich.console import Console
+from rich.table import Table
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.stimulus import stream
+from vsq.golden.stimulus.stream import Beats
+from vsq.hw.emit.mac import emit
+from vsq.hw.mac.stages import latency
+from vsq.tb.bench.batch import SHELL
+from vsq.tb.failures.recording import Recording
+from vsq.tb.playback import mac
+from vsq.tb.regression.job import PLAYBACK_TESTS, TOP, Job
+from vsq.tb.regression.worker import TIMESCALE, batched, build, prepare_environment
+from vsq.tb.simulation import simulators
+
+CONFIG = MacConfig.parse("4/4/4/6")
+_COCOTB_BEATS = {TOP: (1_024, 8_192), SHELL: (8_192, 131_072)}  # by the top module
+_PLAYBACK_BEATS = 1_000_000
+_GROUPS = 16  # vectors of each result
+
+
+def main() -> None:
+    """Measure and print."""
+    prepare_environment("verilator")
+    table = Table("bench", "beats/s", "ratio to the per-cycle bench", title=f"{CONFIG} V={CONFIG.vector_size}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = folder / f"{TOP}.v"
+        source.write_text(emit(CONFIG, TOP))
+        sources = {TOP: source, SHELL: batched(source, CONFIG)}
+        rates = {
+            f"cocotb: {about} ({module})": _rate(folder, sources[top], module, top)
+            for about, module, top in (
+                ("plain, each cycle", "benchmarks.percycle_bench", TOP),
+                ("agents and coverage", "vsq.tb.bench.mac", TOP),
+                ("batches of beats", "vsq.tb.bench.batch", SHELL),
+            )
+        }
+    beats = _beats(_PLAYBACK_BEATS)
+    mac.play(CONFIG, beats.select(slice(1)))  # builds
+    before = time.process_time()
+    totals = mac.play(CONFIG, beats)
+    chain = time.process_time() - before + totals.seconds
+    rates["C++: simulation alone (vsq.tb.playback.mac)"] = len(beats) / totals.seconds
+    rates["C++: with golden model and comparison"] = len(beats) / chain
+    slowest = next(iter(rates.values()))
+    for bench, rate in rates.items():
+        table.add_row(bench, f"{rate:,.0f}", f"{rate / slowest:.1f}")
+    console = Console(width=120)
+    console.print(table, f"CPU time; Verilator {simulators.find('verilator').version}, NumPy {np.__version__}")
+
+
+def _beats(count: int) -> Beats:
+    """Return a layer of random codes, ``count`` beats of it."""
+    rng = np.random.default_rng(1)
+    rows = channels = int(np.ceil(np.sqrt(count / _GROUPS)))
+
+    def codes(number: int, low: int, high: int, *axes: int) -> np.ndarray:
+        return rng.integers(low, high, (number, _GROUPS, *axes), endpoint=True)
+
+    c, v = CONFIG, CONFIG.vector_size
+    assert c.weight_scale
+    assert c.activation_scale
+    weights = codes(channels, c.weight.min, c.weight.max, v), codes(channels, 0, c.weight_scale.max)
+    activations = codes(rows, c.activation.min, c.activation.max, v), codes(rows, 0, c.activation_scale.max)
+    return stream.layer(c, *weights, *activations).select(slice(count - count % _GROUPS))
+
+
+def _rate(folder: Path, source: Path, module: str, top: str) -> float:
+    """Return beats per second of a cocotb bench, from the times of a short and a long stream."""
+    place = folder / module
+    place.mkdir()
+    build("verilator", source, place / "build", waves=False, log=place / "build.log", top=top)
+    short, long = _COCOTB_BEATS[top]
+    return (long - short) / (_simulate(place, module, top, long) - _simulate(place, module, top, short))
+
+
+def _simulate(folder: Path, module: str, top: str, count: int) -> float:
+    """Run a cocotb bench on a stream; return the CPU seconds of the simulation."""
+    Recording(config=CONFIG.full_name, beats=_beats(count)).save(folder / "beats.npz")
+    job = Job(config=CONFIG.full_name, simulator="verilator", seed=0, playback=str(folder / "beats.npz"))
+    (folder / "run.json").write_text(json.dumps({**vars(job), "rtl": "", "latency": latency(CONFIG)}))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    results = get_runner("verilator").test(
+        hdl_toplevel=top,
+        hdl_toplevel_lang="verilog",
+        test_module=module,
+        testcase=list(PLAYBACK_TESTS),
+        test_dir=folder,
+        build_dir=folder / "build",
+        results_xml=str(folder / "results.xml"),
+        timescale=TIMESCALE,
+        log_file=folder / "simulation.log",
+        extra_env={"VSQ_RUN": str(folder / "run.json")},
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if [case.find("failure") for case in ElementTree.parse(results).iter("testcase")] != [None]:
+        raise RuntimeError(f"{module} failed:\n{(folder / 'simulation.log').read_text()[-2000:]}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+if __name__ == "__main__":
+    main()

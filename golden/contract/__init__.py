@@ -1,0 +1,1 @@
+"""The contract between hardware, model, benches and synthesis: configurations, presets, rounding, errors."""

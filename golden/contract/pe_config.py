@@ -1,0 +1,208 @@
+"""The configuration of a processing element: lanes, buffers and post-processing around the vector MAC.
+
+Only the contract stands here: parameters, and the widths and ranges of what crosses the streams. The streams and what a
+command does are described in :mod:`vsq.golden.model.pe`.
+"""
+
+import re
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.presets import resolve
+from vsq.golden.formats.integer import IntFormat
+
+__all__ = ["Design", "IntFormat", "MacConfig", "PeConfig", "resolve_design"]
+
+MAX_LANES = 64
+MAX_DEPTH = 1 << 16
+MAX_MULTIPLIER_BITS = 32
+
+_SWITCHES = {"on": True, "off": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeConfig:
+    """One processing element: L vector MACs that share the activation vector.
+
+    Parameters
+    ----------
+    mac
+        The vector MAC of every lane. Outputs have its activation formats, so that they are the next layer's inputs.
+        Unless it says otherwise, its accumulator holds as many vectors as the weight buffer, and cannot overflow.
+    lanes
+        Output channels computed side by side, L: 1 to 64; None takes V. With post-processing a multiple of V, because V
+        neighbouring lanes share one output scale.
+    weight_depth
+        Entries of one bank of the weight buffer, a power of two to 65,536: the most vectors of one accumulation.
+    activation_depth
+        Entries of one bank of the activation buffer, a power of two to 65,536: the most rows * vectors of a command.
+    ppu
+        Whether there is a post-processing unit; without it all outputs are accumulators.
+    multiplier_bits
+        Width of the unsigned output multipliers, 1 to 32.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range or two of them contradict each other.
+
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
+    """
+
+    mac: MacConfig
+    lanes: int | None = None
+    weight_depth: int = 32
+    activation_depth: int = 256
+    ppu: bool = True
+    multiplier_bits: int = 12
+
+    def __post_init__(self) -> None:
+        if self.lanes is None:
+            object.__setattr__(self, "lanes", self.mac.vector_size)
+        for name, most in (
+            ("lanes", MAX_LANES),
+            ("weight_depth", MAX_DEPTH),
+            ("activation_depth", MAX_DEPTH),
+            ("multiplier_bits", MAX_MULTIPLIER_BITS),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+                raise InputError(
+                    f"{name} = {value!r}: must be a whole number from 1 to {most}; choose one in that range"
+                )
+        for name in ("weight_depth", "activation_depth"):
+            depth = getattr(self, name)
+            if depth & (depth - 1):
+                raise InputError(f"{name} = {depth}: banks are powers of two; give {1 << depth.bit_length()}")
+        if self.mac.accumulator_bits is None and self.mac.max_vectors is None:
+            object.__setattr__(self, "mac", replace(self.mac, max_vectors=self.weight_depth))
+        if self.ppu and self.lane_count % self.mac.vector_size:
+            raise InputError(
+                f"lanes = {self.lanes}: post-processing makes output vectors of V = {self.mac.vector_size}; "
+                "give a multiple of V, or ppu=off"
+            )
+
+    # Text form ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def parse(cls, text: str, **options: Any) -> "PeConfig":
+        """Read the MAC's configuration or preset, then ``@`` and options: ``4/4/4/6:R=6@lanes=32,ppu=off``.
+
+        Without options the ``@`` may be absent.
+
+        ``options`` are constructor arguments of the element or of its MAC by name; they win over options in the text.
+        None leaves them alone.
+
+        Raises
+        ------
+        InputError
+            If the text is malformed or a value is out of range; the message names the part.
+        """
+        spec, _, tail = text.strip().partition("@")
+        names = [field.name for field in fields(cls) if field.name != "mac"]
+        values: dict[str, Any] = {"mac": resolve(spec, **{n: v for n, v in options.items() if n not in names})}
+        for item in tail.split(",") if tail else []:
+            key, _, value = item.partition("=")
+            if key not in names or not (value in _SWITCHES if key == "ppu" else re.fullmatch(r"\d{1,9}", value)):
+                raise InputError(
+                    f"{text!r}: option {item!r} is not one of {', '.join(names)} with a value; "
+                    "write for example lanes=32,ppu=off"
+                )
+            if key in values:
+                raise InputError(f"{text!r}: option {key} is given twice; give it once")
+            values[key] = _SWITCHES[value] if key == "ppu" else int(value)
+        values.update((name, options[name]) for name in names if options.get(name) is not None)
+        return cls(**values)
+
+    @property
+    def full_name(self) -> str:
+        """The MAC's full name, then ``@`` and every option that is not at its default: ``4/4/4/6@`` has none.
+
+        :meth:`parse` and :func:`resolve_design` read it back.
+        """
+        defaults = {field.name: field.default for field in fields(self)} | {"lanes": self.mac.vector_size}
+        tail = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "mac" and value != defaults[field.name]:
+                tail.append(f"{field.name}={'off' if field.name == 'ppu' else value}")
+        return f"{self._spelled_mac.full_name}@{','.join(tail)}"
+
+    def __str__(self) -> str:
+        return self.full_name
+
+    @property
+    def slug(self) -> str:
+        """The full name as an identifier, for files and Verilog modules."""
+        options = self.full_name.partition("@")[2]
+        return "_".join([self._spelled_mac.slug, *(item.replace("=", "") for item in options.split(",") if item)])
+
+    @property
+    def _spelled_mac(self) -> MacConfig:
+        """The MAC as it is spelled: without the number of vectors that follows from the weight buffer."""
+        return replace(self.mac, max_vectors=None) if self.mac.max_vectors == self.weight_depth else self.mac
+
+    # Contract: widths of the streams and ranges of the output --------------------------------------------------
+
+    @property
+    def lane_count(self) -> int:
+        """Lanes L as a number."""
+        assert self.lanes is not None
+        return self.lanes
+
+    @property
+    def rows_bits(self) -> int:
+        """Width of a command's rows."""
+        return self.activation_depth.bit_length()
+
+    @property
+    def vectors_bits(self) -> int:
+        """Width of a command's vectors."""
+        return self.weight_depth.bit_length()
+
+    @property
+    def scale_max(self) -> int:
+        """Largest output scale, 2^M - 1; 1 if outputs have no per-vector scale."""
+        scale = self.mac.activation_scale
+        return scale.max if scale else 1
+
+    @property
+    def z_range(self) -> tuple[int, int]:
+        """Range that z saturates to: what codes times scales can stand for, qmin*sq_max .. qmax*sq_max."""
+        element = self.mac.activation
+        return element.qmin * self.scale_max, element.qmax * self.scale_max
+
+    @property
+    def bias_bits(self) -> int:
+        """Width of the signed bias: it holds twice the largest z, for accumulators that balance it."""
+        return self.z_range[1].bit_length() + 2
+
+    @property
+    def shift_bits(self) -> int:
+        """Width of the output shift. Proof of need: |acc * mult| < 2^(P-1+bits), so a larger shift gives 0 or -1."""
+        return (self.mac.acc_bits + self.multiplier_bits).bit_length()
+
+
+Design = MacConfig | PeConfig
+
+
+def resolve_design(text: str, *, pe: bool = False, **options: Any) -> Design:
+    """Return the design that a user's ``text`` names: a processing element if it has an ``@``, else a vector MAC.
+
+    Parameters
+    ----------
+    text
+        A preset or ``W/A/ws/as`` with options; the options of a processing element follow ``@``.
+    pe
+        Whether a text without ``@`` names a processing element too.
+    options
+        Constructor arguments that win over those in the text; None leaves them alone.
+
+    Raises
+    ------
+    InputError
+        If the text is malformed or a value is out of range.
+    """
+    return (PeConfig.parse if pe or "@" in text else resolve)(text, **options)

@@ -1,0 +1,1 @@
+"""Files: atomic writes, quantized tensors and the integer layers of a model."""

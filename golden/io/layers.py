@@ -1,0 +1,158 @@
+"""The layers of a quantized model in integers, with inputs to run them on; NumPy alone is needed.
+
+A file holds for every layer ``NAME.weights`` and, if inputs were recorded, ``NAME.inputs`` as
+:mod:`vsq.golden.io.tensors` writes them, ``NAME.bias`` and ``NAME.input_gamma``, and as manifest each layer's
+configuration and its tensors' formats and shapes.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.io import tensors
+from vsq.golden.model.datapath import LayerResult, matmul
+from vsq.golden.quantizer.tensor import Quantized
+from vsq.golden.stimulus import stream
+
+Integers = Quantized[NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IntegerLayer:
+    """One layer: ``y = sign * acc * 2^s * gamma_w * gamma_x + bias``.
+
+    Parameters
+    ----------
+    config
+        The vector MAC that computes ``acc``.
+    weights
+        Of N output channels, [N, P, G, V].
+    inputs
+        Rows to run the layer on, [M, P, G, V]; None if none were recorded.
+    input_gamma
+        float32, one value: the static gamma of inputs; NaN where each call takes its own.
+    bias
+        float32, [N], or None.
+    sign
+        -1 where the weights are magnitudes of a plane that is not positive, else 1.
+    """
+
+    config: MacConfig
+    weights: Integers
+    inputs: Integers | None
+    input_gamma: NDArray[np.float32]
+    bias: NDArray[np.float32] | None
+    sign: int = 1
+
+    @cached_property
+    def result(self) -> LayerResult:
+        """Accumulators and overflow flags, [M, N], exactly as the hardware gives them."""
+        return matmul(self.config, *self.weights.operand(), *self._rows().operand())
+
+    def outputs(self) -> NDArray[np.float64]:
+        """Return the layer's outputs, [M, N]."""
+        gammas = self.weights.gamma.reshape(1, -1).astype(np.float64) * self._rows().gamma.reshape(-1, 1)
+        y: NDArray[np.float64] = (
+            self.result.acc.astype(np.float64) * (self.sign * 2.0**self.config.scale_shift) * gammas
+        )
+        return y if self.bias is None else y + self.bias
+
+    def beats(self) -> stream.Beats:
+        """Return the layer as a stream for one vector MAC."""
+        return stream.layer(self.config, *self.weights.operand(), *self._rows().operand())
+
+    def _rows(self) -> Integers:
+        if self.inputs is None:
+            raise InputError("layer without inputs: only its weights were exported; export it with a forward_loop")
+        return self.inputs
+
+
+def streams(layers: Mapping[str, IntegerLayer], pattern: str = "*") -> dict[MacConfig, stream.Beats]:
+    """Return, for every configuration, its layers one after another as a stream for one vector MAC.
+
+    Parameters
+    ----------
+    pattern
+        Of the layers' names, as a shell writes it.
+
+    Raises
+    ------
+    InputError
+        If no layer matches, or one has no inputs.
+    """
+    chosen = [layer for name, layer in layers.items() if fnmatchcase(name, pattern)]
+    if not chosen:
+        near = difflib.get_close_matches(pattern, layers, cutoff=0) or ["none at all"]
+        raise InputError(f"layer {pattern!r}: matches none in the file; did you mean {' or '.join(near)}?")
+    by_config: dict[MacConfig, list[stream.Beats]] = {}
+    for layer in chosen:
+        by_config.setdefault(layer.config, []).append(layer.beats())
+    return {config: stream.concatenate(parts) for config, parts in by_config.items()}
+
+
+def save(path: str | Path, layers: Mapping[str, IntegerLayer]) -> None:
+    """Write the layers, whole or not at all; the suffix, ``.safetensors`` or ``.npz``, chooses the container.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one, a tensor does not fit its configuration, or the file cannot be written.
+    """
+    arrays: tensors.Arrays = {}
+    manifest: dict[str, Any] = {}
+    for name, layer in layers.items():
+        entry: dict[str, Any] = {"config": layer.config.full_name, "sign": layer.sign, "bias": layer.bias is not None}
+        for part in ("weights", "inputs"):
+            tensor = getattr(layer, part)
+            entry[part] = None
+            if tensor is not None:
+                tensors.check(f"{name}.{part}", tensor, layer.config)
+                arrays |= tensors.arrays_of(f"{name}.{part}", tensor)
+                entry[part] = tensors.describe(tensor)
+        arrays[f"{name}.input_gamma"] = np.asarray(layer.input_gamma, np.float32).reshape(())
+        if layer.bias is not None:
+            arrays[f"{name}.bias"] = np.ascontiguousarray(layer.bias, np.float32)
+        manifest[name] = entry
+    tensors.write(path, arrays, {"version": tensors.VERSION, "layers": manifest})
+
+
+def load(path: str | Path) -> dict[str, IntegerLayer]:
+    """Read what :func:`save` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, corrupt, of another version, or contradicts itself; the message names it.
+    """
+    return tensors.read(path, _parse)
+
+
+def _parse(metadata: dict[str, Any], arrays: tensors.Arrays) -> dict[str, IntegerLayer]:
+    layers = {}
+    for name, entry in metadata["layers"].items():
+        config = MacConfig.parse(entry["config"])
+
+        def tensor(part: str, name: str = name, entry: Any = entry, config: MacConfig = config) -> Integers:
+            return tensors.assemble(f"{name}.{part}", entry[part], arrays, config)
+
+        weights, bias = tensor("weights"), arrays.pop(f"{name}.bias") if entry["bias"] else None
+        if bias is not None and bias.shape != (len(weights.codes),):
+            raise InputError(f"{name}: a bias of {bias.shape} for weights of {weights.codes.shape}")
+        layers[name] = IntegerLayer(
+            config=config,
+            weights=weights,
+            inputs=tensor("inputs") if entry["inputs"] else None,
+            input_gamma=arrays.pop(f"{name}.input_gamma"),
+            bias=bias,
+            sign=entry["sign"],
+        )
+    return layers

@@ -1,0 +1,265 @@
+"""Quantized tensors as one file, ``.npz`` or ``.safetensors``: integers, gammas and all that is needed to read them.
+
+A file holds for every tensor ``NAME.codes`` [..., G, V] and ``NAME.scales`` [..., G] in the narrowest integer type of
+their formats, ``NAME.gamma`` in float32, and ``metadata``, a JSON text: the version of this layout, the
+configuration's full name, each tensor's formats, original shape and quantizer options, and a digest of all this and
+the arrays. In a ``.safetensors`` file the text stands in the header. ``.npz`` needs no package but NumPy.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.io.files import replacing
+from vsq.golden.quantizer.core import Quantizer
+from vsq.golden.quantizer.tensor import Quantized
+
+VERSION = 1
+
+Arrays = dict[str, NDArray[Any]]
+Tensors = Mapping[str, Quantized[NDArray[Any]]]
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class IntegerTensors:
+    """What a file holds: the configuration that the tensors were quantized for, and the tensors by name."""
+
+    config: MacConfig
+    tensors: Tensors
+
+
+def save(path: str | Path, config: MacConfig, tensors: Tensors) -> None:
+    """Write ``tensors``, whole or not at all; the suffix of ``path`` chooses the container.
+
+    Raises
+    ------
+    InputError
+        If the suffix is neither ``.npz`` nor ``.safetensors``, a tensor does not fit ``config``, or the file cannot be
+        written.
+    """
+    arrays: Arrays = {}
+    for name, tensor in tensors.items():
+        check(name, tensor, config)
+        arrays |= arrays_of(name, tensor)
+    described = {name: describe(tensor) for name, tensor in tensors.items()}
+    write(path, arrays, {"version": VERSION, "config": config.full_name, "tensors": described})
+
+
+def load(path: str | Path) -> IntegerTensors:
+    """Read what :func:`save` wrote: equal in every integer, gamma and option.
+
+    Raises
+    ------
+    InputError
+        If the suffix is neither ``.npz`` nor ``.safetensors``, or the file is missing, corrupt, of another version, or
+        contradicts itself; the message names the file and what is wrong.
+    """
+
+    def parse(metadata: dict[str, Any], arrays: Arrays) -> IntegerTensors:
+        config = MacConfig.parse(metadata["config"])
+        return IntegerTensors(
+            config, {name: assemble(name, entry, arrays, config) for name, entry in metadata["tensors"].items()}
+        )
+
+    return read(path, parse)
+
+
+# Files with a digest ------------------------------------------------------------------------------------------
+
+
+def write(path: str | Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
+    """Write ``arrays`` with ``metadata``, which holds the layout's version, and the digest of both.
+
+    Raises
+    ------
+    InputError
+        If the suffix is neither ``.npz`` nor ``.safetensors``, or the file cannot be written.
+    """
+    path = Path(path)
+    to_bytes, _ = _container(path)
+    content = to_bytes(arrays, json.dumps(metadata | {"sha256": _digest(arrays, metadata)}))
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def read(path: str | Path, parse: Callable[[dict[str, Any], Arrays], Content]) -> Content:
+    """Return ``parse(metadata, arrays)`` of what :func:`write` wrote; ``parse`` takes all arrays out of the dictionary.
+
+    Raises
+    ------
+    InputError
+        As :func:`load` does, and with the file's name before what ``parse`` raises.
+    """
+    path = Path(path)
+    _, from_bytes = _container(path)
+    try:
+        arrays, text = from_bytes(path.read_bytes())
+        metadata = json.loads(text)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a file of exported tensors") from None
+    except Exception as error:  # the parsers raise a dozen kinds of exceptions on foreign bytes
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: no file of exported tensors ({reason}); export it again") from None
+    try:
+        if metadata["version"] != VERSION:
+            raise InputError(f"layout version {metadata['version']}, but {VERSION} is read here")
+        digest = metadata.pop("sha256")
+        intact = digest == _digest(arrays, metadata)
+        content = parse(metadata, arrays)
+        if arrays:
+            raise InputError(f"array {min(arrays)} is not in the metadata")
+        if not intact:
+            raise InputError("content and sha256 disagree")
+    except InputError as error:
+        raise InputError(f"{path}: {error}; export it again") from None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{path}: metadata with a missing or malformed entry ({error}); export it again") from None
+    return content
+
+
+# A tensor and its description ---------------------------------------------------------------------------------
+
+
+def arrays_of(name: str, tensor: Quantized[NDArray[Any]]) -> Arrays:
+    """Return the tensor's arrays as they stand in a file."""
+    arrays: Arrays = {
+        f"{name}.codes": np.ascontiguousarray(tensor.codes, _dtype(tensor.quantizer.element)),
+        f"{name}.gamma": np.ascontiguousarray(tensor.gamma, np.float32),
+    }
+    if tensor.quantizer.scale is not None:
+        arrays[f"{name}.scales"] = np.ascontiguousarray(tensor.scales, _dtype(tensor.quantizer.scale))
+    return arrays
+
+
+def describe(tensor: Quantized[NDArray[Any]]) -> dict[str, Any]:
+    """Return what the metadata say of a tensor."""
+    quantizer = tensor.quantizer
+    return {
+        "shape": [*tensor.codes.shape[:-2], tensor.length],
+        "element": str(quantizer.element),
+        "scale": None if quantizer.scale is None else str(quantizer.scale),
+        "vector_size": quantizer.vector_size,
+        "granularity": quantizer.granularity,
+        "order": quantizer.order,
+        "scale_rounding": quantizer.scale_rounding,
+    }
+
+
+def assemble(name: str, entry: dict[str, Any], arrays: Arrays, config: MacConfig) -> Quantized[NDArray[Any]]:
+    """Return the tensor that ``entry`` describes, checked, taking its arrays out of ``arrays``."""
+    quantizer = Quantizer(
+        element=IntFormat.parse(entry["element"]),
+        scale=None if entry["scale"] is None else IntFormat.parse(entry["scale"]),
+        vector_size=entry["vector_size"],
+        granularity=entry["granularity"],
+        order=entry["order"],
+        scale_rounding=entry["scale_rounding"],
+    )
+    codes, gamma = arrays.pop(f"{name}.codes"), arrays.pop(f"{name}.gamma")
+    scales = None if quantizer.scale is None else arrays.pop(f"{name}.scales")
+    *lead, length = entry["shape"]
+    shape = (*lead, -(-length // quantizer.vector_size), quantizer.vector_size)
+    if codes.shape != shape:
+        raise InputError(f"{name}.codes: shape {codes.shape} where the metadata say {shape}")
+    tensor = Quantized(
+        codes=codes.astype(np.int32),
+        scales=None if scales is None else scales.astype(np.int32),
+        gamma=gamma,
+        length=length,
+        quantizer=quantizer,
+    )
+    check(name, tensor, config)
+    return tensor
+
+
+def check(name: str, tensor: Quantized[NDArray[Any]], config: MacConfig) -> None:
+    """Refuse a tensor that contradicts itself or is of neither side of ``config``."""
+    quantizer = tensor.quantizer
+    formats = (quantizer.element, quantizer.scale, quantizer.vector_size)
+    sides = [(config.weight, config.weight_scale), (config.activation, config.activation_scale)]
+    if formats not in [(*side, config.vector_size) for side in sides]:
+        raise InputError(
+            f"{name}: element {quantizer.element}, scale {quantizer.scale or '-'}, V={quantizer.vector_size} are of "
+            f"neither side of {config.full_name}; quantize it for that configuration"
+        )
+    quantizer.element.check(tensor.codes, f"{name}.codes")
+    if quantizer.scale is not None and tensor.scales is not None:
+        quantizer.scale.check(tensor.scales, f"{name}.scales")
+    lead = tensor.codes.shape[:-1]
+    needed = {"scales": lead if quantizer.scale else None, "gamma": quantizer.gamma_shape(lead)}
+    for part, shape in needed.items():
+        array = getattr(tensor, part)
+        if (None if array is None else array.shape) != shape:
+            raise InputError(f"{name}.{part}: shape {np.shape(array)} where {shape} is needed")
+    if tensor.gamma.dtype != np.float32 or not (np.isfinite(tensor.gamma) & (tensor.gamma >= 0)).all():
+        raise InputError(f"{name}.gamma: must be float32, finite and not negative")
+    if tensor.codes.reshape(*lead[:-1], -1)[..., tensor.length :].any():
+        raise InputError(f"{name}.codes: the padding after element {tensor.length} is not zero")
+
+
+def _digest(arrays: Arrays, metadata: dict[str, Any]) -> str:
+    """Return the SHA-256 of the metadata and of every array's name, type, shape and bytes."""
+    digest = hashlib.sha256(json.dumps(metadata).encode())
+    for key in sorted(arrays):
+        array = arrays[key]
+        digest.update(f"{key} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _dtype(fmt: IntFormat) -> np.dtype[Any]:
+    """Return the narrowest NumPy integer type of a format."""
+    return np.dtype(f"{'i' if fmt.signed else 'u'}{1 if fmt.bits <= 8 else 2}")
+
+
+# Containers ---------------------------------------------------------------------------------------------------
+
+
+def _to_npz(arrays: Arrays, metadata: str) -> bytes:
+    buffer = io.BytesIO()
+    entries: dict[str, Any] = {**arrays, "metadata": np.array(metadata)}
+    np.savez_compressed(buffer, **entries)
+    return buffer.getvalue()
+
+
+def _from_npz(content: bytes) -> tuple[Arrays, str]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    return arrays, str(arrays.pop("metadata"))
+
+
+def _to_safetensors(arrays: Arrays, metadata: str) -> bytes:
+    from safetensors.numpy import save  # only where this container is asked for
+
+    content: bytes = save(arrays, metadata={"metadata": metadata})
+    return content
+
+
+def _from_safetensors(content: bytes) -> tuple[Arrays, str]:
+    from safetensors.numpy import load  # only where this container is asked for
+
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return load(content), header["__metadata__"]["metadata"]
+
+
+_CONTAINERS = {".npz": (_to_npz, _from_npz), ".safetensors": (_to_safetensors, _from_safetensors)}
+
+
+def _container(path: Path) -> tuple[Callable[[Arrays, str], bytes], Callable[[bytes], tuple[Arrays, str]]]:
+    """Return the functions that make and read the bytes of the container that ``path``'s suffix names."""
+    if path.suffix not in _CONTAINERS:
+        raise InputError(f"{path}: suffix {path.suffix!r} is not one of {', '.join(_CONTAINERS)}; choose one of these")
+    if path.suffix == ".safetensors" and find_spec("safetensors") is None:
+        raise InputError(f"{path}: needs the package safetensors; install it, or choose the suffix .npz")
+    return _CONTAINERS[path.suffix]

@@ -1,0 +1,309 @@
+"""The bit-exact model of the vector MAC, as a stream of beats and as a whole layer.
+
+    d   = sum_j w[j]*a[j]
+    p   = sw*sa                                    a side without scale contributes 1
+    r   = min(2^R - 1, round(p / 2^(ws+as-R)))     or p, when R is not given
+    t   = d*r
+    acc = (0 if first else acc) + t                saturated or wrapped to P bits
+
+Everything is exact. ``d``, ``p`` and ``r`` always fit ``int64``: V <= 256 products of two 16-bit codes stay below 2^40,
+and a product of two 16-bit scales below 2^32. ``t`` and ``acc`` are ``int64`` where the formats' bounds prove that
+``acc + t`` fits 63 bits, else Python integers in arrays of dtype ``object``.
+
+Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.config import MacConfig, Overflow
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.rounding import round_shift
+from vsq.golden.formats.integer import IntFormat
+
+Integers = NDArray[Any]  # int64, or object holding Python integers
+Flags = NDArray[np.bool_]
+
+# Elements of one [rows, N] block of a layer: its few temporaries stay within a core's cache.
+_BLOCK_ELEMENTS = 1 << 16
+
+
+@dataclass(frozen=True)
+class State:
+    """What the accumulator carries from one beat to the next; the default is the state after reset."""
+
+    acc: int = 0
+    overflow: bool = False
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Every intermediate value of every beat, each of shape [B]."""
+
+    d: Integers
+    p: Integers
+    r: Integers
+    t: Integers
+    acc: Integers
+    overflow: Flags  # sticky since the last `first`
+    direction: Integers  # of this beat's overflow: +1 above the range, -1 below it, 0 none
+
+
+@dataclass(frozen=True)
+class MacResult:
+    """Results of a stream: one entry of ``acc`` and ``overflow`` for each beat marked ``last``."""
+
+    acc: Integers
+    overflow: Flags
+    state: State
+    trace: Trace | None
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """Results of a layer, both of shape [M, N]."""
+
+    acc: Integers
+    overflow: Flags
+
+
+def constrain(total: Any, bits: int, overflow: Overflow) -> tuple[Any, Any]:
+    """Bring exact integers into ``bits``-bit two's complement.
+
+    Parameters
+    ----------
+    total
+        A Python integer, or an array of ``int64`` or Python integers.
+    bits
+        Width P, 2 or more; below 64 for ``int64`` arrays.
+    overflow
+        ``saturate`` clamps to -2^(P-1) .. 2^(P-1)-1; ``wrap`` reduces modulo 2^P.
+
+    Returns
+    -------
+    value, direction
+        The values that fit, and where each came from: +1 from above the range, -1 from below it, 0 from within.
+    """
+    half = 1 << (bits - 1)
+    low, high = -half, half - 1
+    direction = (total > high) * 1 - (total < low)
+    if overflow == Overflow.WRAP:
+        return ((total & (2 * half - 1)) ^ half) - half, direction
+    return (np.clip(total, low, high) if isinstance(total, np.ndarray) else min(max(total, low), high)), direction
+
+
+def scale_factor(config: MacConfig, weight_scales: Any, activation_scales: Any) -> tuple[Any, Any]:
+    """Return the exact scale products p and the factors r that multiply the dot products.
+
+    Scales are integers, or ``int64`` arrays or tensors that broadcast; pass 1 for a side without scale.
+    """
+    product = weight_scales * activation_scales
+    if config.scale_product_bits is None:
+        return product, product
+    rounded = round_shift(product, config.scale_shift, config.rounding)
+    return product, rounded.clip(max=(1 << config.scale_product_bits) - 1)
+
+
+def mac(
+    config: MacConfig,
+    weights: Integers,
+    activations: Integers,
+    weight_scales: Integers | None,
+    activation_scales: Integers | None,
+    first: Flags,
+    last: Flags,
+    *,
+    state: State | None = None,
+    trace: bool = False,
+) -> MacResult:
+    """Feed B beats to one vector MAC.
+
+    ``first`` restarts the accumulator and its sticky overflow flag; ``last`` hands the result out and clears nothing:
+    a beat after it without ``first`` goes on accumulating.
+
+    Parameters
+    ----------
+    config
+        The vector MAC.
+    weights, activations
+        Codes, [B, V].
+    weight_scales, activation_scales
+        Codes, [B]; None for a side whose configuration has no scale.
+    first, last
+        Marks, [B].
+    state
+        The state before the first beat, as an earlier call returned it; None means after reset.
+    trace
+        Whether to return every beat's intermediate values too.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree or a code is outside its format.
+    """
+    shape = (*np.shape(weights)[:1], config.vector_size)
+    w = _codes("weights", weights, shape, config.weight)
+    a = _codes("activations", activations, shape, config.activation)
+    sw = _scales("weight_scales", weight_scales, shape[:1], config.weight_scale)
+    sa = _scales("activation_scales", activation_scales, shape[:1], config.activation_scale)
+    first, last = _marks("first", first, shape[:1]), _marks("last", last, shape[:1])
+
+    dtype = _accumulation_dtype(config)
+    d = np.einsum("bv,bv->b", w, a)
+    p, r = (np.broadcast_to(values, shape[:1]) for values in scale_factor(config, sw, sa))
+    t = d.astype(dtype) * r
+
+    state = state or State()
+    values, flags, directions = _unbounded(config, t, first, state) or _bounded(config, t, first, state)
+    return MacResult(
+        acc=values[last],
+        overflow=flags[last],
+        state=State(int(values[-1]), bool(flags[-1])) if len(values) else state,
+        trace=Trace(d, p, r, t, values, flags, directions) if trace else None,
+    )
+
+
+def _unbounded(
+    config: MacConfig, terms: Integers, first: Flags, state: State
+) -> tuple[Integers, Flags, Integers] | None:
+    """Accumulate in whole arrays; return every accumulator, sticky flag and direction, or None if one overflows."""
+    exact = len(terms) * _largest_term(config) < 1 << 62
+    sums = np.cumsum(terms if exact else terms.astype(object))
+    start = np.maximum.accumulate(np.where(first, np.arange(len(terms)), -1))  # the latest beat marked first
+    values = sums - np.where(start < 0, -state.acc, (sums - terms)[start])
+    half = 1 << (config.acc_bits - 1)
+    if ((values < -half) | (values >= half)).any():
+        return None
+    flags = (start < 0) & state.overflow
+    return values.astype(terms.dtype), flags, np.zeros(len(terms), np.int64)
+
+
+def _bounded(config: MacConfig, terms: Integers, first: Flags, state: State) -> tuple[Integers, Flags, Integers]:
+    """Accumulate beat by beat, as :func:`_unbounded` does in whole arrays, with overflow."""
+    bits, acc, sticky = config.acc_bits, state.acc, state.overflow
+    accs, stickies, directions = [], [], []
+    for term, start in zip(terms.tolist(), first.tolist(), strict=True):
+        acc, direction = constrain((0 if start else acc) + term, bits, config.overflow)
+        sticky = direction != 0 or (sticky and not start)
+        accs.append(acc)
+        stickies.append(sticky)
+        directions.append(direction)
+    return np.array(accs, terms.dtype), np.array(stickies, np.bool_), np.array(directions, np.int64)
+
+
+def matmul(
+    config: MacConfig,
+    weights: Integers,
+    weight_scales: Integers | None,
+    activations: Integers,
+    activation_scales: Integers | None,
+) -> LayerResult:
+    """Multiply a whole layer: each result starts at 0 and accumulates its G vectors in order.
+
+    Equal to :func:`mac` over the same beats. The dot products go through BLAS in floating point, which is exact because
+    every partial sum is an integer below 2^24 (float32) or 2^53 (float64).
+
+    Parameters
+    ----------
+    config
+        The vector MAC.
+    weights, weight_scales
+        Codes of N output channels, [N, G, V] and [N, G] (None without weight scales).
+    activations, activation_scales
+        Codes of M rows, [M, G, V] and [M, G] (None without activation scales).
+
+    Raises
+    ------
+    InputError
+        If shapes disagree or a code is outside its format.
+    """
+    channels, groups = _layer_shape("weights", weights)
+    rows = _layer_shape("activations", activations)[0]
+    w = _codes("weights", weights, (channels, groups, config.vector_size), config.weight)
+    a = _codes("activations", activations, (rows, groups, config.vector_size), config.activation)
+    sw = _scales("weight_scales", weight_scales, (channels, groups), config.weight_scale)
+    sa = _scales("activation_scales", activation_scales, (rows, groups), config.activation_scale)
+
+    dtype = _accumulation_dtype(config)
+    real = np.float32 if _largest_dot(config) < 1 << 24 else np.float64
+    may_overflow = groups * _largest_term(config) > (1 << (config.acc_bits - 1)) - 1
+    w_groups = np.ascontiguousarray(w.transpose(1, 2, 0), real)  # [G, V, N]
+    a_groups = np.ascontiguousarray(a.transpose(1, 0, 2), real)  # [G, M, V]
+    sw, sa = np.broadcast_to(sw, (channels, groups)), np.broadcast_to(sa, (rows, groups))
+
+    acc: Integers = np.zeros((rows, channels), dtype)
+    overflow = np.zeros((rows, channels), np.bool_)
+    step = max(1, _BLOCK_ELEMENTS // max(1, channels))
+    for begin in range(0, rows, step):
+        block = slice(begin, begin + step)
+        for g in range(groups):
+            d = (a_groups[g, block] @ w_groups[g]).astype(np.int64).astype(dtype, copy=False)
+            _, r = scale_factor(config, sw[None, :, g], sa[block, None, g])
+            total = acc[block] + d * r
+            if may_overflow:
+                total, direction = constrain(total, config.acc_bits, config.overflow)
+                overflow[block] |= direction != 0
+            acc[block] = total
+    return LayerResult(acc, overflow)
+
+
+def _largest_dot(config: MacConfig) -> int:
+    """Bound of |d| and of each of its partial sums: V times the largest product of magnitudes."""
+    weight, activation = (max(-fmt.min, fmt.max) for fmt in (config.weight, config.activation))
+    return config.vector_size * weight * activation
+
+
+def _largest_term(config: MacConfig) -> int:
+    """Bound of |t|: the largest |d| times the largest r, which is below 2^R or is the largest exact product."""
+    factor = 1
+    for scale in (config.weight_scale, config.activation_scale):
+        factor *= scale.max if scale else 1
+    if config.scale_product_bits is not None:
+        factor = min(factor, (1 << config.scale_product_bits) - 1)
+    return _largest_dot(config) * factor
+
+
+def _accumulation_dtype(config: MacConfig) -> type:
+    """``int64`` if |acc| + |t| <= 2^(P-1) + largest |t| fits it, else ``object``."""
+    fits = (1 << (config.acc_bits - 1)) + _largest_term(config) < 1 << 63
+    return np.int64 if fits else object
+
+
+def _codes(name: str, codes: Any, shape: tuple[int, ...], fmt: IntFormat) -> Integers:
+    """Return ``codes`` as ``int64`` after checking their shape and range."""
+    array: Integers = np.asarray(codes)
+    if array.shape != shape:
+        raise InputError(f"{name}: shape {array.shape} where {shape} is needed; reshape it or change the configuration")
+    fmt.check(array, name)
+    return array.astype(np.int64)
+
+
+def _scales(name: str, scales: Any, shape: tuple[int, ...], fmt: IntFormat | None) -> Any:
+    """Return checked scales, or 1 for a side that has none."""
+    if fmt is None:
+        if scales is not None:
+            raise InputError(f"{name}: given, but the configuration has no scale on that side; pass None")
+        return np.int64(1)
+    if scales is None:
+        raise InputError(f"{name}: None, but the configuration has {fmt.bits}-bit scales there; give an array {shape}")
+    return _codes(name, scales, shape, fmt)
+
+
+def _marks(name: str, marks: Any, shape: tuple[int, ...]) -> Flags:
+    array: Flags = np.asarray(marks)
+    if array.shape != shape or array.dtype != np.bool_:
+        raise InputError(
+            f"{name}: {array.dtype} of shape {array.shape} where bool of shape {shape} is needed; convert it"
+        )
+    return array
+
+
+def _layer_shape(name: str, codes: Any) -> tuple[int, int]:
+    """Return the rows (or channels) and the groups of a layer's operand."""
+    shape = np.shape(codes)
+    if len(shape) != 3:
+        raise InputError(f"{name}: shape {shape}, but a layer's codes have 3 axes [rows, groups, V]; reshape them")
+    return shape[0], shape[1]

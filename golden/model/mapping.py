@@ -1,0 +1,242 @@
+"""Layers as commands of a processing element: tiling, tails and padding, and the results put together again.
+
+A Linear layer multiplies rows [M, G, V] with weights [N, G, V]; a Conv2d layer is one after :func:`unfold`. Channels
+go to the lanes L at a time, and rows to the activation buffer as many at a time as fit. Weights are loaded once for a
+tile of channels; activations once for all, if they fit the buffer, else again for each tile of channels. Lanes beyond N
+get zero weights and parameters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.datapath import scale_factor
+from vsq.golden.model.pe import Command, Result, Streams
+from vsq.golden.model.ppu import LaneParams
+
+Integers = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layer:
+    """A layer in integers.
+
+    Parameters
+    ----------
+    weights, weight_scales
+        Codes of N channels, [N, G, V] and [N, G] (None without weight scales).
+    params
+        Output parameters of the N channels, by which outputs are requantised; None leaves them accumulators.
+    relu
+        Whether negative outputs become 0; only for requantised ones.
+    """
+
+    weights: Integers
+    weight_scales: Integers | None
+    params: LaneParams | None = None
+    relu: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Output:
+    """A layer's outputs: accumulators and overflow flags [M, N], or codes [M, G', V] and scales [M, G'] (or None).
+
+    G' = ceil(N / V), and the tail is zero: the codes are rows of the next layer as they are.
+    """
+
+    acc: Integers | None = None
+    overflow: NDArray[np.bool_] | None = None
+    codes: Integers | None = None
+    scales: Integers | None = None
+
+
+def plan(config: PeConfig, layer: Layer, activations: Integers, activation_scales: Integers | None) -> Streams:
+    """Return the streams that compute the layer for activations [M, G, V] with scales [M, G].
+
+    Raises
+    ------
+    InputError
+        If the layer does not fit the element: shapes, buffer depths, post-processing, the number of its parameters, or
+        the accumulator, which could overflow.
+    """
+    _check(config, layer, activations)
+    (channels, groups, size), rows, lanes = layer.weights.shape, len(activations), config.lane_count
+    tiles = -(-channels // lanes)
+    step = min(rows, config.activation_depth // groups)
+    starts = range(0, rows, step)
+    commands = [
+        Command(
+            rows=min(step, rows - start),
+            vectors=groups,
+            load_weights=start == 0,
+            load_activations=tile == 0 or len(starts) > 1,
+            load_params=start == 0 and layer.params is not None,
+            requantise=layer.params is not None,
+            relu=layer.relu,
+        )
+        for tile in range(tiles)
+        for start in starts
+    ]
+    repeats = tiles if len(starts) > 1 else 1
+    return Streams(
+        commands=commands,
+        weights=_by_tile(layer.weights, tiles, lanes).reshape(-1, size),
+        weight_scales=None if layer.weight_scales is None else _by_tile(layer.weight_scales, tiles, lanes).reshape(-1),
+        activations=np.tile(activations.reshape(-1, size), (repeats, 1)),
+        activation_scales=None if activation_scales is None else np.tile(activation_scales.reshape(-1), repeats),
+        params=None if layer.params is None else _padded_params(layer.params, tiles * lanes),
+    )
+
+
+def gather(config: PeConfig, results: Sequence[Result], rows: int, channels: int) -> Output:
+    """Return the outputs [rows, channels] from the results of the commands that :func:`plan` gave."""
+    columns: dict[str, Integers | None] = {}
+    tiles = -(-channels // config.lane_count)
+    for name, width in (
+        ("acc", channels),
+        ("overflow", channels),
+        ("codes", -(-channels // config.mac.vector_size)),
+        ("scales", -(-channels // config.mac.vector_size)),
+    ):
+        parts = [getattr(result, name) for result in results]
+        if any(part is None for part in parts):
+            columns[name] = None
+            continue
+        stacked = np.concatenate(parts)  # [tiles * rows, lanes or vectors, ...]
+        by_tile = stacked.reshape(tiles, rows, *stacked.shape[1:]).swapaxes(0, 1)
+        columns[name] = by_tile.reshape(rows, -1, *stacked.shape[2:])[:, :width]
+    return Output(**columns)
+
+
+def unfold(
+    codes: Integers, scales: Integers | None, *, kernel: int, padding: int = 0, stride: int = 1
+) -> tuple[Integers, Integers | None]:
+    """Return a convolution's rows from feature maps whose vectors run along the channels.
+
+    Parameters
+    ----------
+    codes, scales
+        [B, H, W, G, V] and [B, H, W, G] (or None).
+    kernel, padding, stride
+        Side of the square window, zeros around the map (codes and scales 0), and step of the window.
+
+    Returns
+    -------
+    codes, scales
+        [B*H'*W', kernel^2 * G, V] and [B*H'*W', kernel^2 * G], window positions in row-major order.
+    """
+    height, width = codes.shape[1:3]
+    if min(height, width) + 2 * padding < kernel:
+        raise InputError(
+            f"kernel {kernel}: larger than the {height}x{width} map with padding {padding}; use a smaller one"
+        )
+
+    def windows(maps: Integers) -> Integers:
+        rest = maps.shape[3:]
+        padded = np.pad(maps, [(0, 0), (padding, padding), (padding, padding), *[(0, 0)] * len(rest)])
+        views = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))
+        ordered = np.moveaxis(views[:, ::stride, ::stride], (-2, -1), (3, 4))  # [B, H', W', k, k, G, ...]
+        return ordered.reshape(-1, kernel * kernel * rest[0], *rest[1:])
+
+    return windows(codes), None if scales is None else windows(scales)
+
+
+def fit_params(config: PeConfig, factors: NDArray[Any], biases: NDArray[Any]) -> LaneParams:
+    """Return the integer parameters nearest to z = acc * factor + bias, real [N] in units of the output's gamma.
+
+    The multiplier uses all its bits: its relative error is at most 2^-bits, unless the shift is at its limit.
+
+    Raises
+    ------
+    InputError
+        If a factor is negative, not finite or too large, or a bias does not fit.
+    """
+    most, bits = (1 << config.shift_bits) - 1, config.multiplier_bits
+    real = np.asarray(factors, np.float64)
+    bad = np.flatnonzero(~((real >= 0) & (real < 2.0**bits - 0.5)))
+    if bad.size:
+        raise InputError(
+            f"factor[{bad[0]}] = {real[bad[0]]}: must be from 0 to below 2^{bits}; calibrate the output's gamma again"
+        )
+    shift = np.clip(bits - np.frexp(real)[1], 0, most).astype(np.int64)
+    multiplier = np.rint(np.ldexp(real, shift)).astype(np.int64)
+    carried = multiplier == 1 << bits  # rounding up gave a power of two
+    params = LaneParams(
+        np.where(carried, multiplier >> 1, multiplier),
+        np.where(carried, shift - 1, shift),
+        np.rint(np.asarray(biases, np.float64)).astype(np.int64),
+    )
+    params.check(config)
+    return params
+
+
+def _check(config: PeConfig, layer: Layer, activations: Integers) -> None:
+    """Refuse a layer that the element cannot compute."""
+    if layer.weights.ndim != 3 or activations.ndim != 3 or layer.weights.shape[1:] != activations.shape[1:]:
+        raise InputError(
+            f"weights {layer.weights.shape} and activations {activations.shape}: [N, G, V] and [M, G, V] with the same "
+            "G and V are needed; unfold or reshape them"
+        )
+    (channels, groups, size), rows = layer.weights.shape, len(activations)
+    if not channels or not groups or not rows or size != config.mac.vector_size:
+        raise InputError(
+            f"{rows} rows of {groups} vectors of {size} for {channels} channels: the element computes at least one of "
+            f"each, of V = {config.mac.vector_size}; reshape them"
+        )
+    for name, depth in (("weight", config.weight_depth), ("activation", config.activation_depth)):
+        if groups > depth:
+            raise InputError(
+                f"{groups} vectors a row: the {name} buffer holds {depth}; "
+                f"give {name}_depth={1 << (groups - 1).bit_length()} or split the layer"
+            )
+    if layer.params is None and layer.relu:
+        raise InputError("relu: accumulators leave the element as they are; give output parameters too")
+    if layer.params is not None:
+        if not config.ppu:
+            raise InputError(f"output parameters: {config} has no post-processing; leave them out or give ppu=on")
+        layer.params.check(config)
+        if len(layer.params) != channels:
+            raise InputError(
+                f"{len(layer.params)} output parameters for {channels} channels: each has its own; give as many"
+            )
+    low, high = accumulator_range(config, layer)
+    half = 1 << (config.mac.acc_bits - 1)
+    if low < -half or high >= half:
+        raise InputError(
+            f"{groups} vectors: accumulators from {low} to {high} may pass their {config.mac.acc_bits} bits; "
+            "give more accumulator bits or split the layer"
+        )
+
+
+def accumulator_range(config: PeConfig, layer: Layer) -> tuple[int, int]:
+    """Return the proven range of the layer's accumulators for all activations: any order of summation is safe.
+
+    Each weight takes the activation that makes its product extreme, each vector the largest activation scale, and
+    partial sums of one sign are bounded by the whole sum of that sign.
+
+    Source: A2Q (Colbert et al., ICCV 2023, arXiv 2301.13376), here with per-vector scales.
+    """
+    mac, weights = config.mac, layer.weights.astype(np.int64)
+    scale = mac.activation_scale.max if mac.activation_scale else 1
+    scales = np.int64(1) if layer.weight_scales is None else layer.weight_scales.astype(np.int64)
+    factors = np.broadcast_to(scale_factor(mac, scales, scale)[1], weights.shape[:2]).astype(object)
+    ends = [weights * end for end in (mac.activation.min, mac.activation.max)]
+    low, high = (np.sum(pick(*ends), axis=2).astype(object) for pick in (np.minimum, np.maximum))
+    return min(0, *(low * factors).sum(axis=1)), max(0, *(high * factors).sum(axis=1))
+
+
+def _by_tile(values: Integers, tiles: int, lanes: int) -> Integers:
+    """Return values [N, G, ...] as [tiles, G, lanes, ...], channels beyond N being zero."""
+    padded = np.zeros((tiles * lanes, *values.shape[1:]), values.dtype)
+    padded[: len(values)] = values
+    return padded.reshape(tiles, lanes, *values.shape[1:]).swapaxes(1, 2)
+
+
+def _padded_params(params: LaneParams, count: int) -> LaneParams:
+    rest = (0, count - len(params))
+    return LaneParams(*(np.pad(column, rest) for column in (params.multiplier, params.shift, params.bias)))

@@ -1,0 +1,221 @@
+"""The bit-exact model of a processing element, and the meaning of its commands.
+
+A command computes ``C[rows, L] = A[rows, vectors * V] * W[vectors * V, L]``. It takes from the streams, in order,
+
+=============  ==========================  ==============================================================
+stream         if the command says         beats
+=============  ==========================  ==============================================================
+weights        ``load_weights``            vectors * L: for each vector, each lane's V codes and their scale
+activations    ``load_activations``        rows * vectors: for each row, each vector's V codes and their scale
+lane_params    ``load_params``             L: each lane's multiplier, shift and bias
+=============  ==========================  ==============================================================
+
+and gives on ``result``, for each row, either L accumulators, lane 0 first (``raw``), or L / V requantised vectors of V
+codes and their scale, the vector of lanes 0 .. V-1 first. The last beat of a command is marked ``last``.
+
+Buffers have two banks. A command's loads go to the banks that the command before it does not read, while that one
+computes; what a command does not load, it shares with the command before it. Results come in the order of commands.
+
+A command is illegal if its rows or vectors are zero, if the vectors exceed the weight buffer (or the vectors last
+loaded, if it loads none), if rows * vectors exceed the activation buffer (or what was last loaded), or if it
+requantises and no parameters were ever loaded. It then takes nothing from the streams and changes nothing; its only
+result beat is marked ``illegal`` and ``last``. Reset forgets what was loaded.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.datapath import matmul
+from vsq.golden.model.ppu import LaneParams, quantise, rescale
+
+Integers = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command; ``relu`` matters only if it requantises."""
+
+    rows: int
+    vectors: int
+    load_weights: bool = True
+    load_activations: bool = True
+    load_params: bool = False
+    requantise: bool = False
+    relu: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streams:
+    """What the four input streams carry; a side without scales has None, an element without PPU no parameters."""
+
+    commands: Sequence[Command]
+    weights: Integers  # [B, V]
+    weight_scales: Integers | None  # [B]
+    activations: Integers  # [B, V]
+    activation_scales: Integers | None  # [B]
+    params: LaneParams | None  # [B]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """What one command gives: accumulators and overflow flags [rows, L], or codes [rows, L/V, V], scales [rows, L/V].
+
+    Arrays that do not apply are None; an illegal command has none.
+    """
+
+    acc: Integers | None = None
+    overflow: NDArray[np.bool_] | None = None
+    codes: Integers | None = None
+    scales: Integers | None = None
+
+    @property
+    def illegal(self) -> bool:
+        """Whether the command was illegal."""
+        return self.acc is None and self.codes is None
+
+
+class ProcessingElement:
+    """The state of one element from one command to the next; a new object is in the state after reset."""
+
+    def __init__(self, config: PeConfig) -> None:
+        self._config = config
+        self._weights: tuple[Integers, Integers | None] | None = None  # [vectors, L, V], [vectors, L]
+        self._activations: tuple[Integers, Integers | None] | None = None  # [entries, V], [entries]
+        self._params: LaneParams | None = None  # [L]
+
+    def is_legal(self, command: Command) -> bool:
+        """Whether the element executes the command in its present state."""
+        config = self._config
+        vectors = config.weight_depth if command.load_weights else _entries(self._weights)
+        entries = config.activation_depth if command.load_activations else _entries(self._activations)
+        return (
+            command.rows > 0
+            and 0 < command.vectors <= vectors
+            and command.rows * command.vectors <= entries
+            and (not command.requantise or command.load_params or self._params is not None)
+        )
+
+    def run(self, streams: Streams) -> list[Result]:
+        """Execute the commands; return a result for each.
+
+        Raises
+        ------
+        InputError
+            If the streams do not hold exactly what the commands take, a value does not fit its port, or a command
+            wants post-processing of an element that has none.
+        """
+        config = self._config
+        lanes, size = config.lane_count, config.mac.vector_size
+        weights = _Source("weights", streams.weights, streams.weight_scales)
+        activations = _Source("activations", streams.activations, streams.activation_scales)
+        params = _Source("lane_params", streams.params)
+        if streams.params is not None:
+            streams.params.check(config)
+        results = []
+        for number, command in enumerate(streams.commands):
+            _check_ports(config, command, number)
+            if not self.is_legal(command):
+                results.append(Result())
+                continue
+            if command.load_weights:
+                codes, scales = weights.take(command.vectors * lanes)
+                self._weights = (
+                    codes.reshape(command.vectors, lanes, size),
+                    None if scales is None else scales.reshape(command.vectors, lanes),
+                )
+            if command.load_activations:
+                self._activations = activations.take(command.rows * command.vectors)
+            if command.load_params:
+                (self._params,) = params.take(lanes)
+            results.append(self._compute(command))
+        for source in (weights, activations, params):
+            source.check_empty()
+        return results
+
+    def _compute(self, command: Command) -> Result:
+        config = self._config
+        assert self._weights is not None
+        assert self._activations is not None
+        rows, vectors, size = command.rows, command.vectors, config.mac.vector_size
+        weights, weight_scales = self._weights
+        activations, activation_scales = self._activations
+        products = matmul(
+            config.mac,
+            weights[:vectors].transpose(1, 0, 2),
+            None if weight_scales is None else weight_scales[:vectors].T,
+            activations[: rows * vectors].reshape(rows, vectors, size),
+            None if activation_scales is None else activation_scales[: rows * vectors].reshape(rows, vectors),
+        )
+        if not command.requantise:
+            return Result(acc=products.acc, overflow=products.overflow)
+        assert self._params is not None
+        z = rescale(config, products.acc, self._params, relu=command.relu)
+        codes, scales = quantise(config, z.reshape(rows, -1, size))
+        return Result(codes=codes, scales=scales)
+
+
+class _Source:
+    """One stream's arrays, taken from the front."""
+
+    def __init__(self, name: str, *columns: Any) -> None:
+        self._name, self._columns = name, columns
+        self._length = 0 if columns[0] is None else len(columns[0])
+        self._taken = 0
+
+    def take(self, count: int) -> Any:
+        """Return the next ``count`` beats of each column."""
+        begin, self._taken = self._taken, self._taken + count
+        if self._taken > self._length:
+            raise InputError(
+                f"{self._name}: {self._length} beats, but the commands take {self._taken} or more; give what they load"
+            )
+        return tuple(None if column is None else column[begin : self._taken] for column in self._columns)
+
+    def check_empty(self) -> None:
+        """Refuse beats that no command took."""
+        if self._taken < self._length:
+            raise InputError(
+                f"{self._name}: {self._length} beats, but the commands take {self._taken}; give what they load"
+            )
+
+
+def _entries(bank: tuple[Integers, Integers | None] | None) -> int:
+    return 0 if bank is None else len(bank[0])
+
+
+def _check_ports(config: PeConfig, command: Command, number: int) -> None:
+    for name, bits in (("rows", config.rows_bits), ("vectors", config.vectors_bits)):
+        value = getattr(command, name)
+        if not 0 <= value < 1 << bits:
+            raise InputError(
+                f"command {number}: {name} = {value} does not fit the {bits}-bit port of {config}; split the command"
+            )
+    if not config.ppu and (command.requantise or command.load_params):
+        raise InputError(f"command {number}: {config} has no post-processing; ask for raw results and no parameters")
+
+
+def concatenate(parts: Iterable[Streams]) -> Streams:
+    """Return streams one after the other."""
+    items = list(parts)
+
+    def joined(name: str) -> Any:
+        columns = [column for part in items if (column := getattr(part, name)) is not None]
+        return np.concatenate(columns) if columns else None
+
+    params = [part.params for part in items if part.params is not None]
+    return Streams(
+        commands=[command for part in items for command in part.commands],
+        weights=joined("weights"),
+        weight_scales=joined("weight_scales"),
+        activations=joined("activations"),
+        activation_scales=joined("activation_scales"),
+        params=LaneParams(*(np.concatenate([getattr(p, n) for p in params]) for n in ("multiplier", "shift", "bias")))
+        if params
+        else None,
+    )

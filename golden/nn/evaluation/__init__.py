@@ -1,0 +1,1 @@
+"""Evaluation: tasks, accuracy against configuration, and measured gains of the algorithms."""

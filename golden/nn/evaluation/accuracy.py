@@ -1,0 +1,217 @@
+"""Accuracy against configuration, per-vector beside per-channel scales (``vsq accuracy``).
+
+Scores are kept in a JSON file as soon as they are known; another run takes from it what it already holds.
+"""
+
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.io.files import replacing, write_text
+from vsq.golden.nn.calibration import Calibration
+from vsq.golden.nn.evaluation.tasks import Task
+from vsq.golden.nn.planes.splitquant import split_model
+from vsq.golden.nn.quantize import Mode, quantize
+from vsq.golden.nn.scheme import InputGamma, Scheme
+
+FLOAT = "fp32"
+_KINDS = ("per_vector", "float_scales", "per_channel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Scores of one configuration, and of the same element formats with other scales.
+
+    Parameters
+    ----------
+    config
+        Full name.
+    mode
+        ``ptq`` or ``qat``.
+    per_vector
+        As configured.
+    float_scales
+        With a float32 scale for each vector in place of integer ones.
+    per_channel
+        With one scale per output channel for weights, and one for inputs.
+    """
+
+    config: str
+    mode: Mode
+    per_vector: float
+    float_scales: float
+    per_channel: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All scores of one task: the float model's, and the rows in the order of the request."""
+
+    task: str
+    metric: str
+    float_score: float
+    rows: list[Row]
+
+    def table(self) -> Table:
+        """Return the scores as a table."""
+        table = Table(
+            Column("configuration", overflow="fold"),
+            "mode",
+            *(Column(name, justify="right") for name in ("per-vector", "fp32 scales", "per-channel", "gain")),
+            title=f"{self.task}: {self.metric}, {FLOAT} {self.float_score:.4f}",
+        )
+        for row in self.rows:
+            scores = (f"{score:.4f}" for score in (getattr(row, kind) for kind in _KINDS))
+            table.add_row(row.config, row.mode, *scores, f"{row.per_vector - row.per_channel:+.4f}")
+        return table
+
+    def plot(self, path: Path) -> None:
+        """Draw the scores as bars; the suffix chooses the format.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is missing, or the file cannot be written.
+        """
+        try:
+            figure = importlib.import_module("matplotlib.figure").Figure
+        except ImportError:
+            raise InputError("plot: matplotlib is not installed; run 'pip install matplotlib'") from None
+        drawing = figure(figsize=(2 + 1.2 * len(self.rows), 4), layout="constrained")
+        axes = drawing.subplots()
+        places = range(len(self.rows))
+        for shift, name in zip((-0.27, 0, 0.27), _KINDS, strict=True):
+            heights = [getattr(row, name) for row in self.rows]
+            axes.bar([place + shift for place in places], heights, width=0.27, label=name.replace("_", " "))
+        axes.axhline(self.float_score, color="black", linestyle="dashed", label=FLOAT)
+        axes.set_xticks(list(places), [f"{row.config}\n{row.mode}" for row in self.rows])
+        axes.set_ylabel(f"{self.task}: {self.metric}")
+        axes.legend()
+        with replacing(path) as part:
+            drawing.savefig(part, format=path.suffix.removeprefix(".") or "svg")
+
+
+def measure(
+    task: Task,
+    configs: Sequence[MacConfig],
+    *,
+    modes: Sequence[Mode | str] = (Mode.PTQ,),
+    input_gamma: InputGamma | str = InputGamma.STATIC,
+    calibration: Calibration | str = Calibration.MAX,
+    split: bool = False,
+    path: Path | None = None,
+    console: Console | None = None,
+) -> Report:
+    """Quantize the task's model for every configuration and mode, and score it.
+
+    Parameters
+    ----------
+    configs
+        Configurations; each is also measured with float32 scales and with per-channel scales.
+    modes
+        ``ptq``, ``qat``.
+    input_gamma, calibration
+        Where the gammas of inputs come from, and how static ones are chosen.
+    split
+        Whether weights are split into three planes first (SplitQuant).
+    path
+        JSON file of the scores, which is read if it exists; None keeps none.
+    console
+        Where the progress is shown; None shows nothing.
+
+    Raises
+    ------
+    InputError
+        If the task has no training for ``qat``, or ``path`` holds something else or cannot be written.
+    """
+    if unknown := [mode for mode in modes if mode not in tuple(Mode)]:
+        raise InputError(f"mode {unknown[0]!r}: choose one of {', '.join(Mode)}")
+    chosen = [Mode(mode) for mode in modes]
+    if Mode.QAT in chosen and task.train is None:
+        raise InputError(f"workload {task.name}: it has no training; leave out mode qat")
+    about = {
+        "task": task.name,
+        "metric": task.metric,
+        "input_gamma": str(input_gamma),
+        "calibration": str(calibration),
+        "split": split,
+        "torch": torch.__version__,
+    }
+    scores = _load(path, about)
+    options: dict[str, Any] = {"input_gamma": input_gamma, "calibration": calibration}
+    triples = [_variants(config, options) for config in configs]
+    cells = list(dict.fromkeys((scheme, mode) for mode in chosen for schemes in triples for scheme in schemes))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
+        bar = progress.add_task(f"{task.name}: {FLOAT}", total=len(cells) + 1)
+
+        def score(key: str, model: Any) -> None:
+            progress.update(bar, description=f"{task.name}: {key}")
+            if key not in scores:
+                scores[key] = task.evaluate(model())
+                if path is not None:
+                    write_text(path, json.dumps(about | {"scores": scores}, indent=2) + "\n")
+            progress.advance(bar)
+
+        score(FLOAT, task.model)
+        for scheme, mode in cells:
+            score(_key(scheme, mode), lambda s=scheme, m=mode: _quantized(task, s, m, split))
+    return Report(
+        task=task.name,
+        metric=task.metric,
+        float_score=scores[FLOAT],
+        rows=[
+            Row(
+                config=str(schemes[0]),
+                mode=mode,
+                **dict(zip(_KINDS, (scores[_key(s, mode)] for s in schemes), strict=True)),
+            )
+            for mode in chosen
+            for schemes in triples
+        ],
+    )
+
+
+def _quantized(task: Task, scheme: Scheme, mode: Mode, split: bool) -> torch.nn.Module:
+    """Return the task's model, quantized, and trained if the mode says so."""
+    model = split_model(task.model()) if split else task.model()
+    model = quantize(model, scheme, task.calibrate, mode=mode)
+    if mode == Mode.QAT and task.train is not None:
+        task.train(model)
+    return model
+
+
+def _variants(config: MacConfig, options: dict[str, Any]) -> tuple[Scheme, Scheme, Scheme]:
+    """Return the configuration as it is, with float32 scales, and with per-channel scales."""
+    plain = MacConfig(weight=config.weight, activation=config.activation, vector_size=config.vector_size)
+    per_vector, per_channel = (Scheme(config=one, **options) for one in (config, plain))
+    return per_vector, replace(per_channel, float_scales=True), per_channel
+
+
+def _key(scheme: Scheme, mode: Mode) -> str:
+    return f"{scheme} {mode}"
+
+
+def _load(path: Path | None, about: dict[str, Any]) -> dict[str, float]:
+    """Return the scores that the file already holds."""
+    if path is None or not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text())
+        scores = content.pop("scores")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: no file of accuracies; choose another name, or remove it") from None
+    for name, value in about.items():
+        if content.get(name) != value:
+            raise InputError(f"{path}: its {name} is {content.get(name)!r}, not {value!r}; choose another name")
+    return dict(scores)

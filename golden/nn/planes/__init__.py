@@ -1,0 +1,1 @@
+"""Layers and tensors as sums of several quantized planes."""

@@ -1,0 +1,1 @@
+"""The quantizer of tensors, for NumPy and PyTorch arrays."""

@@ -1,0 +1,277 @@
+"""Two-level per-vector quantization of tensors to integers, written once for NumPy and PyTorch arrays.
+
+    s[k,i]  = max_j |x[k,i,j]| / qmax            one per vector of V elements
+    gamma   = max_i s[k,i] / (2^M - 1)           one per channel, token or tensor; or given (calibrated)
+    sq[k,i] = round(s / gamma)                   0 .. 2^M-1, in the named scale rounding
+    q       = clip(round(x / s'))                s' = sq*gamma (requantised) or s (paper)
+
+Without scale format the single level is gamma = max s, s' = gamma. ``round`` goes half to even.
+
+The order of these float32 operations is part of the contract: every division is a true, correctly rounded division, so
+that all libraries and devices give the same integers. Gradual underflow is kept. A quotient by zero counts as zero: a
+vector of zeros has sq = 0, a scale of zero has q = 0, and so has everything whose gamma underflows to zero. A quotient
+or scale beyond float32 clips to the largest value.
+
+Source: VS-Quant (Dai et al., MLSys 2021), equations 3 to 7.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from vsq.golden.contract.config import MAX_VECTOR_SIZE, MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.quantizer.tensor import Quantized, quiet, step_size
+
+
+class Order(StrEnum):
+    """Which scale the elements are divided by: the one that hardware multiplies by, or the unrounded one (Eq. 7)."""
+
+    REQUANTISED = "requantised"
+    PAPER = "paper"
+
+
+class ScaleRounding(StrEnum):
+    """How s / gamma becomes an integer.
+
+    ``nearest`` (the paper's) sends vectors far below the largest to scale 0; ``ceil`` never clips an element, and
+    ``at_least_one`` is ``nearest`` but keeps vectors that are not all zero from vanishing.
+    """
+
+    NEAREST = "nearest"
+    CEIL = "ceil"
+    AT_LEAST_ONE = "at_least_one"
+
+
+class Granularity(StrEnum):
+    """What shares one gamma: an index of the first axis, a row (all axes but the last), or the whole tensor."""
+
+    CHANNEL = "channel"
+    TOKEN = "token"
+    TENSOR = "tensor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantizer:
+    """How one tensor becomes integers.
+
+    Parameters
+    ----------
+    element
+        Format of the codes. Signed codes stay in the narrow range +-qmax; unsigned formats take no negative values.
+    scale
+        Unsigned format of the per-vector scales; None for the single level.
+    vector_size
+        Elements per vector, V.
+    granularity
+        What shares one gamma.
+    order, scale_rounding
+        See :class:`Order` and :class:`ScaleRounding`; the single level has no use for them.
+
+    Raises
+    ------
+    InputError
+        If a name is not one of its options, V is out of range, or the scale is signed.
+    """
+
+    element: IntFormat
+    scale: IntFormat | None
+    vector_size: int
+    granularity: Granularity
+    order: Order = Order.REQUANTISED
+    scale_rounding: ScaleRounding = ScaleRounding.NEAREST
+
+    def __post_init__(self) -> None:
+        for name, kind in (("granularity", Granularity), ("order", Order), ("scale_rounding", ScaleRounding)):
+            value = getattr(self, name)
+            if value not in tuple(kind):
+                raise InputError(f"{name.replace('_', ' ')} {value!r}: choose one of {', '.join(kind)}")
+            object.__setattr__(self, name, kind(value))
+        if not 1 <= self.vector_size <= MAX_VECTOR_SIZE:
+            raise InputError(
+                f"vector size {self.vector_size}: must be 1 to {MAX_VECTOR_SIZE}; choose one in that range"
+            )
+        if self.scale is not None and self.scale.signed:
+            raise InputError(f"scale {self.scale}: scales are unsigned; give an unsigned format")
+
+    @classmethod
+    def for_weights(cls, config: MacConfig, **options: Any) -> "Quantizer":
+        """Return the quantizer of ``config``'s weight side: gamma per channel, unless ``options`` say otherwise."""
+        return cls(
+            element=config.weight,
+            scale=config.weight_scale,
+            vector_size=config.vector_size,
+            **{"granularity": Granularity.CHANNEL, **options},
+        )
+
+    @classmethod
+    def for_activations(cls, config: MacConfig, **options: Any) -> "Quantizer":
+        """Return the quantizer of ``config``'s activation side: gamma per tensor, unless ``options`` say otherwise."""
+        return cls(
+            element=config.activation,
+            scale=config.activation_scale,
+            vector_size=config.vector_size,
+            **{"granularity": Granularity.TENSOR, **options},
+        )
+
+    def quantize(
+        self,
+        x: Any,
+        *,
+        gamma: Any = None,
+        vector_scales: Any = None,
+        name: str = "tensor",
+        checked: bool = True,
+        xp: Any = np,
+    ) -> Quantized[Any]:
+        """Quantize ``x``.
+
+        Parameters
+        ----------
+        x
+            Real values, [..., K] with at least two axes; vectors run along the last one, its tail is padded with zeros.
+        gamma
+            Calibrated values, as many as the granularity asks for; None takes them from the vector scales.
+        vector_scales
+            s, [..., G], where another rule than the maximum chose them; None takes them from ``x``.
+        name
+            What error messages call ``x``.
+        checked
+            Whether values are looked at first; without that no step depends on data, as a compiled graph needs.
+        xp
+            The array namespace: ``numpy``, or ``torch`` through :mod:`vsq.golden.quantizer.pytorch`.
+
+        Raises
+        ------
+        InputError
+            If ``x`` holds NaN or infinity (in float32), is empty, has one axis, or is negative in an unsigned format;
+            or if ``gamma`` or ``vector_scales`` have the wrong size, or are negative or not finite.
+        """
+        with quiet(xp):
+            values = _real(x, name, xp)
+            vectors = self.split(values, xp)
+            peaks = xp.amax(xp.abs(vectors), axis=-1)
+            if checked:
+                self._check(values, peaks, name, xp)
+            shape = tuple(peaks.shape)
+            if vector_scales is None:
+                s = _divide_by_constant(peaks, self.element.qmax, xp)
+            else:
+                what, rule = f"vector scales of {name}", "there is one for each vector"
+                s = _given(vector_scales, shape, what, rule, checked, xp)
+            if gamma is None:
+                gamma = self._shared_scale(s, xp)
+            else:
+                sharing = f"granularity {self.granularity} has {math.prod(self.gamma_shape(shape))} of them"
+                gamma = _given(gamma, self.gamma_shape(shape), f"gamma of {name}", sharing, checked, xp)
+            scales = None if self.scale is None else self._scale_codes(s, gamma, self.scale, xp)
+            divisor = s if scales is not None and self.order == Order.PAPER else step_size(scales, gamma, xp)
+            codes = xp.clip(xp.round(_quotient(vectors, divisor[..., None], xp)), self.element.qmin, self.element.qmax)
+            return Quantized(
+                codes=xp.asarray(codes, dtype=xp.int32),
+                scales=None if scales is None else xp.asarray(scales, dtype=xp.int32),
+                gamma=gamma,
+                length=values.shape[-1],
+                quantizer=self,
+                xp=xp,
+            )
+
+    def gamma(self, x: Any, *, name: str = "tensor", xp: Any = np) -> Any:
+        """Return the gamma that :meth:`quantize` takes from ``x``: float32, with one axis for each of ``x``.
+
+        The largest gamma of several batches is the gamma of all of them: this is max calibration.
+        """
+        with quiet(xp):
+            values = _real(x, name, xp)
+            peaks = xp.amax(xp.abs(self.split(values, xp)), axis=-1)
+            self._check(values, peaks, name, xp)
+            return self._shared_scale(_divide_by_constant(peaks, self.element.qmax, xp), xp)
+
+    def gamma_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of gamma for a tensor of ``shape``: its leading axes that do not share, then axes of 1."""
+        axes = self._gamma_axes(len(shape))
+        return (*shape[:axes], *[1] * (len(shape) - axes))
+
+    def split(self, values: Any, xp: Any = np) -> Any:
+        """Return [..., K] as vectors [..., G, V], the tail padded with zeros."""
+        *lead, length = values.shape
+        groups = -(-length // self.vector_size)
+        padding = groups * self.vector_size - length
+        if padding:
+            zeros = xp.broadcast_to(xp.zeros_like(values[..., :1]), (*lead, padding))
+            values = xp.concatenate([values, zeros], axis=-1)
+        return values.reshape(*lead, groups, self.vector_size)
+
+    # The steps ------------------------------------------------------------------------------------------------
+
+    def _gamma_axes(self, ndim: int) -> int:
+        """Return how many leading axes have a gamma for each of their indices."""
+        return {Granularity.CHANNEL: 1, Granularity.TOKEN: ndim - 1, Granularity.TENSOR: 0}[self.granularity]
+
+    def _check(self, values: Any, peaks: Any, name: str, xp: Any) -> None:
+        """Refuse values that cannot be quantized; a vector's peak is finite only if all its elements are."""
+        if not xp.isfinite(peaks).all():
+            rule = "must be finite in float32; remove NaN and infinity first"
+            _refuse(~xp.isfinite(values), values, name, rule, xp)
+        if not self.element.signed:
+            rule = f"the unsigned format {self.element} holds no negative value; choose a signed one or apply ReLU"
+            _refuse(values < 0, values, name, rule, xp)
+
+    def _shared_scale(self, s: Any, xp: Any) -> Any:
+        """Return gamma: the largest s of what shares it, over 2^M-1 if scales are integers."""
+        largest = xp.amax(s, axis=tuple(range(self._gamma_axes(s.ndim), s.ndim)), keepdims=True)
+        return largest if self.scale is None else _divide_by_constant(largest, self.scale.max, xp)
+
+    def _scale_codes(self, s: Any, gamma: Any, scale: IntFormat, xp: Any) -> Any:
+        """Return sq as float32, [..., G]."""
+        ratio = _quotient(s, gamma, xp)
+        codes = xp.ceil(ratio) if self.scale_rounding == ScaleRounding.CEIL else xp.round(ratio)
+        if self.scale_rounding == ScaleRounding.AT_LEAST_ONE:
+            codes = xp.where((codes == 0) & (s > 0), 1.0, codes)
+        return xp.clip(codes, 0, scale.max)
+
+
+def _real(x: Any, name: str, xp: Any) -> Any:
+    """Return ``x`` as float32, if its type and shape are those of a tensor that has vectors."""
+    try:
+        values = xp.asarray(x, dtype=xp.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: {error}; give an array of real numbers") from None
+    shape = tuple(values.shape)
+    if len(shape) < 2 or 0 in shape:
+        raise InputError(f"{name}: shape {shape}, but at least two axes, none of them empty, are needed; reshape it")
+    return values
+
+
+def _given(scales: Any, shape: tuple[int, ...], name: str, sharing: str, checked: bool, xp: Any) -> Any:
+    """Return scales that the caller chose as float32 of ``shape``."""
+    values = xp.asarray(scales, dtype=xp.float32)
+    if math.prod(values.shape) != math.prod(shape):
+        raise InputError(f"{name}: shape {tuple(values.shape)}, but {sharing}; give {math.prod(shape)} values")
+    values = values.reshape(shape)
+    if checked:
+        bad = ~(values >= 0) | xp.isinf(values)
+        _refuse(bad, values, name, "must be finite and not negative; calibrate it again", xp)
+    return values
+
+
+def _quotient(x: Any, divisor: Any, xp: Any) -> Any:
+    """Return x / divisor, and 0 where the divisor is 0."""
+    return x / xp.where(divisor > 0, divisor, math.inf)
+
+
+def _divide_by_constant(x: Any, constant: int, xp: Any) -> Any:
+    """Return x / constant, divided as arrays: CUDA divides by a Python number as a product with its reciprocal."""
+    return x / xp.full_like(x, constant)
+
+
+def _refuse(bad: Any, values: Any, name: str, rule: str, xp: Any) -> None:
+    """Raise an InputError that names the first of the bad values."""
+    if bad.any():
+        where = [int(i) for i in xp.argwhere(bad)[0]]
+        raise InputError(f"{name}{where} = {float(values[tuple(where)])}: {rule}")

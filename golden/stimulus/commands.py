@@ -1,0 +1,164 @@
+"""Commands for a processing element: seeded random streams that reach its corners, and the beats that must come out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.pe import Command, ProcessingElement, Result, Streams, concatenate
+from vsq.golden.model.ppu import LaneParams
+from vsq.golden.stimulus import stream
+
+_LONGEST_COMMAND = 24  # rows * vectors of all but a few random commands
+_FULL_SHARE = 0.1  # commands that fill a buffer
+_ILLEGAL_SHARE = 0.15
+
+
+def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Result]]:
+    """Return ``count`` random commands with their beats, and the model's results.
+
+    Rows and vectors are mostly small and sometimes fill a buffer; loads, requantisation and ReLU are random, as far as
+    the command is legal; some commands are illegal, as far as their ports can express it. Elements and scales are
+    those of :func:`vsq.golden.stimulus.stream.beats`; output parameters spread z over and beyond its range.
+
+    Raises
+    ------
+    InputError
+        If ``count`` is not positive.
+    """
+    if count < 1:
+        raise InputError(f"{count} commands: a stream has at least 1; ask for more")
+    rng = np.random.default_rng(seed)
+    element, parts, results = ProcessingElement(config), [], []
+    for _ in range(count):
+        command = _command(rng, config)
+        if rng.random() < _ILLEGAL_SHARE:
+            command = replace(command, **_fault(rng, config))
+        elif not element.is_legal(command):
+            command = replace(command, load_weights=True, load_activations=True, load_params=config.ppu)
+        part = _beats(rng, config, command, element.is_legal(command))
+        parts.append(part)
+        results += element.run(part)
+    return concatenate(parts), results
+
+
+def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Result]]:
+    """Return ``count`` equal commands, with their beats, and the model's results.
+
+    They have as many rows and vectors as lanes, so that the lanes need never wait, or as many as the buffers hold. All
+    buffers are loaded anew each time. Outputs are requantised, if there is post-processing.
+    """
+    vectors = min(config.lane_count, config.weight_depth, config.activation_depth)
+    rows = min(config.lane_count, config.activation_depth // vectors)
+    command = Command(rows=rows, vectors=vectors, load_params=config.ppu, requantise=config.ppu)
+    return repeated(config, command, count, seed)
+
+
+def repeated(config: PeConfig, command: Command, count: int, seed: int) -> tuple[Streams, list[Result]]:
+    """Return one legal command ``count`` times, with random beats, and the model's results."""
+    rng = np.random.default_rng(seed)
+    streams = concatenate(_beats(rng, config, command, legal=True) for _ in range(count))
+    return streams, ProcessingElement(config).run(streams)
+
+
+def result_beats(config: PeConfig, results: Sequence[Result]) -> Iterator[dict[str, Any]]:
+    """Yield the result stream's beats: the fields that matter, integers by name (``codes`` a list).
+
+    A beat without ``acc`` is a vector, or illegal; an element without post-processing has no ``raw``.
+    """
+    for result in results:
+        if result.illegal:
+            yield {"raw": 0, "illegal": 1, "last": 1}
+            continue
+        beats = _raw_beats(result) if result.acc is not None else _vector_beats(result)
+        following = next(beats)
+        for beat in beats:
+            yield {**following, "illegal": 0, "last": 0}
+            following = beat
+        yield {**following, "illegal": 0, "last": 1}
+
+
+def _raw_beats(result: Result) -> Iterator[dict[str, Any]]:
+    assert result.acc is not None
+    assert result.overflow is not None
+    for acc, overflow in zip(result.acc.ravel().tolist(), result.overflow.ravel().tolist(), strict=True):
+        yield {"raw": 1, "acc": acc, "overflow": int(overflow)}
+
+
+def _vector_beats(result: Result) -> Iterator[dict[str, Any]]:
+    assert result.codes is not None
+    vectors = result.codes.reshape(-1, result.codes.shape[-1]).tolist()
+    scales = [None] * len(vectors) if result.scales is None else result.scales.ravel().tolist()
+    for codes, scale in zip(vectors, scales, strict=True):
+        yield {"raw": 0, "codes": codes} | ({} if scale is None else {"scale": scale})
+
+
+def _command(rng: np.random.Generator, config: PeConfig) -> Command:
+    full = rng.random() < _FULL_SHARE
+    vectors = int(rng.integers(1, min(config.weight_depth, config.activation_depth, 6), endpoint=True))
+    if full:
+        vectors = min(config.weight_depth, config.activation_depth)
+    most = config.activation_depth if full and rng.random() < 0.5 else min(config.activation_depth, _LONGEST_COMMAND)
+    most_rows = max(1, most // vectors)
+    loads = (rng.random(3) < 0.6).tolist()
+    requantise = config.ppu and bool(rng.random() < 0.7)
+    return Command(
+        rows=most_rows if full else int(rng.integers(1, most_rows, endpoint=True)),
+        vectors=vectors,
+        load_weights=loads[0],
+        load_activations=loads[1],
+        load_params=config.ppu and loads[2],
+        requantise=requantise,
+        relu=requantise and bool(rng.random() < 0.3),
+    )
+
+
+def _fault(rng: np.random.Generator, config: PeConfig) -> dict[str, Any]:
+    """Return a change that makes a command illegal."""
+    most_rows, most_vectors = (1 << config.rows_bits) - 1, (1 << config.vectors_bits) - 1
+    faults = (
+        {"rows": 0},
+        {"vectors": 0},
+        {"vectors": most_vectors, "rows": 1},
+        {"vectors": config.weight_depth, "rows": most_rows},
+        {"vectors": 1, "rows": most_rows},
+    )
+    return faults[rng.integers(len(faults))]
+
+
+def _beats(rng: np.random.Generator, config: PeConfig, command: Command, legal: bool) -> Streams:
+    """Return what the command takes from the streams."""
+    weights = command.vectors * config.lane_count if legal and command.load_weights else 0
+    activations = command.rows * command.vectors if legal and command.load_activations else 0
+    params = config.lane_count if legal and command.load_params else 0
+    draws = [stream.beats(config.mac, max(1, count), int(rng.integers(1 << 32))) for count in (weights, activations)]
+
+    def cut(column: Any, count: int) -> Any:
+        return None if column is None else column[:count]
+
+    return Streams(
+        commands=[command],
+        weights=draws[0].weights[:weights],
+        weight_scales=cut(draws[0].weight_scales, weights),
+        activations=draws[1].activations[:activations],
+        activation_scales=cut(draws[1].activation_scales, activations),
+        params=_params(rng, config, params) if config.ppu else None,
+    )
+
+
+def _params(rng: np.random.Generator, config: PeConfig, count: int) -> LaneParams:
+    """Return parameters that bring accumulators of a few vectors near the range of z; some are at their limits."""
+    most = 4 * max(-config.mac.term_range[0], config.mac.term_range[1])
+    middle = most.bit_length() + config.multiplier_bits - config.z_range[1].bit_length()
+    half = 1 << (config.bias_bits - 1)
+    shift = np.clip(middle - rng.integers(0, 12, count), 0, (1 << config.shift_bits) - 1)
+    bias = rng.integers(-half // 8, half // 8, count, endpoint=True)
+    extreme = rng.random(count) < 0.1
+    return LaneParams(
+        np.where(extreme, (1 << config.multiplier_bits) - 1, rng.integers(0, 1 << config.multiplier_bits, count)),
+        np.where(extreme, rng.integers(0, 1 << config.shift_bits, count), shift),
+        np.where(rng.random(count) < 0.1, rng.choice([-half, half - 1], count), bias),
+    )

@@ -1,0 +1,136 @@
+"""Random operands and scales for a vector MAC whose distributions reach the corners of the datapath."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.formats.integer import IntFormat
+
+Codes = NDArray[np.int64]
+
+_TIES = 1 / 6  # shares of the scale products that are rounding ties,
+_EXACT = 1 / 16  # that drop only zeros,
+_NEAR = 1 / 8  # that are next to a tie, where a wrong low bit of the product changes its rounding,
+_VANISHING = 1 / 8  # and that are 1, which mostly rounds to 0
+_CANDIDATES = 64  # random products for each that shall be next to a tie
+_MIRRORED = 1 / 16  # share of the vectors with pairs of opposite products
+
+
+def operands(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Codes, Codes]:
+    """Return weights and activations, both [count, V].
+
+    Either side is uniform, small, at random ends, one-hot, alternating between the ends, all at one end, or zero. In
+    some vectors lanes cancel in pairs.
+    """
+    w, a = (_elements(rng, fmt, (count, config.vector_size)) for fmt in (config.weight, config.activation))
+    _mirror(rng, config, w, a)
+    return w, a
+
+
+def isolated(rng: np.random.Generator, config: MacConfig) -> tuple[Codes, Codes]:
+    """Return weights and activations, both [V, V]: in row j lane j alone has a product, of two ends that are not 0."""
+    lanes = config.vector_size
+    w, a = (rng.integers(fmt.min, fmt.max, (lanes, lanes), endpoint=True) for fmt in (config.weight, config.activation))
+    one_hot = rng.random(lanes) < 0.5
+    for codes, fmt, rows in ((w, config.weight, one_hot), (a, config.activation, ~one_hot)):
+        codes[rows] = 0
+        np.fill_diagonal(codes, rng.choice([end for end in (fmt.min, fmt.max) if end], lanes))
+    return w, a
+
+
+def scales(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Any, Any]:
+    """Return weight and activation scales, [count] or None for a side without.
+
+    Half of them are uniform and the others 0, 1 or the maximum. Where products are rounded, some are ties, some next to
+    one, some drop only zeros, and some are 1.
+    """
+    sw, sa = (_scales(rng, fmt, count) for fmt in (config.weight_scale, config.activation_scale))
+    if config.scale_shift:
+        _align(rng, config, sw, sa)
+        _approach(rng, config, sw, sa)
+        vanishing = rng.random(count) < _VANISHING
+        for side in (sw, sa):
+            if side is not None:
+                side[vanishing] = 1
+    return sw, sa
+
+
+def _elements(rng: np.random.Generator, fmt: IntFormat, shape: tuple[int, int]) -> Codes:
+    """Return codes whose rows are of one kind of nine, the two left over being uniform."""
+    ends, lane = np.array([fmt.min, fmt.max]), np.arange(shape[1])
+    random_ends = rng.choice(ends, shape)
+    kinds = (
+        np.clip(rng.integers(-1, 2, shape), fmt.min, fmt.max),
+        random_ends,
+        np.where(lane == rng.integers(shape[1], size=(shape[0], 1)), random_ends, 0),
+        ends[(lane + rng.integers(2, size=(shape[0], 1))) % 2],
+        fmt.min,
+        fmt.max,
+        0,
+    )
+    return _mix(rng, rng.integers(fmt.min, fmt.max, shape, endpoint=True), kinds, uniform=2)
+
+
+def _mirror(rng: np.random.Generator, config: MacConfig, w: Codes, a: Codes) -> None:
+    """Give the lanes of each pair opposite products in some vectors, if a side has a sign; a last odd lane gives 0."""
+    pairs = config.vector_size // 2 * 2
+    rows = np.flatnonzero(rng.random(len(w)) < _MIRRORED)
+    if not config.weight.signed and not config.activation.signed:
+        return
+    signed, other, fmt = (w, a, config.weight) if config.weight.signed else (a, w, config.activation)
+    codes = np.maximum(signed[rows], -fmt.max)
+    codes[:, 1:pairs:2] = -codes[:, 0:pairs:2]
+    codes[:, pairs:] = 0
+    signed[rows] = codes
+    codes = other[rows]
+    codes[:, 1:pairs:2] = codes[:, 0:pairs:2]
+    other[rows] = codes
+
+
+def _scales(rng: np.random.Generator, fmt: IntFormat | None, count: int) -> Any:
+    """Return scales [count], of which half are uniform and the others 0, 1 or the maximum; None without a format."""
+    if fmt is None:
+        return None
+    return _mix(rng, rng.integers(0, fmt.max, count, endpoint=True), (0, 1, fmt.max), uniform=3)
+
+
+def _mix(rng: np.random.Generator, values: Codes, kinds: Sequence[Any], uniform: int) -> Codes:
+    """Overwrite rows of uniform ``values``, each kind with the same odds and ``uniform`` times these left alone."""
+    choice = rng.integers(len(kinds) + uniform, size=len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    for number, kind in enumerate(kinds):
+        np.copyto(values, kind, where=choice == number)
+    return values
+
+
+def _align(rng: np.random.Generator, config: MacConfig, sw: Any, sa: Any) -> None:
+    """Make some products odd multiples of 2^(s-1), rounding ties, or of 2^s; the sides share the power of two."""
+    count = len(sa if sw is None else sw)
+    bits_w, bits_a = (fmt.bits if fmt else 1 for fmt in (config.weight_scale, config.activation_scale))
+    for zeros, share in ((config.scale_shift - 1, _TIES), (config.scale_shift, _EXACT)):
+        if zeros > bits_w + bits_a - 2:
+            continue
+        chosen = rng.random(count) < share
+        zeros_w = rng.integers(max(0, zeros - (bits_a - 1)), min(bits_w - 1, zeros), size=count, endpoint=True)
+        for side, bits, shift in ((sw, bits_w, zeros_w), (sa, bits_a, zeros - zeros_w)):
+            if side is not None:
+                odd = rng.integers(0, 1 << bits, size=count) | 1
+                side[chosen] = (odd % (1 << (bits - shift)) << shift)[chosen]
+
+
+def _approach(rng: np.random.Generator, config: MacConfig, sw: Any, sa: Any) -> None:
+    """Choose some products, each the nearest of random candidates to a random distance of at most 2 from a tie."""
+    rows = np.flatnonzero(rng.random(len(sa if sw is None else sw)) < _NEAR)
+    shape = (len(rows), _CANDIDATES)
+    drawn = [
+        rng.integers(0, fmt.max, shape, endpoint=True) if fmt else np.ones(shape, np.int64)
+        for fmt in (config.weight_scale, config.activation_scale)
+    ]
+    target = (1 << (config.scale_shift - 1)) + rng.integers(-2, 3, (len(rows), 1))
+    distance = np.abs(drawn[0] * drawn[1] % (1 << config.scale_shift) - target)
+    nearest = np.argmin(distance, axis=1)[:, None]
+    for side, candidates in zip((sw, sa), drawn, strict=True):
+        if side is not None:
+            side[rows] = np.take_along_axis(candidates, nearest, axis=1)[:, 0]

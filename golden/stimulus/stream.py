@@ -1,0 +1,190 @@
+"""Beats for a vector MAC: seeded random streams that reach its corners, and whole layers.
+
+Every random choice comes from a generator of its own, so that a configuration, a count and a seed name one stream.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.stimulus import directed as runs
+from vsq.golden.stimulus import operands as corners
+
+Integers = NDArray[Any]
+
+_LONGEST_ACCUMULATION = 40
+_DIRECTED_FROM = 64  # beats of a stream with directed runs, which take at most one in so many beats:
+_OVERFLOW_SHARE = 8  # one over an end of the accumulator
+_LONG_SHARE = 7  # one over all lanes
+_SHORT_SHARE = 32  # one to some value and back, or of gated terms
+_REPEATS = 4  # runs over an end, or there and back, in either direction, where there is room
+
+
+@dataclass(frozen=True)
+class Beats:
+    """A stream of B beats; its fields are the arguments of :func:`vsq.golden.model.datapath.mac`."""
+
+    weights: Integers  # [B, V]
+    activations: Integers  # [B, V]
+    weight_scales: Integers | None  # [B]
+    activation_scales: Integers | None  # [B]
+    first: NDArray[np.bool_]  # [B]
+    last: NDArray[np.bool_]  # [B]
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def select(self, which: Any) -> "Beats":
+        """Return the beats that an index, as NumPy knows it, selects."""
+        columns: dict[str, Any] = {
+            name: column if column is None else column[which] for name, column in vars(self).items()
+        }
+        return Beats(**columns)
+
+
+def layer(
+    config: MacConfig,
+    weights: Integers,
+    weight_scales: Integers | None,
+    activations: Integers,
+    activation_scales: Integers | None,
+) -> Beats:
+    """Return a whole layer as beats: result by result in row-major order of [M, N], each G beats long.
+
+    The arguments are those of :func:`vsq.golden.model.datapath.matmul`, which gives the expected results.
+    """
+    (channels, groups, _), rows = weights.shape, len(activations)
+
+    def spread(codes: Any, axis: int) -> Any:
+        if codes is None:
+            return None
+        grid = np.broadcast_to(np.expand_dims(codes, axis), (rows, channels, *codes.shape[1:]))
+        return grid.reshape(rows * channels * groups, *codes.shape[2:])
+
+    group = np.arange(rows * channels * groups) % groups
+    return Beats(
+        spread(weights, 0),
+        spread(activations, 1),
+        spread(weight_scales, 0),
+        spread(activation_scales, 1),
+        first=group == 0,
+        last=group == groups - 1,
+    )
+
+
+def concatenate(parts: Sequence[Beats]) -> Beats:
+    """Return streams of one configuration one after another."""
+
+    def column(name: str) -> Any:
+        columns = [getattr(part, name) for part in parts]
+        return None if columns[0] is None else np.concatenate(columns)
+
+    return Beats(**{field.name: column(field.name) for field in fields(Beats)})
+
+
+def beats(config: MacConfig, count: int, seed: int) -> Beats:
+    """Return ``count`` random beats that reach the corners of the datapath; the last one is marked ``last``.
+
+    Operands and scales are those of :mod:`vsq.golden.stimulus.operands`. Accumulations last 1 to 40 beats; some give
+    results on the way, some continue the one before (no ``first``), some are abandoned (no ``last``). Among them are
+    runs that reach a limit of the accumulator exactly, exceed it by one, return into the range and exceed it far, that
+    go to some value and back to 0, that follow an extreme term by r = 0, and that give each lane's product alone; short
+    streams lack the long ones (:func:`complete` does not).
+
+    Raises
+    ------
+    InputError
+        If ``count`` is not positive.
+    """
+    if count < 1:
+        raise InputError(f"{count} beats: a stream has at least 1; ask for more")
+    rng = np.random.default_rng(seed)
+    directed = [_of_terms(config, run) for run in _directed(rng, config, count)]
+    ordinary, starts = _ordinary(rng, config, count - sum(map(len, directed)))
+    pieces, begin = [], 0
+    for run, end in zip(directed, sorted(rng.choice(starts, len(directed)).tolist()), strict=True):
+        pieces += [ordinary.select(slice(begin, end)), run]
+        begin = end
+    stream = concatenate([*pieces, ordinary.select(slice(begin, None))])
+    stream.last[-1] = True
+    return stream
+
+
+def complete(config: MacConfig, count: int, seed: int) -> Beats:
+    """Return ``count`` beats, or as many more as it takes to leave the accumulator's range in every direction.
+
+    They are :func:`beats`, at least half of ``count``, with a run over one end before them and one over the other end
+    behind. No run has more than :data:`vsq.golden.stimulus.directed.LONGEST` extreme terms; :func:`unreached` says what
+    that leaves out.
+
+    Raises
+    ------
+    InputError
+        If ``count`` is not positive.
+    """
+    overflows = [_of_terms(config, run) for direction in (1, -1) if (run := runs.over_limit(config, direction))]
+    random = beats(config, max(count - sum(map(len, overflows)), -(-count // 2)), seed)
+    return concatenate([*overflows[:1], random, *overflows[1:]])
+
+
+def overflow_directions(config: MacConfig) -> set[int]:
+    """Return the overflows that ``complete(config, count, seed)`` reaches: +1 above the range, -1 below."""
+    return {direction for direction in (1, -1) if runs.over_limit(config, direction)}
+
+
+def unreached(config: MacConfig) -> str:
+    """Return in a sentence which overflow :func:`complete` leaves out because it takes too long; empty if none."""
+    ends = {1: "above", -1: "below"}
+    left = [f"{count + 1:,} extreme vectors {ends[end]}" for end, count in runs.unaffordable(config).items()]
+    if not left:
+        return ""
+    return f"the accumulator's overflow takes {' and '.join(left)}, and a run has {runs.LONGEST:,}: not exercised"
+
+
+def _overflow_runs(config: MacConfig, direction: int, count: int) -> list[runs.Run]:
+    """Return the runs over one end of the accumulator's range that a stream of ``count`` beats has room for."""
+    run = runs.over_limit(config, direction) if count >= _DIRECTED_FROM else ()
+    return [run] * min(_REPEATS, count // _OVERFLOW_SHARE // len(run)) if run else []
+
+
+def _directed(rng: np.random.Generator, config: MacConfig, count: int) -> list[runs.Run]:
+    """Return the directed runs that a stream of ``count`` beats has room for."""
+    if count < _DIRECTED_FROM:
+        return []
+    long, short = [runs.lane_by_lane(rng, config)], [runs.gated(config)]
+    overflows = []
+    for direction in (1, -1):
+        overflows += _overflow_runs(config, direction, count)
+        short += [runs.there_and_back(rng, config, direction) for _ in range(_REPEATS)]
+    shares = [(overflows, _OVERFLOW_SHARE), (long, _LONG_SHARE), (short, _SHORT_SHARE)]
+    return [run for group, share in shares for run in group if 0 < len(run) <= count // share]
+
+
+def _of_terms(config: MacConfig, run: runs.Run) -> Beats:
+    """Return terms as beats."""
+    weights, activations, weight_scales, activation_scales, first, last = map(np.array, zip(*run, strict=True))
+    sw = weight_scales if config.weight_scale else None
+    sa = activation_scales if config.activation_scale else None
+    return Beats(weights, activations, sw, sa, first, last)
+
+
+def _ordinary(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Beats, NDArray[np.int64]]:
+    """Return random accumulations, and where each starts."""
+    lengths: list[int] = []
+    left = count
+    while left > 0:
+        lengths.append(min(left, int(rng.integers(1, rng.choice([1, 1, 4, _LONGEST_ACCUMULATION]), endpoint=True))))
+        left -= lengths[-1]
+    ends = np.cumsum(lengths, dtype=np.int64)
+    starts = ends - lengths
+    w, a = corners.operands(rng, config, count)
+    sw, sa = corners.scales(rng, config, count)
+    first, last = np.zeros(count, np.bool_), rng.random(count) < 0.05
+    first[starts] = rng.random(len(starts)) < 0.9
+    last[ends - 1] = rng.random(len(starts)) < 0.9
+    return Beats(w, a, sw, sa, first, last), starts

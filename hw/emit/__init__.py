@@ -1,0 +1,1 @@
+"""Emission: RTLIL, Verilog, AXI4-Stream wrapper and manifests."""

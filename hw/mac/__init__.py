@@ -1,0 +1,1 @@
+"""The vector MAC: datapath, control and pipeline."""

@@ -1,0 +1,62 @@
+"""Dot product of one weight vector and one activation vector."""
+
+from amaranth.hdl import Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from vsq.golden.contract.config import MacConfig
+from vsq.hw.arithmetic.styles import style_of
+from vsq.hw.mac.ranges import dot_shape
+from vsq.hw.mac.stages import dot_stages, drive, register
+from vsq.hw.mac.streams import shape
+
+
+class DotProduct(wiring.Component):
+    """``d = sum_j weights[j] * activations[j]``, exact.
+
+    Latency: one cycle per register stage (``vsq.hw.mac.stages.dot_stages``), the last on d itself and the others inside
+    the sum. Throughput: one vector per cycle.
+
+    Parameters
+    ----------
+    config
+        The MAC's configuration: element formats, V, pipeline depth, arithmetic style.
+
+    Members
+    -------
+    weights, activations : In(V codes)
+    load0, ... : In(1), one register enable per stage
+    d : Out(dot_shape(config)); modulo 2^P if the accumulator wraps at P bits
+
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5, the vector MAC's product array and adder tree.
+    """
+
+    def __init__(self, config: MacConfig):
+        self.config = config
+        self.stages = dot_stages(config)
+        members = {
+            "weights": In(data.ArrayLayout(shape(config.weight), config.vector_size)),
+            "activations": In(data.ArrayLayout(shape(config.activation), config.vector_size)),
+            "d": Out(dot_shape(config)),
+        }
+        members |= {f"load{i}": In(1) for i in range(self.stages)}
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        """Describe the hardware."""
+        m = Module()
+        lanes = range(self.config.vector_size)
+        loads = [getattr(self, f"load{i}") for i in range(self.stages)]
+        d = style_of(self.config).dot(
+            m,
+            [self.weights[i] for i in lanes],
+            [self.activations[i] for i in lanes],
+            loads[:-1],
+            self.config.narrow,
+            self.d.shape(),
+            "dot",
+        )
+        if self.stages:
+            d = register(m, d, loads[-1], "d_reg")
+        drive(m, self.d, d)
+        return m

@@ -1,0 +1,85 @@
+"""Exact value ranges inside the MAC and the least shapes that hold them, each with its proof.
+
+``golden`` derives its own bounds from the extreme codes; these come from powers of two, so that a mistake in one
+does not hide in the other.
+"""
+
+from amaranth.hdl import Shape, signed, unsigned
+
+from vsq.golden.contract.config import MacConfig, Overflow, Rounding
+
+
+def least_shape(low: int, high: int) -> Shape:
+    """Return the least shape that holds low .. high: n signed bits hold -2^(n-1) .. 2^(n-1) - 1."""
+    if low >= 0:
+        return unsigned(high.bit_length())
+    return signed(1 + max((-low - 1).bit_length(), max(high, 0).bit_length()))
+
+
+def dot_range(config: MacConfig) -> tuple[int, int]:
+    """Return the range of d = sum of V products.
+
+    Proof, with half = 2^(bits-1) and full = 2^bits - 1 of a format, and low = half, or half - 1 if narrow, the largest
+    negative magnitude: both signed, a product lies in -low_w*(half_a - 1) or -(half_w - 1)*low_a, whichever is less, to
+    low_w*low_a. One signed, in -low*full .. (half - 1)*full. None, in 0 .. full_w*full_a. V of them reach V times that.
+    """
+    w, a = config.weight, config.activation
+    half_w, half_a = 1 << (w.bits - 1), 1 << (a.bits - 1)
+    full_w, full_a = (1 << w.bits) - 1, (1 << a.bits) - 1
+    low_w, low_a = half_w - config.narrow, half_a - config.narrow
+    if w.signed and a.signed:
+        low, high = -max(low_w * (half_a - 1), (half_w - 1) * low_a), low_w * low_a
+    elif w.signed:
+        low, high = -low_w * full_a, (half_w - 1) * full_a
+    elif a.signed:
+        low, high = -low_a * full_w, (half_a - 1) * full_w
+    else:
+        low, high = 0, full_w * full_a
+    return low * config.vector_size, high * config.vector_size
+
+
+def rounding_addend(config: MacConfig) -> int:
+    """Return what is added to p before its low bits are dropped: half of the new unit, or nothing to truncate."""
+    s = config.scale_shift
+    return 1 << (s - 1) if s and config.rounding != Rounding.TRUNCATE else 0
+
+
+def product_max(config: MacConfig) -> int:
+    """Return the largest scale product plus rounding addend: scales are at most 2^ws - 1 and 2^as - 1."""
+    p_max = 1
+    for scale in (config.weight_scale, config.activation_scale):
+        p_max *= (1 << scale.bits) - 1 if scale else 1
+    return p_max + rounding_addend(config)
+
+
+def rounded_max(config: MacConfig) -> int:
+    """Return the largest round(p / 2^s) before the clamp to 2^R - 1.
+
+    Proof: all modes are monotonic. half_up adds one half and floors; half_even differs from it only at a tie, where
+    the sum's dropped bits are 0, by clearing the LSB.
+    """
+    total, s = product_max(config), config.scale_shift
+    tie = config.rounding == Rounding.HALF_EVEN and s > 0 and total % (1 << s) == 0
+    return (total >> s) & ~1 if tie else total >> s
+
+
+def factor_max(config: MacConfig) -> int:
+    """Return the largest scale factor r, after the clamp to R bits; 1 without scales."""
+    bits = config.scale_product_bits
+    return rounded_max(config) if bits is None else min(rounded_max(config), (1 << bits) - 1)
+
+
+def dot_shape(config: MacConfig) -> Shape:
+    """Return the shape of d: the least that holds its range, or P bits if the accumulator wraps at fewer."""
+    return _wrapped(config, least_shape(*dot_range(config)))
+
+
+def term_shape(config: MacConfig) -> Shape:
+    """Return the shape of t = d*r: r >= 0, so the extremes of d times the largest r bound it; P bits as for d."""
+    low, high = dot_range(config)
+    return _wrapped(config, least_shape(low * factor_max(config), high * factor_max(config)))
+
+
+def _wrapped(config: MacConfig, shape: Shape) -> Shape:
+    """Cut a shape to the accumulator's bits if it wraps: sums and products modulo 2^P need no higher bits."""
+    return Shape(min(shape.width, config.acc_bits), shape.signed) if config.overflow == Overflow.WRAP else shape

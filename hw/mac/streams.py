@@ -1,0 +1,35 @@
+"""Payloads of the MAC's two streams."""
+
+from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data
+
+from vsq.golden.contract.config import IntFormat, MacConfig, Overflow
+
+
+def shape(number: IntFormat) -> Shape:
+    """Return the hardware shape of a number format."""
+    return Shape(number.bits, number.signed)
+
+
+def beat_layout(config: MacConfig) -> data.StructLayout:
+    """One vector of the accumulation: codes, scales (a side without scale has no member) and marks.
+
+    ``first`` starts a new accumulation, ``last`` asks for its result.
+    """
+    members: dict[str, object] = {
+        "weights": data.ArrayLayout(shape(config.weight), config.vector_size),
+        "activations": data.ArrayLayout(shape(config.activation), config.vector_size),
+    }
+    if config.weight_scale:
+        members["weight_scale"] = shape(config.weight_scale)
+    if config.activation_scale:
+        members["activation_scale"] = shape(config.activation_scale)
+    return data.StructLayout({**members, "first": unsigned(1), "last": unsigned(1)})
+
+
+def result_layout(config: MacConfig) -> data.StructLayout:
+    """One result: the accumulator, and with a saturating one the sticky overflow flag."""
+    members: dict[str, object] = {"acc": signed(config.acc_bits)}
+    if config.overflow == Overflow.SATURATE:
+        members["overflow"] = unsigned(1)
+    return data.StructLayout(members)

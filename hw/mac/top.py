@@ -1,0 +1,81 @@
+"""The vector MAC: a lane's datapath and its control, wired."""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from vsq.golden.contract.config import MacConfig
+from vsq.hw.mac.control import Control
+from vsq.hw.mac.datapath import Lane
+from vsq.hw.mac.stages import THROUGHPUT, latency, scaled
+from vsq.hw.mac.streams import beat_layout, result_layout
+
+
+def mac_signature(config: MacConfig) -> wiring.Signature:
+    """Return the MAC's two streams: i takes vectors, o gives results."""
+    return wiring.Signature(
+        {"i": In(stream.Signature(beat_layout(config))), "o": Out(stream.Signature(result_layout(config)))}
+    )
+
+
+class VectorMac(wiring.Component):
+    """Block-scaled vector multiply-accumulate.
+
+    Per vector: ``d = sum_j w[j]*a[j]``; ``r = min(2^R - 1, round(sw*sa / 2^s))``; ``t = d*r``;
+    ``acc = policy((0 if first else acc) + t)``; a result leaves after each vector marked ``last``, which does not
+    clear the accumulator. After a reset the accumulator starts from 0.
+
+    Parameters
+    ----------
+    config
+        Formats, V, R, rounding, accumulator, pipeline depth D, arithmetic style.
+
+    Members
+    -------
+    i : In(stream of vsq.hw.mac.streams.beat_layout(config))
+    o : Out(stream of vsq.hw.mac.streams.result_layout(config))
+
+    Attributes
+    ----------
+    latency
+        Cycles from an accepted last vector to its valid result, without back-pressure: D + 1.
+    throughput
+        Vectors per cycle: 1.
+
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
+    """
+
+    throughput = THROUGHPUT
+
+    def __init__(self, config: MacConfig):
+        self.config = config
+        self.latency = latency(config)
+        self.control = Control(config)
+        self.lane = Lane(config)
+        super().__init__(mac_signature(config))
+
+    def elaborate(self, platform: object) -> Module:
+        """Wire the components."""
+        m = Module()
+        m.submodules.control = control = self.control
+        m.submodules.lane = lane = self.lane
+        beat, result = self.i.payload, self.o.payload
+        m.d.comb += [
+            control.in_valid.eq(self.i.valid),
+            self.i.ready.eq(control.in_ready),
+            control.first.eq(beat.first),
+            control.last.eq(beat.last),
+            lane.first.eq(control.acc_first),
+            self.o.valid.eq(control.out_valid),
+            control.out_ready.eq(self.o.ready),
+            *(getattr(lane, name).eq(getattr(control, name)) for name in control.loads),
+            *(
+                getattr(lane, name).eq(getattr(beat, name))
+                for name in beat_layout(self.config).members
+                if name not in ("first", "last")
+            ),
+            *(getattr(result, name).eq(getattr(lane, name)) for name in result_layout(self.config).members),
+        ]
+        if scaled(self.config):
+            m.d.comb += control.nonzero.eq(lane.nonzero)
+        return m

@@ -1,0 +1,138 @@
+"""The processing element: its parts, wired."""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.pe.collector import Collector
+from vsq.hw.pe.double_buffer import DoubleBuffer
+from vsq.hw.pe.issue_control import IssueControl
+from vsq.hw.pe.lanes import Lanes
+from vsq.hw.pe.load_control import LoadControl
+from vsq.hw.pe.output_control import OutputControl
+from vsq.hw.pe.ppu import PostProcessing
+from vsq.hw.pe.streams import activation_layout, command_layout, output_layout, params_layout, weight_layout
+
+
+def pe_signature(config: PeConfig) -> wiring.Signature:
+    """Return the element's streams; without post-processing it takes no lane parameters."""
+    inputs = {
+        "command": command_layout(config),
+        "weights": weight_layout(config),
+        "activations": activation_layout(config),
+    }
+    if config.ppu:
+        inputs["lane_params"] = params_layout(config)
+    return wiring.Signature(
+        {
+            **{name: In(stream.Signature(layout)) for name, layout in inputs.items()},
+            "result": Out(stream.Signature(output_layout(config))),
+        }
+    )
+
+
+class ProcessingElement(wiring.Component):
+    """L vector MACs that share the activation vector, with double-buffered operands and post-processing.
+
+    What a command does is stated in :mod:`vsq.golden.model.pe`. Three commands are inside: one loads its buffers, one
+    reads them, one hands out its results.
+
+    Throughput, in cycles for a command of R rows of G vectors, in steady state and with streams that keep up: the
+    largest of R*G (reading, and loading activations), L*G if it loads weights, and R*L (post-processing, or L raw
+    beats a row). Hence the lanes work without a pause if G >= L and R >= L. Only commands of less than about L + D + 9
+    cycles are held up by their way through the stages, and take up to that.
+
+    Latency of a lone command, in cycles from its acceptance to the first accumulator: the loads, then G reads, then
+    D + 3.
+
+    Parameters
+    ----------
+    config
+        The vector MAC, lanes, buffer depths, post-processing.
+
+    Members
+    -------
+    command : In(stream of vsq.hw.pe.streams.command_layout)
+    weights : In(stream of weight_layout)
+    activations : In(stream of activation_layout)
+    lane_params : In(stream of params_layout), absent without post-processing
+    result : Out(stream of output_layout)
+
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
+    """
+
+    def __init__(self, config: PeConfig):
+        self.config = config
+        super().__init__(pe_signature(config))
+
+    def elaborate(self, platform: object) -> Module:
+        """Wire the parts."""
+        m = Module()
+        config = self.config
+        m.submodules.load_control = load = LoadControl(config)
+        m.submodules.issue_control = issue = IssueControl(config)
+        m.submodules.output_control = output = OutputControl(config)
+        m.submodules.weight_buffer = weights = DoubleBuffer(
+            weight_layout(config), config.weight_depth, ways=config.lane_count
+        )
+        m.submodules.activation_buffer = activations = DoubleBuffer(activation_layout(config), config.activation_depth)
+        m.submodules.lanes = lanes = Lanes(config)
+        m.submodules.collector = collector = Collector(config)
+
+        connect(m, flipped(self.command), load.command)
+        connect(m, load.job, issue.job)
+        connect(m, issue.told, output.job)
+        connect(m, lanes.o, collector.i)
+        connect(m, collector.o, output.lanes)
+        connect(m, output.result, flipped(self.result))
+        for buffer, source, loads, complete, count in (
+            (weights, self.weights, load.load_weights, load.weights_complete, load.vectors),
+            (activations, self.activations, load.load_activations, load.activations_complete, load.entries),
+        ):
+            connect(m, flipped(source), buffer.i)
+            m.d.comb += [
+                buffer.load.eq(loads),
+                buffer.count.eq(count),
+                buffer.restart.eq(load.restart),
+                buffer.read.eq(issue.read),
+                complete.eq(buffer.complete),
+            ]
+        m.d.comb += [
+            weights.bank.eq(issue.weight_bank),
+            weights.address.eq(issue.weight_address),
+            activations.bank.eq(issue.activation_bank),
+            activations.address.eq(issue.activation_address),
+            lanes.i.valid.eq(issue.valid),
+            issue.ready.eq(lanes.i.ready),
+            lanes.i.payload.weights.eq(weights.o),
+            lanes.i.payload.activation.eq(activations.o[0]),
+            lanes.i.payload.first.eq(issue.first),
+            lanes.i.payload.last.eq(issue.last),
+            output.lane.eq(collector.lane),
+            output.row_end.eq(collector.last),
+        ]
+        if config.ppu:
+            self._post_process(m, load, output)
+        return m
+
+    def _post_process(self, m: Module, load: LoadControl, output: OutputControl) -> None:
+        """Wire post-processing and its parameters."""
+        m.submodules.ppu = ppu = PostProcessing(self.config)
+        m.submodules.params_buffer = params = DoubleBuffer(
+            params_layout(self.config), self.config.lane_count, registered=False
+        )
+        connect(m, flipped(self.lane_params), params.i)
+        connect(m, output.process, ppu.i)
+        connect(m, ppu.o, output.processed)
+        m.d.comb += [
+            params.load.eq(load.load_params),
+            params.count.eq(self.config.lane_count),
+            params.restart.eq(load.restart),
+            params.bank.eq(output.params_bank),
+            params.address.eq(output.lane),
+            load.params_complete.eq(params.complete),
+            load.params_taken.eq(output.params_taken),
+            output.params.eq(params.o[0]),
+            output.empty.eq(ppu.empty),
+        ]

@@ -1,0 +1,1 @@
+"""The synthesis flow: RTLIL to a netlist of library cells."""

@@ -1,0 +1,1 @@
+"""Gate-level simulation of mapped netlists, for function and switching activity."""

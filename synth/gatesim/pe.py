@@ -1,0 +1,183 @@
+"""A layer's activity in a processing element, in steady state, with streams that keep up."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vsq.golden.contract.config import IntFormat
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.datapath import matmul
+from vsq.golden.model.mapping import fit_params
+from vsq.golden.model.pe import Command, Streams
+from vsq.golden.model.ppu import LaneParams
+from vsq.synth.gatesim.netlist import Gates
+from vsq.synth.gatesim.simulation import WORD, Activity, Simulation, Words, pack_codes
+from vsq.synth.gatesim.workload import Integers, Operands
+from vsq.synth.library.liberty import Library
+
+_MEASURED = 2  # commands; weights are loaded for every other one
+_COMMANDS = 3 + _MEASURED  # one is over before, and two are on their way when the last one is over
+_WAIT = 10_000  # cycles without a result, after which the netlist is given up
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PeActivity:
+    """The activity of a processing element, and the share of cycles in which its lanes take an operand."""
+
+    activity: Activity
+    utilisation: float
+
+
+def commands(config: PeConfig, data: Operands) -> list[Streams]:
+    """Return the same commands with 64 different pieces of a layer's rows.
+
+    Each command computes as many rows as the activation buffer holds (at most two for each lane) with as many of the
+    layer's vectors as both buffers hold. Outputs are requantised, if there is post-processing, to their largest value.
+    """
+    mac, lanes = config.mac, config.lane_count
+    channels, groups, size = data.weights.shape
+    groups = min(groups, config.weight_depth, config.activation_depth)
+    rows = min(config.activation_depth // groups, 2 * lanes)
+    loads = [number % _MEASURED == 0 for number in range(_COMMANDS)]
+    listed = [
+        Command(
+            rows=rows,
+            vectors=groups,
+            load_weights=load,
+            load_params=load and config.ppu,
+            requantise=config.ppu,
+            relu=config.ppu and data.relu,
+        )
+        for load in loads
+    ]
+    tiles = sum(loads)
+    channel = np.arange(tiles * lanes).reshape(tiles, 1, lanes) % channels
+    group = np.arange(groups)[:, None]
+    params = _params(config, data, groups) if config.ppu else None
+
+    def piece(number: int) -> Streams:
+        first = number * len(data.activations) // WORD
+        row = (first + np.arange(_COMMANDS * rows)) % len(data.activations)
+
+        def taken(values: Integers | None, *index: Any) -> Any:
+            return None if values is None else values[index]
+
+        scales = taken(data.weight_scales, channel, group)
+        activation_scales = taken(data.activation_scales, row, slice(groups))
+        return Streams(
+            commands=listed,
+            weights=data.weights[channel, group].reshape(-1, size),
+            weight_scales=None if scales is None else scales.reshape(-1),
+            activations=data.activations[row, :groups].reshape(-1, size),
+            activation_scales=None if activation_scales is None else activation_scales.reshape(-1),
+            params=None
+            if params is None
+            else LaneParams(*(np.tile(column, tiles) for column in vars(params).values())),
+        )
+
+    assert mac.vector_size == size
+    return [piece(number) for number in range(WORD)]
+
+
+def _params(config: PeConfig, data: Operands, groups: int) -> LaneParams:
+    """Return parameters by which the largest accumulator becomes the largest z."""
+
+    def cut(scales: Integers | None) -> Any:
+        return None if scales is None else scales[:, :groups]
+
+    products = matmul(
+        config.mac,
+        data.weights[:, :groups],
+        cut(data.weight_scales),
+        data.activations[:, :groups],
+        cut(data.activation_scales),
+    )
+    factor = config.z_range[1] / max(1, int(np.abs(products.acc).max()))
+    lanes = config.lane_count
+    return fit_params(config, np.full(lanes, min(factor, 1.0)), np.zeros(lanes))
+
+
+def pe_activity(
+    gates: Gates, library: Library, config: PeConfig, streams: Sequence[Streams], *, hazards: bool
+) -> PeActivity:
+    """Return the activity between the last results of the first command and of the last one but two."""
+    simulation = Simulation(gates, library, hazards=hazards)
+    finished = 0
+    for _ in results(simulation, config, streams):
+        if simulation.agreed("result_last"):
+            if finished == 0:
+                simulation.reset_counts()
+            elif finished == _MEASURED:
+                break
+            finished += 1
+    activity = simulation.activity()
+    command = streams[0].commands[0]
+    operands = _MEASURED * command.rows * command.vectors
+    return PeActivity(activity=activity, utilisation=operands * WORD / activity.cycles)
+
+
+def results(simulation: Simulation, config: PeConfig, streams: Sequence[Streams]) -> Iterator[None]:
+    """Play the streams; come back at each result, whose values are at the outputs, before the next clock edge.
+
+    Raises
+    ------
+    RuntimeError
+        If no result comes for 10,000 cycles.
+    """
+    ones = np.full((1, 1), ~np.uint64(0))
+    simulation.drive("rst", ones)
+    simulation.clock()
+    simulation.drive("rst", ~ones)
+    simulation.drive("result_ready", ones)
+    beats = _ports(config, streams)
+    position = dict.fromkeys(beats, 0)
+    idle = 0
+    while idle < _WAIT:
+        for stream, ports in beats.items():
+            at = position[stream]
+            valid = all(at < len(words) for words in ports.values())
+            simulation.drive(f"{stream}_valid", ones if valid else ~ones)
+            if valid:
+                for name, words in ports.items():
+                    simulation.drive(f"{stream}_{name}", words[at])
+        simulation.clock()
+        for stream, ports in beats.items():
+            waiting = position[stream] < len(next(iter(ports.values())))
+            position[stream] += waiting and simulation.agreed(f"{stream}_ready")
+        idle += 1
+        if simulation.agreed("result_valid"):
+            idle = 0
+            yield
+    raise RuntimeError(f"{config}: no result for {_WAIT} cycles")
+
+
+def _ports(config: PeConfig, streams: Sequence[Streams]) -> dict[str, dict[str, Words]]:
+    """Return the words [beats, width, 1] of every field of the input streams."""
+    mac = config.mac
+    listed = streams[0].commands
+    loads = ["load_weights", "load_activations"] + (["load_params", "requantise", "relu"] if config.ppu else [])
+    widths = {"rows": config.rows_bits, "vectors": config.vectors_bits, **dict.fromkeys(loads, 1)}
+    ports = {
+        "command": {
+            name: pack_codes(np.tile([[int(getattr(command, name))] for command in listed], (WORD, 1, 1)), bits)
+            for name, bits in widths.items()
+        }
+    }
+
+    def vectors(codes: str, scales: str, element: IntFormat, scale: IntFormat | None) -> dict[str, Words]:
+        found = {"codes": pack_codes(np.array([getattr(part, codes) for part in streams]), element.bits)}
+        if scale:
+            found["scale"] = pack_codes(np.array([getattr(part, scales) for part in streams])[..., None], scale.bits)
+        return found
+
+    ports["weights"] = vectors("weights", "weight_scales", mac.weight, mac.weight_scale)
+    ports["activations"] = vectors("activations", "activation_scales", mac.activation, mac.activation_scale)
+    if config.ppu:
+        bits = {"multiplier": config.multiplier_bits, "shift": config.shift_bits, "bias": config.bias_bits}
+        ports["lane_params"] = {
+            name: pack_codes(np.array([getattr(part.params, name) for part in streams])[..., None], width)
+            for name, width in bits.items()
+        }
+    return ports

@@ -1,0 +1,179 @@
+"""What a Liberty file says about energy: pin capacitances, tables of internal energy, supply voltage and leakage."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.errors import InputError
+from vsq.synth.library.boolean import names, truth_table
+from vsq.synth.library.liberty import Group, Library, parse
+
+Floats = NDArray[np.float64]
+
+_SLEW = ("input_transition_time", "input_net_transition")
+_FARADS = {"ff": 1e-15, "pf": 1e-12}
+_WATTS = {"w": 1.0, "mw": 1e-3, "uw": 1e-6, "nw": 1e-9, "pw": 1e-12}
+_NUMBER = re.compile(r"[-+\d.][-+\d.eE]*")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """Energy of one transition in joules over input slew (in the file's unit) and output load (in farads).
+
+    ``values`` is [slews, loads]; an axis of one entry is constant.
+    """
+
+    slews: Floats
+    loads: Floats
+    values: Floats
+
+    def at(self, slew: float, loads: Floats) -> Floats:
+        """Return energies by bilinear interpolation; beyond the table's ends they go on straight."""
+        by_load = np.array([_interpolate(self.slews, column, np.array([slew]))[0] for column in self.values.T])
+        return _interpolate(self.loads, by_load, loads)
+
+
+def _interpolate(axis: Floats, values: Floats, at: Floats) -> Floats:
+    if len(axis) == 1:
+        return np.full(at.shape, values[0])
+    low = np.clip(np.searchsorted(axis, at) - 1, 0, len(axis) - 2)
+    share = (at - axis[low]) / (axis[low + 1] - axis[low])
+    result: Floats = values[low] + share * (values[low + 1] - values[low])
+    return result
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arc:
+    """Internal energy of a transition at ``pin``: caused by ``related`` (None: the pin itself), in states ``when``.
+
+    ``when`` is a truth table over the cell's inputs, or None for all states.
+    """
+
+    pin: str
+    related: str | None
+    when: int | None
+    rise: Table
+    fall: Table
+
+    def energy(self, slew: float, loads: Floats) -> Floats:
+        """Return the mean of rise and fall, in joules: over time there are as many of one as of the other."""
+        return (self.rise.at(slew, loads) + self.fall.at(slew, loads)) / 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CellPower:
+    """One cell: input pins with their capacitances in farads, arcs, leakage in watts."""
+
+    inputs: dict[str, float]
+    arcs: list[Arc]
+    leakage: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Power:
+    """The power data of a library: ``voltage`` in volts, and cells by name."""
+
+    library: Library
+    voltage: float
+    cells: dict[str, CellPower]
+
+    @classmethod
+    def of(cls, library: Library) -> "Power":
+        """Read the power data.
+
+        Raises
+        ------
+        InputError
+            If the file has none, or in a form that is not read; the message names it.
+        """
+        root = parse(library.text)
+        if not any(pin.find("internal_power") for cell in root.find("cell") for pin in cell.find("pin")):
+            raise InputError(
+                f"Liberty file {library.path}: it has no internal_power groups, so there is no energy; give a "
+                "characterised library, such as osu018_stdcells.lib of the Debian package qflow-tech-osu018"
+            )
+        try:
+            return _Reader(root, library).power
+        except (ValueError, KeyError, IndexError) as error:
+            raise InputError(
+                f"Liberty file {library.path}: its power data is not read ({type(error).__name__}: {error}); "
+                "give one with NLDM tables"
+            ) from None
+
+
+class _Reader:
+    """Units and templates of one file, and what they make of its groups."""
+
+    def __init__(self, root: Group, library: Library) -> None:
+        self._root, self._library = root, library
+        scale, unit = root.tables["capacitive_load_unit"].split(",")
+        self._farad = float(scale) * _FARADS[unit.strip(' "').lower()]
+        number, unit = re.fullmatch(r"([\d.]*)\s*(\w+)", root.attributes["leakage_power_unit"]).groups()  # type: ignore[union-attr]
+        self._watt = float(number or 1) * _WATTS[unit.lower()]
+        # Energies are in units of capacitance times voltage squared.
+        self._joule = self._farad
+        if root.attributes.get("voltage_unit", "1V") != "1V":
+            raise ValueError("voltage_unit is not 1V")
+
+    @cached_property
+    def power(self) -> Power:
+        conditions = self._root.find("operating_conditions")
+        voltage = (conditions[0] if conditions else self._root).attributes["voltage" if conditions else "nom_voltage"]
+        cells = {
+            group.name: self._cell(group) for group in self._root.find("cell") if group.name in self._library.cells
+        }
+        return Power(library=self._library, voltage=float(voltage), cells=cells)
+
+    def _cell(self, group: Group) -> CellPower:
+        inputs = self._library.cells[group.name].inputs
+        pins, arcs = {}, []
+        for pin in group.find("pin"):
+            for name in pin.arguments:
+                if name in inputs:
+                    pins[name] = float(pin.attributes["capacitance"]) * self._farad
+                arcs += [self._arc(name, power, inputs) for power in pin.find("internal_power")]
+        leakage = float(group.attributes.get("cell_leakage_power", 0)) * self._watt
+        return CellPower(inputs=pins, arcs=arcs, leakage=leakage)
+
+    def _arc(self, pin: str, group: Group, inputs: tuple[str, ...]) -> Arc:
+        when = group.attributes.get("when")
+        # Conditions on a register's state are not told apart.
+        known = when is not None and names(when) <= set(inputs)
+        tables = {
+            kind: self._table(table) for kind in ("rise_power", "fall_power", "power") for table in group.find(kind)
+        }
+        return Arc(
+            pin=pin,
+            related=group.attributes.get("related_pin"),
+            when=truth_table(when, inputs) if known and when is not None else None,
+            rise=tables.get("rise_power") or tables["power"],
+            fall=tables.get("fall_power") or tables["power"],
+        )
+
+    def _table(self, group: Group) -> Table:
+        axes: dict[str, Floats] = {}
+        order = []
+        if group.name != "scalar":
+            (template,) = [t for t in self._root.find("power_lut_template") if t.name == group.name]
+            for number in (1, 2):
+                variable = template.attributes.get(f"variable_{number}")
+                if variable:
+                    name = "slew" if variable in _SLEW else "load"
+                    order.append(name)
+                    index = group.tables.get(f"index_{number}") or template.tables[f"index_{number}"]
+                    axes[name] = _numbers(index)
+        values = _numbers(group.tables["values"]).reshape([len(axes[name]) for name in order])
+        if order == ["load", "slew"]:
+            values = values.T
+        slews, loads = axes.get("slew", np.zeros(1)), axes.get("load", np.zeros(1))
+        return Table(
+            slews=slews, loads=loads * self._farad, values=values.reshape(len(slews), len(loads)) * self._joule
+        )
+
+
+def _numbers(text: str) -> Any:
+    return np.array([float(number) for number in _NUMBER.findall(text)])

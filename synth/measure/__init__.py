@@ -1,0 +1,1 @@
+"""Measures: area, timing and energy as records with units."""

@@ -1,0 +1,79 @@
+"""Measured figures as records with units, and the JSON documents that hold them."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vsq.golden.contract.distribution import VERSION
+from vsq.golden.contract.errors import InputError
+from vsq.golden.io.files import write_text
+from vsq.synth.flow.synthesis import Flow
+
+TOOLS = ("amaranth", "pyosys")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One figure: ``quantity`` of ``component`` (``total`` for the whole) of ``configuration``, in ``unit``."""
+
+    configuration: str
+    component: str
+    quantity: str
+    value: float
+    unit: str
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the tools behind every figure."""
+    return {"vsq": VERSION, **{tool: version(tool) for tool in TOOLS}}
+
+
+def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, object]:
+    """Return the records with what produced them: date, tool versions, library and its digest, flow options."""
+    library = flow.library
+    return {
+        "kind": kind,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "library": {
+            "name": library.name,
+            "file": library.path.name,
+            "sha256": library.digest,
+            "corrections": list(library.corrections),
+        },
+        "flow": flow.flags,
+        "records": [asdict(record) for record in records],
+    }
+
+
+def write_document(path: Path, document: dict[str, object]) -> None:
+    """Write a document as JSON, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    write_text(path, json.dumps(document, indent=1) + "\n")
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return a document that :func:`write_document` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no such document.
+    """
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+        records = [Record(**record) for record in read["records"]]
+    except OSError as error:
+        raise InputError(f"report {path}: {error.strerror}; give a report written with --json") from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"report {path}: not a report with records; give one written with --json") from None
+    return {**read, "records": records}

@@ -1,0 +1,122 @@
+"""Critical paths of mapped netlists, by OpenSTA with the library's own timing tables."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vsq.golden.contract.config import MAX_PIPELINE, MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.synth.flow.memory import without_parameters
+from vsq.synth.flow.synthesis import Netlist
+from vsq.synth.library.liberty import Library
+from vsq.synth.measure.records import Record
+
+# Inputs arrive and outputs are wanted at the clock's edge; the slack at this period gives the path's length. A
+# module's network replaces the one before, and with it OpenSTA forgets the netlist.
+_PERIOD = 10.0
+_SCRIPT = """
+read_liberty cells.lib
+set_cmd_units -time ns
+foreach module {{{modules}}} {{
+  read_verilog mapped.v
+  link_design $module
+  set inputs {{}}
+  set clocks {{}}
+  foreach port [all_inputs] {{
+    if {{[get_property $port full_name] == "clk"}} {{lappend clocks $port}} else {{lappend inputs $port}}
+  }}
+  create_clock -name clock -period {period} $clocks
+  set_input_delay 0 -clock clock $inputs
+  set_output_delay 0 -clock clock [all_outputs]
+  foreach path [find_timing_paths -path_delay max] {{
+    set from [get_property [get_property $path startpoint] full_name]
+    set to [get_property [get_property $path endpoint] full_name]
+    puts "path $module [get_property $path slack] $from $to"
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticalPath:
+    """The longest path between ports and registers, setup included: ``delay`` in ns, from pin to pin.
+
+    Wires have no resistance and no capacitance, inputs no transition time, outputs no load.
+    """
+
+    delay: float
+    start: str
+    end: str
+
+    @property
+    def frequency(self) -> float:
+        """The highest clock frequency in MHz, 1000 / delay."""
+        return 1000 / self.delay
+
+    def records(self, configuration: str, component: str) -> list[Record]:
+        """Return delay and frequency as records."""
+        return [
+            Record(configuration=configuration, component=component, quantity=quantity, value=value, unit=unit)
+            for quantity, value, unit in (
+                ("critical path", self.delay, "ns"),
+                ("maximum frequency", self.frequency, "MHz"),
+            )
+        ]
+
+
+def find_sta() -> str:
+    """Return OpenSTA's program.
+
+    Raises
+    ------
+    InputError
+        If there is none on the PATH.
+    """
+    program = shutil.which("sta")
+    if program is None:
+        raise InputError("OpenSTA: there is no program 'sta' on the PATH, and timing needs it; install 'opensta'")
+    return program
+
+
+def critical_paths(netlist: Netlist, library: Library) -> dict[str, CriticalPath]:
+    """Return the critical path of the whole netlist (``total``) and of each submodule of its top, taken alone.
+
+    Raises
+    ------
+    InputError
+        If OpenSTA is missing, or the library holds no timing, or OpenSTA refuses it.
+    """
+    program = find_sta()
+    if not library.timed:
+        raise InputError(
+            f"Liberty file {library.path}: it has no timing groups, so there is no critical path; "
+            "give a characterised library"
+        )
+    components = {netlist.top: "total"}
+    components |= {
+        name: name.removeprefix(f"{netlist.top}_") for name in netlist.modules[netlist.top] if name in netlist.modules
+    }
+    with tempfile.TemporaryDirectory(prefix="vsq-sta-") as folder:
+        Path(folder, "cells.lib").write_text(library.text)
+        # OpenSTA 2.0 knows neither the keyword nor parameters; memories are black boxes to it.
+        Path(folder, "mapped.v").write_text(re.sub(r"\bsigned ", "", without_parameters(netlist.verilog)))
+        Path(folder, "script.tcl").write_text(_SCRIPT.format(modules=" ".join(components), period=_PERIOD))
+        done = subprocess.run(
+            [program, "-no_splash", "-exit", "script.tcl"], cwd=folder, capture_output=True, text=True, check=False
+        )
+    if errors := [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]:
+        raise InputError(f"Liberty file {library.path}: OpenSTA refuses {netlist.top} in it ({errors[0]}); check both")
+    paths = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("path "):
+            _, module, slack, start, end = line.split()
+            paths[components[module]] = CriticalPath(delay=_PERIOD - float(slack), start=start, end=end)
+    return paths
+
+
+def pipeline_sweep(config: MacConfig) -> list[MacConfig]:
+    """Return the configuration at every pipeline depth, for area against frequency."""
+    return [replace(config, pipeline=depth) for depth in range(MAX_PIPELINE + 1)]

@@ -1,0 +1,1 @@
+"""The report of processing elements beside the paper's figures."""

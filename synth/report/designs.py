@@ -1,0 +1,206 @@
+"""What ``vsq report`` measures: one record file for each processing element, kept so that another run takes it up.
+
+Files hold absolute figures only; :mod:`vsq.synth.report.rows` makes ratios of them.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.synth.flow.synthesis import Flow, Goal
+from vsq.synth.gatesim.pe import commands
+from vsq.synth.gatesim.workload import operands
+from vsq.synth.library.liberty import Library
+from vsq.synth.library.power import Power
+from vsq.synth.measure.area import synthesise_all
+from vsq.synth.measure.energy_per_mac import MEMORIES, Setup, bit_energy, pe_energy
+from vsq.synth.measure.pe_area import by_component, total
+from vsq.synth.measure.records import Record, document, read_document, write_document
+from vsq.synth.measure.timing import critical_paths, find_sta
+from vsq.synth.report.paper import POINTS
+
+# The elements of the report unless others are asked for: the paper's, and its headlines with narrower scale products.
+DEFAULT_CONFIGS = (*POINTS, "4/4/4/6:R=8", "4/8/6/10:R=8", "4/8/6/10:R=8,acc=24")
+
+SLEW = 0.1  # input transition time of energy, in the library's unit
+_MEMORY_BIT = "memory bit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all designs are measured with.
+
+    Parameters
+    ----------
+    liberty
+        Library of critical paths and energy; None leaves both out.
+    data
+        What energy is measured on, as :func:`vsq.synth.gatesim.workload.operands` names it.
+    timing
+        Whether OpenSTA is here for critical paths.
+    """
+
+    liberty: str | None
+    data: str
+    timing: bool
+
+    @classmethod
+    def of(cls, liberty: str | None, data: str) -> "Settings":
+        """Return the settings that this machine allows.
+
+        Raises
+        ------
+        InputError
+            If the library or the data cannot be read.
+        """
+        if liberty is None:
+            return cls(liberty=None, data=data, timing=False)
+        library = Library.load(liberty)
+        Power.of(library)
+        operands(PeConfig.parse("4/4/4/6").mac, data)
+        try:
+            find_sta()
+        except InputError:
+            return cls(liberty=liberty, data=data, timing=False)
+        return cls(liberty=liberty, data=data, timing=library.timed)
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What must be the same for a figure to be taken up again."""
+        digest = Library.load(self.liberty).digest if self.liberty else None
+        return {**asdict(self), "liberty": digest, "slew": SLEW}
+
+    @property
+    def omissions(self) -> list[str]:
+        """What is left out, each with the reason, for people."""
+        if self.liberty is None:
+            return ["Critical paths and energy are left out: no library with timing and power was given (--liberty)."]
+        return [] if self.timing else ["Critical paths are left out: OpenSTA (sta) or the library's timing is missing."]
+
+
+def notes(settings: Settings, bit_area: Decimal) -> list[str]:
+    """Return what the figures are of, for people."""
+    found = [
+        f"Area is of cells of the library {Library.load().name}, and of buffers at {bit_area} two-input NANDs a bit; "
+        '"logic" is without buffers, "MACs" are dot products, scale paths and accumulators alone.',
+        "The paper gives neither lanes nor buffer sizes nor cells. Ours have no wires and no clock tree.",
+    ]
+    if settings.liberty:
+        library = Library.load(settings.liberty)
+        found.append(
+            f"Energy is of one multiply-accumulate on the layer {settings.data}, with the library {library.name}; "
+            '"logic" is without memories.'
+        )
+        found += library.notes
+    if settings.timing:
+        found.append(
+            "Critical paths are of netlists mapped for delay, with buffers and sized cells, the rest of those for area."
+        )
+    return found
+
+
+def measure(
+    configs: Sequence[PeConfig], settings: Settings, out: Path, console: Console | None = None
+) -> dict[PeConfig, list[Record]]:
+    """Measure every element on every core, and keep each one's records in ``out`` as soon as they are known.
+
+    Raises
+    ------
+    InputError
+        If a library cannot hold a design, or ``out`` cannot be written.
+    """
+    files = {config: out / f"{config.slug}.json" for config in configs}
+    found = {config: records for config, file in files.items() if (records := _kept(file, settings)) is not None}
+    missing = [config for config in configs if config not in found]
+    bit = _memory_bit(settings, out / "memory_bit.json") if missing and settings.liberty else 0.0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
+        bar = progress.add_task("processing elements", total=len(configs), completed=len(found))
+        pool = ProcessPoolExecutor(max_workers=os.cpu_count())
+        try:
+            jobs = {pool.submit(figures, config.full_name, settings, bit): config for config in missing}
+            for job in as_completed(jobs):
+                config = jobs[job]
+                found[config] = job.result()
+                _keep(files[config], settings, found[config])
+                progress.advance(bar)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return {config: found[config] for config in configs}
+
+
+def figures(name: str, settings: Settings, bit: float) -> list[Record]:
+    """Return the absolute figures of one element; ``bit`` is the energy of a memory bit's access in joules."""
+    config = PeConfig.parse(name)
+    library = Library.load()
+    (netlist,) = synthesise_all([config], Flow(library=library))
+    components = by_component(netlist, library)
+    values: list[tuple[str, str, float, str]] = []
+    for component, area in {"total": total(components), **components}.items():
+        values += [
+            (component, "area", float(area.area), library.unit),
+            (component, "memory bits", area.memory_bits, "bit"),
+        ]
+    if settings.liberty:
+        library = Library.load(settings.liberty)
+        flow = Flow(library=library)
+        (netlist,) = synthesise_all([config], flow)
+        if settings.timing:
+            delays = _delays(config, library)
+            values += [(component, "critical path", delay, "ns") for component, delay in delays.items()]
+        setup = Setup(flow=flow, power=Power.of(library), source=settings.data, slew=SLEW, hazards=False)
+        streams = commands(config, operands(config.mac, settings.data))
+        energies, utilisation = pe_energy(config, netlist, streams, setup, bit)
+        values += [(component, "energy", energy.total * 1e12, "pJ") for component, energy in energies.items()]
+        values.append(("total", "utilisation", utilisation, "1"))
+    return [
+        Record(configuration=name, component=component, quantity=quantity, value=value, unit=unit)
+        for component, quantity, value, unit in values
+    ]
+
+
+def _delays(config: PeConfig, library: Library) -> dict[str, float]:
+    """Return the critical paths in ns, of a netlist that is mapped for delay, with buffers and sized cells."""
+    (netlist,) = synthesise_all([config], Flow(library=library, goal=Goal.DELAY))
+    return {component: path.delay for component, path in critical_paths(netlist, library).items()}
+
+
+def _memory_bit(settings: Settings, file: Path) -> float:
+    """Return the energy of an access to a memory bit, measured once."""
+    assert settings.liberty
+    kept = _kept(file, settings)
+    if kept is not None:
+        return kept[0].value
+    library = Library.load(settings.liberty)
+    flow = Flow(library=library)
+    power = Power.of(library)
+    value = bit_energy(Setup(flow=flow, power=power, source=settings.data, slew=SLEW, hazards=False))
+    record = Record(configuration=_MEMORY_BIT, component=MEMORIES, quantity="energy of a bit", value=value, unit="J")
+    _keep(file, settings, [record])
+    return value
+
+
+def _kept(file: Path, settings: Settings) -> list[Record] | None:
+    """Return the records that a file holds, if it is there and was measured with the same settings and tools."""
+    if not file.exists():
+        return None
+    read = read_document(file)
+    fresh = document("report", Flow(library=Library.load()), [])
+    same = read.get("settings") == settings.about and all(
+        read[name] == fresh[name] for name in ("versions", "library", "flow")
+    )
+    records: list[Record] = read["records"]
+    return records if same else None
+
+
+def _keep(file: Path, settings: Settings, records: Sequence[Record]) -> None:
+    report: Mapping[str, object] = document("report", Flow(library=Library.load()), records)
+    write_document(file, {**report, "settings": settings.about})

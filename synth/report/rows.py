@@ -1,0 +1,170 @@
+"""The report's rows: ratios to the 8-bit element, the paper's beside them, and why they differ."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.synth.measure.energy_per_mac import MEMORIES
+from vsq.synth.measure.pe_area import LANES, pe_baseline_of
+from vsq.synth.measure.records import Record
+from vsq.synth.report.paper import POINTS, READING_ERROR, Ratios
+
+Figures = dict[tuple[str, str], float]  # by component and quantity
+
+AREA, BITS, ENERGY, PATH = "area", "memory bits", "energy", "critical path"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Scores of one workload by configuration, as ``vsq accuracy --json`` wrote them."""
+
+    task: str
+    metric: str
+    input_gamma: str
+    scores: Mapping[str, float]
+
+    @classmethod
+    def load(cls, path: Path) -> "Accuracy":
+        """Read a file.
+
+        Raises
+        ------
+        InputError
+            If it is missing or no such file.
+        """
+        try:
+            read = json.loads(path.read_text(encoding="utf-8"))
+            scores = {str(name): float(score) for name, score in read["scores"].items()}
+            return cls(task=read["task"], metric=read["metric"], input_gamma=read["input_gamma"], scores=scores)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(f"accuracy {path}: no file of scores; give one that 'vsq accuracy --json' wrote") from None
+
+    @property
+    def title(self) -> str:
+        """What the scores are."""
+        return f"{self.task}: {self.metric}, {self.input_gamma} activation gamma"
+
+    def of(self, config: PeConfig) -> float | None:
+        """Return the score of a configuration after quantization without training; None if it was not measured."""
+        return self.scores.get(f"{essential(config.mac).full_name} ptq")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One element beside the baseline's: figures of both, and the area of a buffer bit in the library's unit."""
+
+    config: PeConfig
+    figures: Figures
+    baseline: Figures
+    bit_area: float
+
+    @property
+    def name(self) -> str:
+        """The configuration."""
+        return self.config.full_name
+
+    @property
+    def paper(self) -> Ratios:
+        """The paper's ratios of these formats and this width of the scale product."""
+        return POINTS.get(essential(self.config.mac).full_name, Ratios())
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """Every figure of the report by name; None where it was not measured, or the paper gives none beside it."""
+        return {
+            "lanes area ratio": self._ratio(AREA, LANES),
+            "logic area ratio": self._ratio(AREA, ("total",)),
+            "area ratio": _area(self.figures, self.bit_area) / _area(self.baseline, self.bit_area),
+            "paper area ratio": self.paper.area,
+            "energy ratio": self._energy_ratio(memories=True),
+            "logic energy ratio": self._energy_ratio(memories=False),
+            "paper energy ratio": self.paper.energy if self._measured(ENERGY) else None,
+            "energy pJ": _energy(self.figures, memories=True) if self._measured(ENERGY) else None,
+            "critical path ns": self.figures.get(("total", PATH)),
+            "lanes critical path ns": self.figures.get(("lanes", PATH)),
+        }
+
+    @property
+    def explanations(self) -> list[str]:
+        """One sentence for each figure that the paper gives too."""
+        values, sentences = self.values, []
+        if (area := values["area ratio"]) is not None and self.paper.area is not None:
+            scale = self.figures.get(("scale", AREA), 0) / _area(self.figures, self.bit_area)
+            sentences.append(
+                f"Area {_beside(area, self.paper.area)}: dot products have {self._ratio(AREA, ('dot',)):.2f} of the "
+                f"baseline's area, the scale path is {scale:.1%} of the element, and buffers have "
+                f"{self._ratio(BITS, ('total',)):.2f} of the bits."
+            )
+        if (energy := values["energy ratio"]) is not None and self.paper.energy is not None:
+            scale = self.figures.get(("scale", ENERGY), 0) / _energy(self.figures, memories=True)
+            sentences.append(
+                f"Energy {_beside(energy, self.paper.energy)}: dot products use {self._ratio(ENERGY, ('dot',)):.2f} of "
+                f"the baseline's energy, the scale path is {scale:.1%} of the element, and memories use "
+                f"{self._ratio(ENERGY, (MEMORIES,)):.2f}; "
+                f"without memories the ratio is {values['logic energy ratio']:.3f}."
+            )
+        return sentences
+
+    def _measured(self, quantity: str) -> bool:
+        return any(name == quantity for _, name in self.figures) and any(name == quantity for _, name in self.baseline)
+
+    def _ratio(self, quantity: str, components: Sequence[str]) -> float:
+        mine, other = (
+            sum(figures.get((component, quantity), 0.0) for component in components)
+            for figures in (self.figures, self.baseline)
+        )
+        return mine / other
+
+    def _energy_ratio(self, *, memories: bool) -> float | None:
+        if not self._measured(ENERGY):
+            return None
+        return _energy(self.figures, memories=memories) / _energy(self.baseline, memories=memories)
+
+
+def rows_of(found: Mapping[PeConfig, Sequence[Record]], bit_area: float) -> list[Row]:
+    """Return the rows of measured elements; the baseline of each must be among them."""
+    figures = {config: {(r.component, r.quantity): r.value for r in records} for config, records in found.items()}
+    return [
+        Row(config=config, figures=mine, baseline=figures[pe_baseline_of(config)], bit_area=bit_area)
+        for config, mine in figures.items()
+    ]
+
+
+def with_baselines(configs: Sequence[PeConfig]) -> list[PeConfig]:
+    """Return the configurations once each, and their baselines first, which are the largest designs."""
+    return list(dict.fromkeys([*map(pe_baseline_of, configs), *configs]))
+
+
+def essential(mac: MacConfig) -> MacConfig:
+    """Return what accuracy, and the paper's figures, depend on: formats, V, and the rounding of scale products."""
+    return replace(
+        MacConfig(weight=mac.weight, activation=mac.activation, vector_size=mac.vector_size),
+        weight_scale=mac.weight_scale,
+        activation_scale=mac.activation_scale,
+        scale_product_bits=mac.scale_product_bits,
+        rounding=mac.rounding,
+        narrow=False,
+    )
+
+
+def _area(figures: Figures, bit_area: float) -> float:
+    return figures["total", AREA] + bit_area * figures["total", BITS]
+
+
+def _energy(figures: Figures, *, memories: bool) -> float:
+    return sum(
+        value
+        for (component, quantity), value in figures.items()
+        if quantity == ENERGY and (memories or component != MEMORIES)
+    )
+
+
+def _beside(ours: float, paper: float) -> str:
+    difference = ours - paper
+    if abs(difference) <= READING_ERROR:
+        return f"{ours:.3f} equals the paper's {paper:.3f} within the error of reading it"
+    return f"{ours:.3f} is {abs(difference):.3f} {'above' if difference > 0 else 'below'} the paper's {paper:.3f}"

@@ -1,0 +1,1 @@
+"""Pin-level stream drivers and monitors."""

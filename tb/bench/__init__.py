@@ -1,0 +1,1 @@
+"""The cocotb test benches."""

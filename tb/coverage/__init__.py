@@ -1,0 +1,1 @@
+"""Functional coverage, collected at the pins."""

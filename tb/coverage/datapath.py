@@ -1,0 +1,280 @@
+"""Coverage points of the datapath: operands, dot product, scale factor, accumulator, marks.
+
+A beat is a hit only if a compared result depends on it, and on what the bin is about: an element counts only beside a
+nonzero one, a dot product or a scale only beside a nonzero factor.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, IntFormat, MacConfig, Overflow
+from vsq.golden.contract.rounding import round_shift
+from vsq.golden.stimulus.directed import LONGEST
+from vsq.tb.coverage.traffic import Bins, Point, Traffic
+
+LONG = 32  # beats of an accumulation that counts as long
+_VALUES = 16  # a scale with at most as many values has a bin for each, a wider one as many ranges
+
+
+def _elements(fmt: IntFormat, codes: NDArray[Any], others: NDArray[Any], live: NDArray[np.bool_]) -> Bins:
+    """Return the bins of every lane and every corner code."""
+    exposed = (others != 0) & live[:, None]
+    corners = sorted({fmt.min, fmt.max, *(code for code in (-1, 0, 1) if fmt.min <= code <= fmt.max)})
+    hits = {code: ((codes == code) & exposed).sum(axis=0).tolist() for code in corners}
+    return {f"lane {lane} = {code}": hits[code][lane] for lane in range(codes.shape[1]) for code in corners}
+
+
+def weight_corners(traffic: Traffic) -> Bins:
+    """Corner codes of the weights."""
+    return _elements(traffic.config.weight, traffic.beats.weights, traffic.beats.activations, traffic.live)
+
+
+def activation_corners(traffic: Traffic) -> Bins:
+    """Corner codes of the activations."""
+    return _elements(traffic.config.activation, traffic.beats.activations, traffic.beats.weights, traffic.live)
+
+
+def operand_extremes(traffic: Traffic) -> Bins:
+    """Pairs of extreme codes."""
+    config, beats, live = traffic.config, traffic.beats, traffic.live[:, None]
+    bins: dict[str, int] = {}
+    for w in (config.weight.min, config.weight.max):
+        for a in (config.activation.min, config.activation.max):
+            hits = ((beats.weights == w) & (beats.activations == a) & live).sum(axis=0)
+            bins |= {f"lane {lane}: {w} * {a}": count for lane, count in enumerate(hits.tolist())}
+    return bins
+
+
+def one_hot(traffic: Traffic) -> Bins:
+    """Vectors with one nonzero product."""
+    products = (traffic.beats.weights != 0) & (traffic.beats.activations != 0)
+    alone = products & ((products.sum(axis=1) == 1) & traffic.live)[:, None]
+    return {f"lane {lane}": count for lane, count in enumerate(alone.sum(axis=0).tolist())}
+
+
+def dot_product(traffic: Traffic) -> Bins:
+    """Zero and extreme dot products."""
+    config, d, live = traffic.config, traffic.trace.d, traffic.live
+    products = traffic.beats.weights * traffic.beats.activations
+    ends = [
+        w * a for w in (config.weight.min, config.weight.max) for a in (config.activation.min, config.activation.max)
+    ]
+    low, high = (config.vector_size * end for end in (min(ends), max(ends)))
+    nonzero = products.any(axis=1)
+    bins = {"largest": live & (d == high), "zero, no product": live & ~nonzero}
+    if low < 0:
+        bins["smallest"] = live & (d == low)
+        if config.vector_size > 1:
+            bins["zero, products cancel"] = live & nonzero & (d == 0)
+    return bins
+
+
+def _values(fmt: IntFormat | None, scales: NDArray[Any] | None, seen: NDArray[np.bool_]) -> Bins:
+    """Return the bins of one side's scale: each value, or 0, 1, the largest and equal ranges."""
+    if fmt is None or scales is None:
+        return {}
+    step = max(1, (fmt.max + 1) // _VALUES)
+    ranges = [(low, low + step - 1) for low in range(0, fmt.max + 1, step)]
+    ranges += [(value, value) for value in (0, 1, fmt.max) if step > 1]
+    return {
+        f"{low}" if low == high else f"{low} to {high}": seen & (scales >= low) & (scales <= high)
+        for low, high in ranges
+    }
+
+
+def weight_scale(traffic: Traffic) -> Bins:
+    """Values of the weight scale."""
+    return _values(traffic.config.weight_scale, traffic.beats.weight_scales, traffic.seen & (traffic.trace.d != 0))
+
+
+def activation_scale(traffic: Traffic) -> Bins:
+    """Values of the activation scale."""
+    exposed = traffic.seen & (traffic.trace.d != 0)
+    return _values(traffic.config.activation_scale, traffic.beats.activation_scales, exposed)
+
+
+def scale_corners(traffic: Traffic) -> Bins:
+    """Pairs of corner scales."""
+    config, beats, exposed = traffic.config, traffic.beats, traffic.seen & (traffic.trace.d != 0)
+    if config.weight_scale is None or config.activation_scale is None:
+        return {}
+    return {
+        f"{sw} * {sa}": exposed & (beats.weight_scales == sw) & (beats.activation_scales == sa)
+        for sw in sorted({0, 1, config.weight_scale.max})
+        for sa in sorted({0, 1, config.activation_scale.max})
+    }
+
+
+def scale_rounding(traffic: Traffic) -> Bins:
+    """What the rounding drops from the scale product, in units of the last bit kept.
+
+    With b = ws + as (1 bit for a side without scale), products 2^s and ties of an odd quotient, 3 * 2^(s-1), need
+    factors of s and s+1 bits in all: b - 2 >= s. Rests other than 0 and 1/2 need s >= 2.
+    """
+    config, p, shift = traffic.config, traffic.trace.p, traffic.config.scale_shift
+    if not shift:
+        return {}
+    exposed = traffic.seen & (traffic.trace.d != 0)
+    bits = sum(fmt.bits if fmt else 1 for fmt in (config.weight_scale, config.activation_scale))
+    rest, half, odd = p & ((1 << shift) - 1), 1 << (shift - 1), (p >> shift & 1).astype(np.bool_)
+    bins = {"tie, even quotient": exposed & (rest == half) & ~odd}
+    if bits - 2 >= shift:
+        bins |= {"tie, odd quotient": exposed & (rest == half) & odd, "exact": exposed & (rest == 0) & (p > 0)}
+    if shift >= 2:
+        bins |= {"below a tie": exposed & (rest > 0) & (rest < half), "above a tie": exposed & (rest > half)}
+    return bins
+
+
+def rounding_overflow(traffic: Traffic) -> Bins:
+    """Products that round up to 2^R; the largest product shows whether there are any."""
+    config, shift = traffic.config, traffic.config.scale_shift
+    if not shift:
+        return {}
+    top = (1 << (config.scale_product_bits or 0)) - 1
+    largest = 1
+    for fmt in (config.weight_scale, config.activation_scale):
+        largest *= fmt.max if fmt else 1
+    if round_shift(largest, shift, config.rounding) <= top:
+        return {}
+    rounded = round_shift(traffic.trace.p, shift, config.rounding)
+    return {"r = 2^R - 1": traffic.seen & (traffic.trace.d != 0) & (rounded > top)}
+
+
+def zero_factor(traffic: Traffic) -> Bins:
+    """Vectors that r = 0 gates, by its cause; the register they clear (first) or keep (not first) is not 0."""
+    config, beats, p = traffic.config, traffic.beats, traffic.trace.p
+    exposed = traffic.seen & (traffic.trace.r == 0) & (traffic.trace.d != 0) & (traffic.register != 0)
+    sides = {"sw": beats.weight_scales, "sa": beats.activation_scales}
+    causes = {f"{name} = 0": scales == 0 for name, scales in sides.items() if scales is not None}
+    if config.scale_shift and round_shift(1, config.scale_shift, config.rounding) == 0:
+        causes["p > 0"] = p > 0
+    marks = {"first": beats.first, "not first": ~beats.first}
+    return {f"{cause}, {mark}": exposed & causes[cause] & marks[mark] for cause in causes for mark in marks}
+
+
+def _directions(config: MacConfig) -> list[int]:
+    """Return where a run of extreme terms, not too long, leaves the accumulator: +1 above, -1 below its range."""
+    low, high = config.term_range
+    half = 1 << (config.acc_bits - 1)
+    reach = {1: half <= (LONGEST + 1) * high, -1: half < (LONGEST + 1) * -low}
+    return [direction for direction in reach if reach[direction]]
+
+
+_NAMES = {1: "above", -1: "below"}
+
+
+def saturation(traffic: Traffic) -> Bins:
+    """Saturation, results back in range with the sticky flag, and the flag's clearing by the next ``first``."""
+    config, beats, trace, seen = traffic.config, traffic.beats, traffic.trace, traffic.seen
+    directions = _directions(config)
+    if config.overflow != Overflow.SATURATE or not directions:
+        return {}
+    half = 1 << (config.acc_bits - 1)
+    latest = np.maximum.accumulate(np.where(trace.direction != 0, np.arange(len(beats)), -1))
+    sticky_before = np.concatenate([np.zeros(1, np.bool_), trace.overflow])[:-1]
+    back = seen & beats.last & trace.overflow & (-half < trace.acc) & (trace.acc < half - 1)
+    bins: dict[str, Any] = {"flag cleared": seen & beats.first & sticky_before & ~trace.overflow}
+    for direction in directions:
+        bins[_NAMES[direction]] = seen & (trace.direction == direction)
+        if all(config.term_range):
+            bins[f"{_NAMES[direction]}, then back in range"] = back & (trace.direction[latest] == direction)
+    return bins
+
+
+def wrap(traffic: Traffic) -> Bins:
+    """Sums that wrap."""
+    if traffic.config.overflow != Overflow.WRAP:
+        return {}
+    hits = traffic.trace.direction
+    return {_NAMES[end]: traffic.seen & (hits == end) for end in _directions(traffic.config)}
+
+
+def limits(traffic: Traffic) -> Bins:
+    """Results at a limit of the range, and of sums one beyond it."""
+    total, half = traffic.base + traffic.trace.t, 1 << (traffic.config.acc_bits - 1)
+    given = traffic.seen & traffic.beats.last
+    bins = {}
+    for direction in _directions(traffic.config):
+        limit = half - 1 if direction > 0 else -half
+        bins[f"{_NAMES[direction]}: at the limit"] = given & (total == limit)
+        bins[f"{_NAMES[direction]}: one beyond"] = given & (total == limit + direction)
+    return bins
+
+
+def exact_bound(traffic: Traffic) -> Bins:
+    """Extreme sums of ``max_vectors`` vectors, for which an exact accumulator is made."""
+    config = traffic.config
+    vectors = config.max_vectors or DEFAULT_MAX_VECTORS
+    if config.accumulator_bits is not None:
+        return {}
+    sums = {1: ("largest sum", config.term_range[1]), -1: ("smallest sum", config.term_range[0])}
+    given = traffic.seen & traffic.beats.last
+    reached = [sums[direction] for direction in _directions(config)]
+    return {name: given & (traffic.trace.acc == vectors * term) for name, term in reached}
+
+
+def results(traffic: Traffic) -> Bins:
+    """Signs of results."""
+    low, high = traffic.config.term_range
+    acc, given = traffic.trace.acc, traffic.seen & traffic.beats.last
+    bins = {"zero": given & (acc == 0)}
+    return bins | ({"positive": given & (acc > 0)} if high else {}) | ({"negative": given & (acc < 0)} if low else {})
+
+
+def cancellation(traffic: Traffic) -> Bins:
+    """Terms that take the accumulator back to 0."""
+    if not all(traffic.config.term_range):
+        return {}
+    back = traffic.seen & (traffic.trace.t != 0) & (traffic.trace.acc == 0)
+    return {"from above": back & (traffic.base > 0), "from below": back & (traffic.base < 0)}
+
+
+def marks(traffic: Traffic) -> Bins:
+    """Patterns of first and last."""
+    beats, seen = traffic.beats, traffic.seen
+    number = np.arange(len(beats))
+    position = number - np.maximum.accumulate(np.where(beats.first, number, 0))
+    single = beats.first & beats.last
+    single_before, last_before = (np.concatenate([np.zeros(1, np.bool_), flags])[:-1] for flags in (single, beats.last))
+    return {
+        "single vector": seen & single,
+        "single vectors in succession": seen & single & single_before,
+        f"{LONG} vectors or more": seen & beats.last & (position >= LONG - 1),
+        "goes on after last": seen & ~beats.first & last_before,
+        "abandoned before last": seen & beats.first & ~last_before & (number > 0),
+    }
+
+
+def after_reset(traffic: Traffic) -> Bins:
+    """The first vector after a reset, which starts from 0 with and without its mark."""
+    config = traffic.config
+    fresh = traffic.seen & (np.arange(len(traffic.beats)) == 0)
+    bins = {"first": fresh & traffic.beats.first, "not first": fresh & ~traffic.beats.first}
+    if config.weight_scale or config.activation_scale:
+        bins["not first, r = 0"] = fresh & ~traffic.beats.first & (traffic.trace.r == 0)
+    return bins
+
+
+POINTS = (
+    Point("cp_weight_corners", "each lane's weight at its ends, -1, 0 and 1", weight_corners),
+    Point("cp_activation_corners", "each lane's activation at its ends, -1, 0 and 1", activation_corners),
+    Point("cp_operand_extremes", "both operands of each lane at an end at once", operand_extremes),
+    Point("cp_one_hot", "each lane alone gives d", one_hot),
+    Point("cp_dot_product", "d at both ends, and 0 with and without products", dot_product),
+    Point("cp_weight_scale", "every value, or range of values, of the weight scale", weight_scale),
+    Point("cp_activation_scale", "every value, or range of values, of the activation scale", activation_scale),
+    Point("cp_scale_corners", "pairs of 0, 1 and the largest scale", scale_corners),
+    Point("cp_scale_rounding", "scale products at, below and above a tie, and exact", scale_rounding),
+    Point("cp_rounding_overflow", "scale products that round up to 2^R become 2^R - 1", rounding_overflow),
+    Point("cp_zero_factor", "r = 0 by either scale and by rounding, with and without first", zero_factor),
+    Point("cp_saturation", "the accumulator saturates, returns with its flag set, and the flag is cleared", saturation),
+    Point("cp_wrap", "the accumulator wraps", wrap),
+    Point("cp_limits", "sums exactly at the accumulator's limits and one beyond", limits),
+    Point("cp_exact_bound", "the extreme sums that an exact accumulator holds", exact_bound),
+    Point("cp_results", "positive, negative and zero results", results),
+    Point("cp_cancellation", "a term takes the accumulator back to 0", cancellation),
+    Point("cp_marks", "single, successive, long, continued and abandoned accumulations", marks),
+    Point("cp_after_reset", "the first vector after a reset starts from 0", after_reset),
+)

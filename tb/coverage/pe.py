@@ -1,0 +1,142 @@
+"""Functional coverage of a processing element: commands, loads, outputs, illegal commands, and the five handshakes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise, product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.pe import Command, Result
+from vsq.tb.agents.streams import READY, VALID
+from vsq.tb.coverage.points import Hits
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeTraffic:
+    """What was seen from one reset to the next.
+
+    Parameters
+    ----------
+    config
+        The element.
+    answered
+        Commands whose results were all compared, with what the model gives for them.
+    logs
+        Handshake of each cycle by stream, as :class:`vsq.tb.agents.streams.Handshakes` logs it.
+    pending
+        Commands accepted and not answered when a reset came; None if none came.
+    """
+
+    config: PeConfig
+    answered: Sequence[tuple[Command, Result]]
+    logs: Mapping[str, bytes | bytearray]
+    pending: int | None = None
+
+    @property
+    def legal(self) -> list[tuple[Command, Result]]:
+        """The answered commands that were executed."""
+        return [(command, result) for command, result in self.answered if not result.illegal]
+
+
+def hits(traffic: PeTraffic) -> Hits:
+    """Return the hits of every bin that the configuration can reach; a point without bins is absent."""
+    return {name: bins for name, (_, count) in POINTS.items() if (bins := count(traffic))}
+
+
+def _loads(traffic: PeTraffic) -> dict[str, int]:
+    names = ["weights", "activations", *(["params"] if traffic.config.ppu else [])]
+    sets = [chosen for count in range(len(names) + 1) for chosen in combinations(names, count)]
+    loaded = [tuple(name for name in names if getattr(command, f"load_{name}")) for command, _ in traffic.legal]
+    return {"+".join(chosen) or "none": loaded.count(chosen) for chosen in sets}
+
+
+def _outputs(traffic: PeTraffic) -> dict[str, int]:
+    kinds = [_kind(command, result) for command, result in traffic.answered]
+    names = ["raw", *(["requantised", "relu"] if traffic.config.ppu else []), "illegal"]
+    bins = {f"{kind} after {before}": 0 for before, kind in product(names, names)}
+    for before, kind in pairwise(kinds):
+        bins[f"{kind} after {before}"] += 1
+    return bins
+
+
+def _illegal(traffic: PeTraffic) -> dict[str, int]:
+    config = traffic.config
+    rules: dict[str, Callable[[Command], bool]] = {
+        "no rows": lambda command: command.rows == 0,
+        "no vectors": lambda command: command.vectors == 0,
+    }
+    if config.weight_depth < (1 << config.vectors_bits) - 1:
+        rules["more vectors than weights"] = lambda c: c.vectors > config.weight_depth
+    if config.activation_depth < (1 << config.rows_bits) - 1:
+        rules["more rows and vectors than activations"] = lambda c: c.rows * c.vectors > config.activation_depth
+    commands = [command for command, result in traffic.answered if result.illegal]
+    return {name: sum(rule(command) for command in commands) for name, rule in rules.items()}
+
+
+def _sizes(traffic: PeTraffic) -> dict[str, int]:
+    config, commands = traffic.config, [command for command, _ in traffic.legal]
+    bins = {
+        "one row": sum(command.rows == 1 for command in commands),
+        "one vector": sum(command.vectors == 1 for command in commands),
+        "all activations": sum(command.rows * command.vectors == config.activation_depth for command in commands),
+    }
+    if config.weight_depth <= config.activation_depth:
+        bins["all weights"] = sum(command.vectors == config.weight_depth for command in commands)
+    return bins
+
+
+def _scales(traffic: PeTraffic) -> dict[str, int]:
+    if not traffic.config.ppu or traffic.config.mac.activation_scale is None:
+        return {}
+    values = [result.scales for _, result in traffic.legal if result.scales is not None]
+    return _counts(values, {"0": 0, "1": 1, "largest": traffic.config.scale_max})
+
+
+def _codes(traffic: PeTraffic) -> dict[str, int]:
+    if not traffic.config.ppu:
+        return {}
+    element = traffic.config.mac.activation
+    values = [result.codes for _, result in traffic.legal if result.codes is not None]
+    return _counts(values, {"least": element.qmin, "0": 0, "largest": element.qmax})
+
+
+def _handshakes(traffic: PeTraffic) -> dict[str, int]:
+    bins = {}
+    for stream, log in traffic.logs.items():
+        cycles = np.frombuffer(bytes(log), np.uint8)
+        bins[f"{stream} waits"] = int((cycles == VALID).sum())
+        taken = cycles == VALID | READY
+        bins[f"{stream} in successive cycles"] = int((taken[1:] & taken[:-1]).sum())
+        bins[f"{stream} starves"] = int((cycles == (0 if stream == "result" else READY)).sum())
+    return bins
+
+
+def _resets(traffic: PeTraffic) -> dict[str, int]:
+    return {f"{number} in flight": int(traffic.pending == number) for number in range(1, 4)}
+
+
+def _kind(command: Command, result: Result) -> str:
+    if result.illegal:
+        return "illegal"
+    if not command.requantise:
+        return "raw"
+    return "relu" if command.relu else "requantised"
+
+
+def _counts(arrays: Sequence[NDArray[Any]], wanted: Mapping[str, int]) -> dict[str, int]:
+    return {name: sum(int((array == value).sum()) for array in arrays) for name, value in wanted.items()}
+
+
+POINTS: dict[str, tuple[str, Callable[[PeTraffic], dict[str, int]]]] = {
+    "cp_pe_loads": ("each set of buffers is loaded, the others being shared with the command before", _loads),
+    "cp_pe_outputs": ("each kind of answer follows each", _outputs),
+    "cp_pe_illegal": ("each rule is broken", _illegal),
+    "cp_pe_sizes": ("the smallest commands, and those that fill a buffer", _sizes),
+    "cp_pe_scales": ("output scales at their limits", _scales),
+    "cp_pe_codes": ("output codes at their limits", _codes),
+    "cp_pe_handshakes": ("each stream waits, starves, and flows", _handshakes),
+    "cp_pe_resets": ("a reset with one, two and three commands in flight", _resets),
+}

@@ -1,0 +1,145 @@
+"""What the monitors of a vector MAC saw from one reset to the next, and what coverage points look at."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.model.datapath import Trace, mac
+from vsq.golden.stimulus.stream import Beats, concatenate
+from vsq.tb.agents.streams import READY, VALID
+from vsq.tb.coverage.pipeline import Marks, Pipeline
+
+Flags = NDArray[np.bool_]
+Bins = Mapping[str, Any]  # bin -> its hits, or a mask whose true entries are hits
+
+
+@dataclass(frozen=True)
+class Point:
+    """A coverage point.
+
+    Parameters
+    ----------
+    name
+        ``cp_…``, as in the test plan.
+    goal
+        What it shows when every bin is hit.
+    bins
+        Returns the bins that the traffic's configuration can reach, each with its hits; the point does not apply to a
+        configuration without any.
+    """
+
+    name: str
+    goal: str
+    bins: Callable[["Traffic"], Bins]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Accepted beats, what the golden model computed of them, and the handshakes of C cycles.
+
+    Parameters
+    ----------
+    config
+        The vector MAC.
+    beats, trace
+        Accepted beats and the model's intermediate values.
+    compared
+        How many of the beats precede a result that was compared, its own included.
+    inputs, outputs
+        Handshake of each cycle, as :class:`vsq.tb.agents.streams.Handshakes` logs it.
+    reset
+        Whether a reset ended it.
+    """
+
+    config: MacConfig
+    beats: Beats
+    trace: Trace
+    compared: int
+    inputs: NDArray[np.uint8]
+    outputs: NDArray[np.uint8]
+    reset: bool
+
+    @classmethod
+    def of(
+        cls,
+        config: MacConfig,
+        chunks: Iterable[tuple[Beats, Trace]] = (),
+        *,
+        compared: int = 0,
+        inputs: bytes | bytearray = b"",
+        outputs: bytes | bytearray = b"",
+        reset: bool = False,
+    ) -> "Traffic":
+        """Join chunks of accepted beats and their traces; by default there was no traffic at all."""
+        beats, traces = zip(_nothing(config), *chunks, strict=True)
+        trace = Trace(*map(np.concatenate, zip(*(vars(part).values() for part in traces), strict=True)))
+        given, taken = (np.frombuffer(bytes(log), np.uint8) for log in (inputs, outputs))
+        return cls(config, concatenate(beats), trace, compared, given, taken, reset)
+
+    @cached_property
+    def seen(self) -> Flags:
+        """Whether a compared result depends on the beat: its accumulation has one at or after it, [B]."""
+        count = self.compared
+        number, first, last = np.arange(count), self.beats.first[:count], self.beats.last[:count]
+        next_last = np.minimum.accumulate(np.where(last, number, count)[::-1])[::-1]
+        next_first = np.minimum.accumulate(np.where(first, number, count)[::-1])[::-1]
+        seen = np.zeros(len(self.beats), np.bool_)
+        seen[:count] = (next_last < count) & (next_last < np.append(next_first[1:], count))
+        return seen
+
+    @cached_property
+    def live(self) -> Flags:
+        """Whether a compared result depends on the beat's dot product: the factor r is not 0 either, [B]."""
+        live: Flags = self.seen & (self.trace.r != 0)
+        return live
+
+    @cached_property
+    def register(self) -> NDArray[Any]:
+        """What the accumulator held before the beat; 0 after reset, [B]."""
+        return np.concatenate([np.zeros(1, self.trace.acc.dtype), self.trace.acc])[:-1]
+
+    @cached_property
+    def base(self) -> NDArray[Any]:
+        """What the beat's term was added to, [B]."""
+        return np.where(self.beats.first, 0, self.register)
+
+    @cached_property
+    def filled(self) -> Flags:
+        """Which register stages hold a vector, the last one a result: [C+1, D+1], before each cycle and at the end.
+
+        Reconstructed from the pins by the rule of :class:`vsq.tb.coverage.pipeline.Pipeline`.
+
+        Raises
+        ------
+        AssertionError
+            If the pins do not follow the rule: a stall that is not due, or a result too early or too late.
+        """
+        depth = self.config.pipeline
+        pipeline, marks = Pipeline(depth), iter(self.beats.last.tolist())
+        history = [pipeline.filled]
+        for cycle, (given, taken) in enumerate(zip(self.inputs.tolist(), self.outputs.tolist(), strict=True)):
+            taking = bool(taken & READY)
+            pins, due = (bool(given & READY), bool(taken & VALID)), (pipeline.ready(taking), pipeline.result)
+            if pins != due:
+                raise AssertionError(
+                    f"cycle {cycle}: in_ready {pins[0]:d}, out_valid {pins[1]:d} where a pipeline of {depth} stages "
+                    f"before the result has {due[0]:d}, {due[1]:d}"
+                )
+            pipeline.clock(Marks(next(marks)) if given == VALID | READY else None, taking)
+            history.append(pipeline.filled)
+        return np.array(history, np.bool_)
+
+
+def _nothing(config: MacConfig) -> tuple[Beats, Trace]:
+    """Return no beats, and what the model makes of them."""
+    lanes, scale, marks = np.zeros((0, config.vector_size), np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    sw, sa = (scale if fmt else None for fmt in (config.weight_scale, config.activation_scale))
+    beats = Beats(lanes, lanes, sw, sa, marks, marks)
+    trace = mac(config, **vars(beats), trace=True).trace
+    assert trace is not None
+    return beats, trace

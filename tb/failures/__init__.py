@@ -1,0 +1,1 @@
+"""Failures: recordings, replay and shrinking."""

@@ -1,0 +1,79 @@
+"""Replays a recorded failure with waves and shrinks it: ``vsq regress --reproduce FILE``."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.io.files import write_text
+from vsq.hw.emit.mac import emit
+from vsq.tb.failures.recording import Recording, rtl_hash
+from vsq.tb.failures.shrink import Minimal, shrink
+from vsq.tb.regression.dut import Dut
+from vsq.tb.regression.job import TOP, Job
+from vsq.tb.regression.run import run
+
+
+def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] = (), top: str | None = None) -> int:
+    """Replay a recording, record its waves if it fails, and shrink it; return 1 if it fails, else 0.
+
+    The design is what :meth:`vsq.tb.regression.dut.Dut.read` makes of ``files``; without them the Verilog that stands
+    beside the recording, or else the generated one. ``out`` receives what :func:`vsq.tb.regression.run.run` writes; the
+    run's folder also ``minimal.npz``, a recording of the shrunk stream.
+
+    Raises
+    ------
+    InputError
+        If the file is no recording, ``files`` are no such design, or a tool is missing.
+    """
+    recording = Recording.load(path)
+    config, beside = MacConfig.parse(recording.config), path.with_name(f"{TOP}.v")
+    if files:
+        verilog = Dut.read(config, files, top).verilog
+    else:
+        verilog = beside.read_text() if beside.exists() else emit(config, TOP)
+    same = "the same RTL as" if rtl_hash(verilog) == recording.rtl else "another RTL than"
+    console.print(f"{recording.config}: {len(recording.beats)} recorded beats, seed {recording.seed}, {same} recorded")
+    with tempfile.TemporaryDirectory(prefix="vsq-dut-") as folder:
+        write_text(design := Path(folder, f"{TOP}.v"), verilog)
+        job = Job(
+            config=recording.config,
+            simulator=recording.simulator,
+            seed=recording.seed,
+            beats=len(recording.beats),
+            playback=str(path.resolve()),
+            verilog=str(design),
+        )
+        summary = run([job], workers=1, out=out, console=console)
+    if summary.passed:
+        return 0
+    try:
+        minimal = shrink(config, recording.beats, recording.pace(), verilog)
+    except InputError as error:
+        console.print(f"not shrunk: {error}")
+        return 1
+    if minimal is None:
+        console.print("not shrunk: it does not fail in the C++ playback")
+        return 1
+    _keep(recording, minimal, summary.folder / "minimal.npz", console)
+    return 1
+
+
+def _keep(recording: Recording, minimal: Minimal, path: Path, console: Console) -> None:
+    """Write and show the minimal stream."""
+    sending, taking = minimal.bursts()
+    Recording(
+        config=recording.config,
+        seed=recording.seed,
+        simulator=recording.simulator,
+        rtl=recording.rtl,
+        beats=minimal.beats,
+        sending=sending,
+        taking=taking,
+    ).save(path)
+    console.print(f"\nshrunk from {len(recording.beats)} beats to {len(minimal.beats)} in {minimal.tried} runs: {path}")
+    console.print(f"pauses: {'needed' if minimal.pace else 'none'}\n{escape(minimal.failure)}", soft_wrap=True)

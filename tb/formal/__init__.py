@@ -1,0 +1,1 @@
+"""Proofs: stream protocol, formula, equivalence."""

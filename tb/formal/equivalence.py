@@ -1,0 +1,140 @@
+"""Decides whether two designs differ at any pin, for inputs and times without bound.
+
+Both get the same inputs, and a reset in the first cycle and at any later time. In no reachable cycle may a handshake
+differ, nor the payload of a valid result, as long as the inputs keep the narrow promise where the configuration makes
+it. Yosys writes the pair; ABC, which comes with it, merges what it proves equal by induction (``scorr``) and decides
+what is left by property-directed reachability (``pdr``).
+"""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+import pyosys
+
+from vsq.hw.emit.yosys import run_yosys
+from vsq.tb.mutation.pins import EXPOSE, Pins
+from vsq.tb.regression.job import TOP
+
+_ABC = Path(pyosys.__file__).with_name("yosys-abc")
+
+_PAIR = """
+module pair(input clk, input [{in_high}:0] in, output differs);
+  reg started = 0, kept = 1;
+  always @(posedge clk) started <= 1;
+  always @(posedge clk) kept <= kept & ({legal});
+  wire [{in_high}:0] inputs = {{in[{in_high}:1], in[0] | !started}};
+  wire [{out_high}:0] a, b;
+  {design}
+  {other}
+  assign differs = started & kept & {legal} & (a[{handshakes}-1:0] != b[{handshakes}-1:0] | a[1] & a != b);
+endmodule
+"""
+
+
+class Verdict(StrEnum):
+    """What is known of a pair."""
+
+    EQUIVALENT = "proved equivalent"
+    DIFFERENT = "differs"
+    UNKNOWN = "unknown"
+
+
+def compare(pins: Pins, rtlil: str, mutation: str, seconds: int) -> Verdict:
+    """Decide whether a mutant differs from the design, if both start from the same arbitrary registers.
+
+    Parameters
+    ----------
+    pins
+        The pins of the configuration, with enables.
+    rtlil
+        The design.
+    mutation
+        Yosys's command of the mutation in the flattened design.
+    seconds
+        After which ``pdr`` gives up.
+    """
+    if " -port CLK " in mutation:
+        return Verdict.UNKNOWN  # a register that has lost its clock cannot be said in such a graph
+    change = re.sub(r" -ctrl \S+ \d+ \d+", "", mutation).replace(f"-module {TOP} ", "-module other ")
+    return _decide(_with_shared_start(_pair(pins, rtlil, [f"copy {TOP} other", change])), seconds)
+
+
+def compare_with(pins: Pins, rtlil: str, other: str, seconds: int) -> Verdict:
+    """Decide whether a design differs from Verilog with the module ``other``, if all registers start at 0."""
+    pair = _pair(pins, rtlil, ["read_verilog other.v"], {"other.v": other})
+    return _decide(_from_zero(pair, ""), seconds)
+
+
+def compare_starts(pins: Pins, rtlil: str, seconds: int) -> Verdict:
+    """Decide whether a design from arbitrary registers differs from itself with all of them at 0."""
+    pair = _pair(pins, rtlil, [f"copy {TOP} other"])
+    return _decide(_with_shared_start(_from_zero(pair, r"other_design\.")), seconds)
+
+
+def _pair(pins: Pins, rtlil: str, commands: Sequence[str], sources: Mapping[str, str] | None = None) -> str:
+    """Return both designs and their comparison as BLIF; the commands make the module ``other``."""
+    pair = _PAIR.format(
+        in_high=sum(pins.inputs.values()) - 1,
+        out_high=sum(pins.outputs.values()) - 1,
+        handshakes=pins.handshakes,
+        legal=pins.legal("inputs"),
+        design=pins.instance(TOP, "design", "inputs", "a"),
+        other=pins.instance("other", "other_design", "inputs", "b"),
+    )
+    script = [
+        "read_rtlil design.il",
+        EXPOSE,
+        "flatten",
+        "opt_clean",
+        *commands,
+        "read_verilog pair.v",
+        "hierarchy -top pair",
+        "proc",
+        "flatten",
+        "opt -full",
+        "techmap",
+        "dfflegalize -cell $_DFF_P_ 01",
+        "opt_expr",
+        "opt_merge",
+        "opt_clean",
+        "write_blif pair.blif",
+    ]
+    inputs = {"design.il": rtlil, "pair.v": pair, **(sources or {})}
+    return run_yosys(script, inputs, ["pair.blif"])["pair.blif"]
+
+
+def _from_zero(blif: str, prefix: str) -> str:
+    """Let the registers whose names start so be 0 at first."""
+    return re.sub(rf"^(\.latch \S+ {prefix}\S+ re clk )[23]$", r"\g<1>0", blif, flags=re.MULTILINE)
+
+
+def _with_shared_start(blif: str) -> str:
+    """Let registers without a value at first start from a free input, one for those of the same name in both designs.
+
+    A design and its mutant are two versions of one circuit, so that they share this value.
+    """
+
+    def latch(match: re.Match[str]) -> str:
+        data, q = match.groups()
+        start = "start_" + re.sub(r"^(design|other_design)\.", "", q)
+        starts.add(start)
+        return f".latch {data} {q}_later re clk 0\n.names started {start} {q}_later {q}\n01- 1\n1-1 1"
+
+    starts: set[str] = set()
+    text = re.sub(r"^\.latch (\S+) (\S+) re clk [23]$", latch, blif, flags=re.MULTILINE)
+    return text.replace("\n.inputs ", f"\n.inputs {' '.join(sorted(starts))} ", 1)
+
+
+def _decide(blif: str, seconds: int) -> Verdict:
+    with tempfile.TemporaryDirectory(prefix="vsq-abc-") as folder:
+        Path(folder, "pair.blif").write_text(blif)
+        script = f"read_blif pair.blif; strash; scorr; print_stats; dc2; scorr -F 3; pdr -T {seconds}"
+        log = subprocess.run([_ABC, "-c", script], cwd=folder, capture_output=True, text=True, check=True).stdout
+    # Without latches the output is one function of the inputs, and in the first cycle it is 0 by `started`.
+    if re.search(r"lat = +0 ", log) or "Property proved" in log:
+        return Verdict.EQUIVALENT
+    return Verdict.DIFFERENT if "was asserted in frame" in log else Verdict.UNKNOWN

@@ -1,0 +1,1 @@
+"""Fault injection: mutants of the emitted design, and what finds them."""

@@ -1,0 +1,1 @@
+"""Playback of whole streams by C++ harnesses around Verilator's model."""

@@ -1,0 +1,111 @@
+"""What one job simulates and what it finds: one configuration in one simulator."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vsq.golden.contract.pe_config import Design, resolve_design
+
+TOP = "dut"
+RECORDING = "failure.npz"  # what a failed job leaves to be replayed
+RANDOM_TESTS = ("random_traffic", "full_speed", "reset_in_flight")
+PLAYBACK_TESTS = ("playback",)
+MAC, PE = "mac", "pe"
+
+
+def kind_of(config: str) -> str:
+    """Return what a full name is of: :data:`MAC`, a vector MAC, or :data:`PE`, a processing element."""
+    return PE if "@" in config else MAC
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to simulate.
+
+    Parameters
+    ----------
+    config
+        Full name of the configuration, of a vector MAC or of a processing element.
+    simulator
+        ``verilator`` or ``icarus``.
+    seed, beats
+        The random stream; a processing element's are commands.
+    playback
+        A file of :class:`vsq.tb.failures.recording.Recording` to stream instead of random beats.
+    verilog
+        A file to simulate instead of the generated Verilog; its top module is :data:`TOP`.
+    options
+        What else repeats the job on the command line, such as the files that ``verilog`` was made from.
+    waves
+        Whether a failure is simulated once more to record its waves.
+    """
+
+    config: str
+    simulator: str
+    seed: int
+    beats: int = 2000
+    playback: str | None = None
+    verilog: str | None = None
+    options: str = ""
+    waves: bool = True
+
+    @property
+    def name(self) -> str:
+        """A file name that tells the job from others."""
+        return f"{self.kind}_{self.design.slug}-{self.simulator}"
+
+    @property
+    def kind(self) -> str:
+        """What is simulated: :data:`MAC` or :data:`PE`."""
+        return kind_of(self.config)
+
+    @property
+    def design(self) -> Design:
+        """The configuration."""
+        return resolve_design(self.config)
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The tests that must run."""
+        return PLAYBACK_TESTS if self.playback else RANDOM_TESTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One test's verdict: it passed if ``failure`` is empty."""
+
+    name: str
+    seconds: float
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a job found.
+
+    ``counts`` has beats and results; of a vector MAC cycles, and overflows ``above`` and ``below`` the range; of a
+    processing element, whose beats are commands, the ``illegal`` ones and the ``operands`` multiplied. ``coverage`` has
+    the hits of each bin of each coverage point (:mod:`vsq.tb.coverage.points`, :mod:`vsq.tb.coverage.pe`).
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    coverage: dict[str, dict[str, int]] = field(default_factory=dict)
+    seconds: float = 0.0
+    waves: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether tests ran and all of them passed; a run of no tests is a failure."""
+        return bool(self.outcomes) and not any(outcome.failure for outcome in self.outcomes)
+
+    def moved(self, old: Path, new: Path) -> "Result":
+        """Return the result with its failures' paths in the folder to which the job's has moved."""
+        outcomes = [replace(outcome, failure=outcome.failure.replace(str(old), str(new))) for outcome in self.outcomes]
+        return replace(self, outcomes=outcomes)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Result":
+        """Read what ``asdict`` wrote."""
+        return cls(**{**values, "outcomes": [Outcome(**outcome) for outcome in values["outcomes"]]})

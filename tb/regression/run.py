@@ -1,0 +1,223 @@
+"""The regression: every configuration in every simulator, with a table, reports and evidence of failures."""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Design
+from vsq.golden.io.files import replacing, write_text
+from vsq.golden.stimulus.stream import Beats, unreached
+from vsq.tb.failures.recording import Recording
+from vsq.tb.regression.dut import Dut
+from vsq.tb.regression.html import write_html
+from vsq.tb.regression.job import MAC, PE, RECORDING, TOP, Job, Outcome, Result, kind_of
+from vsq.tb.regression.junit import write_junit
+from vsq.tb.regression.pool import run_jobs
+from vsq.tb.regression.run_folder import RunFolder, run_folder
+from vsq.tb.regression.table import COLUMNS, cells, write_coverage
+from vsq.tb.simulation import simulators
+
+REPORTS = {"junit.xml": write_junit, "coverage.json": write_coverage, "report.html": write_html}
+FAILURES = "failures"
+# Vectors with which a preset closes its coverage, and commands with which a small processing element does.
+BEATS = {MAC: 2000, PE: 120}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Every job with its result, in the order of the request, and the folder with the reports and failures."""
+
+    results: list[tuple[Job, Result]]
+    folder: Path
+
+    @property
+    def passed(self) -> bool:
+        """Whether jobs ran and all of them passed."""
+        return bool(self.results) and all(result.passed for _, result in self.results)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all passed, else 1."""
+        return 0 if self.passed else 1
+
+
+def regress(
+    configs: Sequence[Design],
+    *,
+    sims: Sequence[str] = tuple(simulators.SIMULATORS),
+    workers: int = 1,
+    out: Path,
+    beats: int | None = None,
+    seed: int = 1,
+    dut: Dut | None = None,
+    console: Console | None = None,
+) -> Summary:
+    """Simulate every configuration in every simulator on random beats, and compare every result.
+
+    Each run has a folder ``run-<number>`` in ``out``, which receives ``junit.xml``, ``coverage.json``, ``report.html``
+    and, of each failed job, a folder in ``failures`` with its Verilog, logs and waves. The reports of the run that
+    ended last stand in ``out`` too. When interrupted, all simulators end and no partial file stays. A preset must also
+    close all its coverage points, if ``beats`` are as many as :data:`vsq.tb.coverage.points.CLOSING_BEATS`.
+
+    Parameters
+    ----------
+    configs
+        Vector MACs and processing elements; doubles run once.
+    sims
+        Names of simulators.
+    workers
+        Jobs at a time.
+    out
+        A folder, made if absent.
+    beats, seed
+        Length and seed of each job's random stream, of vectors or of commands; None takes :data:`BEATS`. The same seed
+        gives the same simulation.
+    dut
+        A design to simulate instead of the generated one.
+    console
+        Where the progress and the table are shown; None shows nothing.
+
+    Raises
+    ------
+    InputError
+        If a simulator is missing or too old, a number is out of range, or ``out`` cannot be written.
+    """
+    for name, value in (("beats", beats), ("jobs", workers)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} {value}: at least 1 is needed; ask for more")
+    if seed < 0:
+        raise InputError(f"seed {seed}: seeds are not negative; choose another")
+    with tempfile.TemporaryDirectory(prefix="vsq-dut-") as folder:
+        path = Path(folder, f"{TOP}.v")
+        if dut:
+            write_text(path, dut.verilog)
+        jobs = [
+            Job(
+                config=name,
+                simulator=sim,
+                seed=seed,
+                beats=beats or BEATS[kind_of(name)],
+                verilog=str(path) if dut else None,
+                options=dut.options if dut else "",
+            )
+            for name in dict.fromkeys(config.full_name for config in configs)
+            for sim in dict.fromkeys(sims)
+        ]
+        return run(jobs, workers=workers, out=out, console=console)
+
+
+def play(config: MacConfig, beats: Beats, *, sims: Sequence[str], out: Path, console: Console | None = None) -> Summary:
+    """Stream given beats, such as a whole layer's, through the design at full speed, and compare every result.
+
+    Under Verilator the playback is in C++, at about a million beats a second, under Icarus by cocotb.
+    :func:`vsq.golden.stimulus.stream.layer` makes beats of a layer. Writes and raises what :func:`regress` does.
+    """
+    with tempfile.TemporaryDirectory(prefix="vsq-play-") as folder:
+        path = Path(folder, "beats.npz")
+        Recording(config=config.full_name, beats=beats).save(path)
+        jobs = [
+            Job(config=config.full_name, simulator=sim, seed=0, beats=len(beats), playback=str(path))
+            for sim in dict.fromkeys(sims)
+        ]
+        return run(jobs, workers=1, out=out, console=console)
+
+
+def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None = None) -> Summary:
+    """Run jobs and report on them as :func:`regress` says."""
+    for sim in dict.fromkeys(job.simulator for job in jobs):
+        simulators.find(sim)
+    console = console or Console(quiet=True)
+    with run_folder(out) as folder:
+        for name in REPORTS:
+            (out / name).unlink(missing_ok=True)
+        with _terminable(), _progress(console) as progress:
+            summary = _results(jobs, folder, workers, progress)
+        _show(summary, console)
+        for name, write in REPORTS.items():
+            write(summary.results, folder.path / name)
+            with replacing(out / name) as part:
+                shutil.copyfile(folder.path / name, part)
+    console.print(f"reports in {folder.path}, and until the next run in {out}: {', '.join(REPORTS)}", soft_wrap=True)
+    return summary
+
+
+def _results(jobs: Sequence[Job], folder: RunFolder, workers: int, progress: Progress) -> Summary:
+    """Run jobs and keep what failed ones leave; jobs that cannot be run, as on a full disk, have failed."""
+    done: dict[Job, Result] = {}
+    task = progress.add_task("regression", total=len(jobs))
+    reason = ""
+    try:
+        with closing(run_jobs(jobs, folder.work, workers)) as ended:
+            for job, result in ended:
+                done[job] = result
+                if result.passed:
+                    shutil.rmtree(folder.work / job.name)
+                else:
+                    kept = folder.path / FAILURES / job.name
+                    kept.parent.mkdir(exist_ok=True)
+                    os.replace(folder.work / job.name, kept)
+                    done[job] = result.moved(folder.work / job.name, kept)
+                progress.advance(task)
+    except OSError as error:
+        reason = f"not run: {error}"
+    not_run = Result(outcomes=[Outcome(name="job", seconds=0.0, failure=reason)])
+    return Summary([(job, done.get(job, not_run)) for job in jobs], folder.path)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat termination as an interrupt, so that both clean up; signals belong to the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _show(summary: Summary, console: Console) -> None:
+    """Print the table, and for each failed job its report and how to repeat it."""
+    table = Table(Column(COLUMNS[0], overflow="fold"), *COLUMNS[1:])
+    for column in table.columns[2:-1]:
+        column.justify = "right"
+    for job, result in summary.results:
+        *entries, verdict = cells(job, result)
+        table.add_row(*entries, f"[{'green' if result.passed else 'red'}]{verdict}[/]")
+    console.print(table)
+    for job, result in summary.results:
+        for outcome in result.outcomes:
+            if outcome.failure:
+                console.print(f"\n[red]FAIL[/] {job.config} {job.simulator} {outcome.name}\n{escape(outcome.failure)}")
+        if not result.passed:
+            kept = summary.folder / FAILURES / job.name
+            console.print(f"  files: {kept}" + (f", waves: {kept / result.waves}" if result.waves else ""))
+            if (kept / RECORDING).exists():
+                console.print(f"  replay and shrink: vsq regress --reproduce {kept / RECORDING}", soft_wrap=True)
+            if not job.playback:
+                again = f"'{job.config}' --sim {job.simulator} --beats {job.beats} --seed {job.seed} {job.options}"
+                console.print(f"  again: vsq regress {again.rstrip()}", soft_wrap=True)
+    for config in dict.fromkeys(job.design for job, _ in summary.results if not job.playback):
+        if isinstance(config, MacConfig) and (missed := unreached(config)):
+            console.print(f"[yellow]{config.full_name}: {missed}[/]", soft_wrap=True)
+    passed = sum(result.passed for _, result in summary.results)
+    console.print(f"{passed} of {len(summary.results)} passed")

@@ -1,0 +1,201 @@
+"""Verification of one design by every means there is, with one verdict: ``vsq verify``.
+
+The regression in every simulator, mutants that the bench must find, proofs on a small relative, which has the same
+options and few bits, and the regression of the mapped netlist.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.distribution import install
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Design, PeConfig
+from vsq.golden.formats.integer import IntFormat
+from vsq.hw.emit import pe as pe_verilog
+from vsq.hw.emit.mac import rtlil
+from vsq.hw.emit.yosys import YosysError, run_yosys
+from vsq.tb.mutation import mutate as mutation
+from vsq.tb.mutation import undefined
+from vsq.tb.mutation.pins import Pins
+from vsq.tb.regression.dut import Dut
+from vsq.tb.regression.job import TOP
+from vsq.tb.regression.run import regress
+
+MUTANTS = 50
+_SMALL_BITS, _SMALL_ACC_BITS, _SMALL_SIZE = 2, 6, 2  # of elements and scales, accumulator, vector: proved in seconds
+_UNDEFINED_BEATS = 300
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One means of verification.
+
+    ``check`` returns in words what was done. It raises ``InputError`` or ``ModuleNotFoundError`` if it cannot be done
+    here, and ``RuntimeError`` or ``AssertionError`` with what it found.
+    """
+
+    name: str
+    check: Callable[[], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verifier:
+    """The stages of one design.
+
+    Parameters
+    ----------
+    config
+        The vector MAC or processing element.
+    sims
+        Names of simulators. The first one simulates the netlist.
+    seed
+        Of all random streams and of the mutants.
+    out
+        Folder of the regressions and of the mutants' reports.
+    mapped
+        Maps RTLIL, whose top module it is given, to Verilog of cells and their models.
+    dut
+        A design in the place of the generated one. Mutants and proofs are of generated designs alone.
+    mutants
+        How many.
+    """
+
+    config: Design
+    sims: tuple[str, ...]
+    seed: int
+    out: Path
+    mapped: Callable[[str, str], str]
+    dut: Dut | None = None
+    mutants: int = MUTANTS
+
+    @property
+    def mac(self) -> MacConfig:
+        """The vector MAC, of each lane if there are lanes."""
+        return self.config.mac if isinstance(self.config, PeConfig) else self.config
+
+    def stages(self) -> Iterator[Stage]:
+        """Yield the stages in the order in which they run."""
+        for sim in self.sims:
+            yield Stage(f"regression, {sim}", partial(self._regression, sim, self.dut))
+        if self.dut is None:
+            yield Stage("mutants", self._mutants)
+            for name in ("protocol", "formula", "power-up", "every input"):
+                if name != "every input" or "verilator" in self.sims:
+                    yield Stage(f"proof, {name}", partial(self._proof, name))
+        yield Stage(f"netlist, {self.sims[0]}", self._netlist)
+        if isinstance(self.config, MacConfig) and "icarus" in self.sims:
+            yield Stage("netlist, undefined values", self._undefined)
+
+    def _regression(self, sim: str, dut: Dut | None) -> str:
+        summary = regress([self.config], sims=[sim], seed=self.seed, out=self.out, dut=dut)
+        [(_, result)] = summary.results
+        failures = [f"{outcome.name}: {outcome.failure}" for outcome in result.outcomes if outcome.failure]
+        if not summary.passed:
+            raise AssertionError("\n".join([*failures, f"files: {summary.folder}"]))
+        return f"{result.counts['beats']:,} beats, {result.counts['results']:,} results"
+
+    def _mutants(self) -> str:
+        report = mutation.mutate(self.mac, self.mutants, self.seed, mutation.BEATS, self.out / "mutants")
+        missed = [f"missed: {mutant.change} ({mutant.verdict})" for mutant in report.mutants if mutant.survives]
+        if missed:
+            raise AssertionError("\n".join(missed))
+        found = sum(bool(mutant.found) for mutant in report.mutants)
+        of = f" of {self.mac.full_name}, each lane's" if isinstance(self.config, PeConfig) else ""
+        return f"{found} found, {len(report.mutants) - found} proved equivalent{of}"
+
+    def _proof(self, name: str) -> str:
+        from vsq.tb.formal.prove import CHECKS
+
+        small = reduced(self.mac)
+        verdict = CHECKS[name](small)
+        if not verdict:
+            raise AssertionError(f"{small.full_name} is not proved")
+        return f"{small.full_name}: {verdict}"
+
+    def _netlist(self) -> str:
+        return self._regression(self.sims[0], Dut(verilog=self.mapped(self._rtlil(), TOP)))
+
+    def _undefined(self) -> str:
+        pins = Pins(self.mac)
+        with tempfile.TemporaryDirectory(prefix="vsq-undefined-") as folder:
+            rows = pins.rows(_UNDEFINED_BEATS, self.seed)
+            verdict = undefined.run_undefined(pins, self.mapped(self._rtlil(), TOP), rows, Path(folder))
+        if verdict != "passed":
+            raise AssertionError(verdict)
+        return f"none at the pins in {len(rows):,} cycles"
+
+    def _rtlil(self) -> str:
+        if self.dut is None:
+            config = self.config
+            return pe_verilog.rtlil(config, TOP) if isinstance(config, PeConfig) else rtlil(config, TOP)
+        commands = ["read_verilog -sv dut.v", f"hierarchy -check -top {TOP}", "proc", "write_rtlil dut.il"]
+        try:
+            return run_yosys(commands, {"dut.v": self.dut.verilog}, ["dut.il"])["dut.il"]
+        except YosysError as error:
+            raise InputError(f"Yosys cannot read the design: {error}") from None
+
+
+def verify(stages: Iterable[Stage], console: Console) -> int:
+    """Run stages, show a table with a row for each, and return 0 if all passed, else 1."""
+    table = Table("stage", Column("what", overflow="fold"), Column("s", justify="right"), "verdict")
+    verdicts = []
+    for stage in stages:
+        start = time.perf_counter()
+        with console.status(stage.name):
+            verdict, about = _run(stage)
+        verdicts.append(verdict)
+        if verdict != "pass":
+            console.print(f"[red]{verdict}[/] {stage.name}\n{escape(about)}\n", soft_wrap=True)
+        color = "green" if verdict == "pass" else "red"
+        line = about.partition("\n")[0]
+        table.add_row(stage.name, escape(line), f"{time.perf_counter() - start:.0f}", f"[{color}]{verdict}[/]")
+    console.print(table)
+    return int(not verdicts or any(verdict != "pass" for verdict in verdicts))
+
+
+def _run(stage: Stage) -> tuple[str, str]:
+    """Return a stage's verdict, and what it says."""
+    try:
+        return "pass", stage.check()
+    except InputError as error:
+        return "not run", str(error)
+    except ModuleNotFoundError as error:
+        return "not run", f"{error.name} is not installed; {install(error.name or '')}"
+    except (RuntimeError, AssertionError) as error:
+        return "FAIL", str(error)
+
+
+def reduced(config: MacConfig) -> MacConfig:
+    """Return the small relative of a vector MAC: the same options with few bits, short vectors and a small accumulator.
+
+    A rounded scale product stays rounded.
+    """
+
+    def small(form: IntFormat | None) -> Any:
+        return form and replace(form, bits=min(form.bits, _SMALL_BITS))
+
+    relative = replace(
+        config,
+        weight=small(config.weight),
+        activation=small(config.activation),
+        weight_scale=small(config.weight_scale),
+        activation_scale=small(config.activation_scale),
+        vector_size=min(config.vector_size, _SMALL_SIZE),
+        scale_product_bits=None,
+        accumulator_bits=min(config.acc_bits, _SMALL_ACC_BITS),
+        max_vectors=None,
+    )
+    if not config.scale_shift:
+        return relative
+    assert config.scale_product_bits
+    return replace(relative, scale_product_bits=min(config.scale_product_bits, relative.full_product_bits - 1))

@@ -1,0 +1,245 @@
+"""The process of one job: ``python -m vsq.tb.regression.worker FOLDER``.
+
+The folder holds ``job.json`` on entry; ``result.json`` comes last, whole or not at all.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from xml.etree import ElementTree
+
+from cocotb_tools.runner import get_runner
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.io.files import write_text
+from vsq.hw.emit import pe as pe_verilog
+from vsq.hw.emit.mac import emit
+from vsq.hw.mac.stages import latency
+from vsq.tb.bench.batch import SHELL, shell
+from vsq.tb.coverage.points import verdict
+from vsq.tb.failures.recording import Recording, rtl_hash
+from vsq.tb.playback.mac import PlaybackError, play
+from vsq.tb.regression.job import MAC, PE, RECORDING, TOP, Job, Outcome, Result
+from vsq.tb.simulation import build_log, objcache, simulators
+
+TIMESCALE = ("1ns", "1ps")
+BENCHES = {MAC: "vsq.tb.bench.mac", PE: "vsq.tb.bench.pe"}
+# cocotb's runner makes every signal public, which keeps Verilator from optimising; the benches use the pins alone. Most
+# of a short simulation is Python and the C++ compiler, so that a lower optimisation of the C++ is faster. A
+# user's design may have warnings, and delays in the models of its cells, which are ignored.
+_BUILD_ARGS = {
+    "verilator": ["--no-public-flat-rw", "--public-depth", "1", "-CFLAGS", "-O1", "-Wno-fatal", "--no-timing"],
+    "icarus": [],
+}
+
+
+def run(job: Job, folder: Path) -> Result:
+    """Build and simulate; after a failure once more with waves and the same seed.
+
+    Raises
+    ------
+    InputError
+        If the simulator is missing or too old.
+    """
+    prepare_environment(job.simulator)
+    start = time.perf_counter()
+    source = prepare(job, folder)
+    if job.playback and job.simulator == "verilator":
+        outcomes = [_play(job, folder, source)]
+    elif job.playback and Recording.load(Path(job.playback)).pace() is None:
+        outcomes = _simulate(
+            job,
+            folder,
+            batched(source, MacConfig.parse(job.config)),
+            waves=False,
+            module="vsq.tb.bench.batch",
+            top=SHELL,
+        )
+    else:
+        outcomes = _simulate(job, folder, source, waves=False)
+    counts, coverage = (
+        json.loads(path.read_text()) if path.exists() else {}
+        for path in (folder / "counts.json", folder / "coverage.json")
+    )
+    result = Result(outcomes=outcomes, counts=counts, coverage=coverage, seconds=time.perf_counter() - start)
+    if result.passed:
+        return replace(result, outcomes=[*outcomes, *verdict(job, coverage)])
+    if not job.waves:
+        return result
+    _simulate(job, folder, source, waves=True)
+    waves = next((path for path in folder.rglob("*") if path.suffix in (".vcd", ".fst")), None)
+    return replace(result, waves=str(waves.relative_to(folder)) if waves else None)
+
+
+def prepare_environment(simulator: str) -> None:
+    """Let cocotb's runner find a simulator, and report in files.
+
+    Raises
+    ------
+    InputError
+        If the simulator is missing or too old.
+    """
+    os.environ |= {**simulators.find(simulator).environment(), "OBJCACHE": objcache.COMMAND}
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner would name and check its results by it
+
+
+def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path, top: str = TOP) -> None:
+    """Build a simulation of the module ``top`` in ``folder``.
+
+    One build by Verilator without waves serves every job and run of the same Verilog.
+    """
+    make_it = partial(make, simulator, source, folder, waves=waves, log=log, top=top)
+    if simulator == "verilator" and not waves:
+        tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
+        kept = objcache.path(top, "", tools, _BUILD_ARGS["verilator"], source.read_text())
+        folder.mkdir()
+        objcache.make_once(folder / top, kept, make_it)
+    else:
+        make_it()
+
+
+def make(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path, top: str) -> None:
+    """Build a simulation of the module ``top`` in ``folder``, whatever was built before."""
+    get_runner(simulator).build(
+        sources=[source],
+        hdl_toplevel=top,
+        build_dir=folder,
+        build_args=_BUILD_ARGS[simulator] + (_wave_arguments(simulator) if waves else []),
+        timescale=TIMESCALE,
+        waves=waves,
+        log_file=log,
+    )
+
+
+def _wave_arguments(simulator: str) -> list[str]:
+    """Return what makes Verilator write FST, if the headers that its writer includes are here; else VCD it is."""
+    if simulator != "verilator":
+        return []
+    probe = subprocess.run(
+        ["g++", "-E", "-x", "c++", "-"],
+        input=b"#include <lz4.h>\n#include <zlib.h>\n",
+        capture_output=True,
+        check=False,
+    )
+    return [] if probe.returncode else ["--trace-fst"]
+
+
+def batched(source: Path, config: MacConfig) -> Path:
+    """Write the design with the shell of :mod:`vsq.tb.bench.batch` beside it; return the file."""
+    path = source.with_name(f"{SHELL}.v")
+    path.write_text(source.read_text() + shell(config))
+    return path
+
+
+def prepare(job: Job, folder: Path) -> Path:
+    """Write the design and the run's settings; return the Verilog file."""
+    config = job.design
+    source = folder / f"{TOP}.v"
+    source.write_text(Path(job.verilog).read_text() if job.verilog else _emit(config))
+    settings = {**asdict(job), "latency": latency(config.mac if isinstance(config, PeConfig) else config)}
+    settings["rtl"] = rtl_hash(source.read_text())
+    (folder / "run.json").write_text(json.dumps(settings))
+    return source
+
+
+def _emit(config: MacConfig | PeConfig) -> str:
+    return pe_verilog.emit(config, TOP) if isinstance(config, PeConfig) else emit(config, TOP)
+
+
+def _play(job: Job, folder: Path, source: Path) -> Outcome:
+    """Stream the recording in C++; a failure leaves a recording of the beats that led to it."""
+    assert job.playback
+    recording, seconds, failure = Recording.load(Path(job.playback)), 0.0, ""
+    try:
+        config = MacConfig.parse(job.config)
+        totals = play(config, recording.beats, recording.pace(), verilog=source.read_text(), context=config.full_name)
+        counts = {"beats": totals.board.beats, "results": totals.board.results, "cycles": totals.cycles}
+        (folder / "counts.json").write_text(json.dumps(counts))
+        seconds = totals.seconds
+    except PlaybackError as error:
+        failure = str(error)
+        cut = replace(recording, beats=recording.beats.select(error.beats), simulator=job.simulator, seed=job.seed)
+        replace(cut, rtl=rtl_hash(source.read_text())).save(folder / RECORDING)
+        settings = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps({**settings, "playback": str(folder / RECORDING)}))  # for its waves
+    except RuntimeError as error:
+        failure = str(error)
+    return Outcome(name=job.tests[0], seconds=seconds, failure=failure)
+
+
+def _simulate(
+    job: Job, folder: Path, source: Path, *, waves: bool, module: str | None = None, top: str = TOP
+) -> list[Outcome]:
+    """Build and run the job's tests; a build or a simulation that breaks counts as a failed test."""
+    build_folder, results = folder / ("waves" if waves else "build"), folder / "results.xml"
+    log = folder / "build.log"
+    try:
+        build(job.simulator, source, build_folder, waves=waves, log=log, top=top)
+        log = folder / "simulation.log"
+        get_runner(job.simulator).test(
+            hdl_toplevel=top,
+            hdl_toplevel_lang="verilog",
+            test_module=module or BENCHES[job.kind],
+            testcase=job.tests,
+            seed=job.seed,
+            test_dir=folder,
+            build_dir=build_folder,
+            results_xml=str(results),
+            timescale=TIMESCALE,
+            waves=waves,
+            log_file=log,
+            extra_env={"VSQ_RUN": str(folder / "run.json")},
+        )
+        broken = False
+    except (RuntimeError, SystemExit):  # a command failed; failed tests alone need not make it fail
+        broken = True
+    outcomes = _outcomes(job, results) if results.exists() else []
+    if outcomes and (not broken or any(outcome.failure for outcome in outcomes)):
+        return outcomes
+    return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=build_log.failure(log))]
+
+
+def _outcomes(job: Job, results: Path) -> list[Outcome]:
+    """Read cocotb's report; a test that is missing from it has failed."""
+    found = {}
+    for case in ElementTree.parse(results).iter("testcase"):
+        problem = next(
+            (child for tag in ("failure", "error", "skipped") if (child := case.find(tag)) is not None), None
+        )
+        failure = "" if problem is None else problem.get("message") or problem.text or problem.tag
+        name = case.get("name", "").rpartition(".")[2]
+        found[name] = Outcome(name=name, seconds=float(case.get("time", 0)), failure=failure)
+    return [found.get(name, Outcome(name=name, seconds=0.0, failure="the test did not run")) for name in job.tests]
+
+
+def _end_with_parent() -> None:
+    """Kill the process group that this process leads when the other end of standard input, the parent, is gone."""
+    if os.getpgrp() != os.getpid():
+        return
+
+    def wait() -> None:
+        os.read(0, 1)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main(folder: Path) -> None:
+    """Run the job that ``folder`` describes."""
+    _end_with_parent()
+    job = Job(**json.loads((folder / "job.json").read_text()))
+    result = run(job, folder)
+    write_text(folder / "result.json", json.dumps(asdict(result)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())

@@ -1,0 +1,1 @@
+"""Scoreboards: the golden model's results, compared in order."""

@@ -1,0 +1,1 @@
+"""Simulators: which are there, how they build, and the cache of what they built."""

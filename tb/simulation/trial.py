@@ -1,0 +1,57 @@
+"""A design of three lines, built and simulated: ``python -m vsq.tb.simulation.trial SIMULATOR FOLDER``.
+
+Nothing of it is cached: a build kept from before hides that a compiler has gone since.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.triggers import Timer
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+
+from vsq.tb.regression import worker
+from vsq.tb.regression.job import TOP
+from vsq.tb.simulation.build_log import failure
+
+DESIGN = f"""module {TOP}(input [3:0] d, output [3:0] q);
+  assign q = ~d;
+endmodule
+"""
+
+
+@cocotb.test()
+async def inverts(dut: Any) -> None:
+    """Compare one output."""
+    dut.d.value = 5
+    await Timer(1, "ns")
+    assert dut.q.value == 10
+
+
+def main(simulator: str, folder: Path) -> str:
+    """Build and simulate in an empty folder; return what failed, or an empty string."""
+    worker.prepare_environment(simulator)
+    source, build, log = folder / f"{TOP}.v", folder / "build", folder / "build.log"
+    source.write_text(DESIGN)
+    try:
+        worker.make(simulator, source, build, waves=False, log=log, top=TOP)
+        log = folder / "simulation.log"
+        results = get_runner(simulator).test(
+            hdl_toplevel=TOP,
+            hdl_toplevel_lang="verilog",
+            test_module=__spec__.name,
+            test_dir=folder,
+            build_dir=build,
+            timescale=worker.TIMESCALE,
+            log_file=log,
+        )
+        passed = get_results(results) == (1, 0)
+    except (RuntimeError, SystemExit):  # a command failed
+        passed = False
+    return "" if passed else failure(log)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])) or 0)

@@ -1,0 +1,1 @@
+"""Test vectors and self-checking benches in plain Verilog."""

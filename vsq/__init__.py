@@ -1,0 +1,1 @@
+"""Generator and verification suite for block-scaled vector MAC hardware."""
