@@ -1,4 +1,4 @@
-"""Layers compiled by inductor equal eager ones: ``compiled_layers.py SEED``, a process of its own, as compiled code may crash."""
+"""Layers compiled by inductor equal eager ones: ``compiled_layers.py SEED``, a process of its own."""
 
 import sys
 
