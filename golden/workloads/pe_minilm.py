@@ -48,7 +48,7 @@ def query_projection(config: PeConfig) -> Projection:
         If the model's package is not installed, or the element cannot hold the output parameters.
     """
     encoder, caught = minilm.load_encoder(), []
-    ids = torch.tensor([encoder.tokenizer(" ".join(EVALUATION))[:TOKENS]])
+    ids = torch.tensor([encoder.tokenizer.encode(" ".join(EVALUATION)).ids[:TOKENS]])
     linear = encoder.model.get_submodule("layers.0.attention.query")
     assert isinstance(linear, nn.Linear)
     linear.register_forward_hook(lambda module, inputs, output: caught.append((inputs[0][0], output[0])))

@@ -1,6 +1,7 @@
 """E4M3 against PyTorch's casts, and exact sums against Python integers."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -48,10 +49,16 @@ def test_casts_equal_pytorch():
     assert ((fp8.encode(values[~finite]) & 0x7F) == 0x7F).all()
 
 
-def test_casts_equal_ml_dtypes():
-    ml_dtypes = pytest.importorskip("ml_dtypes")
-    values = neighbourhood()[:-1]
-    np.testing.assert_array_equal(fp8.encode(values), values.astype(ml_dtypes.float8_e4m3fn).view(np.uint8))
+def test_casts_round_to_the_nearest_and_ties_to_even():
+    """Float32 numbers at, and one step beside, every value and midpoint, against fractions; beyond 464 there is NaN."""
+    finite = [Fraction(float(v)) for v in fp8.decode(CODES[:127])] + [Fraction(480)]
+    points = np.float32([*map(float, finite), *(float(a + b) / 2 for a, b in pairwise(finite))])
+    points = np.concatenate([points, np.nextafter(points, np.float32(0)), np.nextafter(points, np.float32(np.inf))])
+    expected = [min(range(128), key=lambda code: (abs(finite[code] - Fraction(v)), code & 1)) for v in points.tolist()]
+    assert expected.count(0x7F) > 3
+    np.testing.assert_array_equal(fp8.encode(points), expected)
+    np.testing.assert_array_equal(fp8.encode(-points), np.array(expected) | 0x80)
+    assert (fp8.encode(np.array([1e300, -np.inf, np.nan])) & 0x7F == 0x7F).all()
 
 
 def test_all_products_are_exact():

@@ -52,7 +52,15 @@ def test_token_ids_equal_transformers(encoder, oracle):
     """All sentences, and texts with accents, CJK, emoji, control characters, ligatures and words of 101 letters."""
     texts, ids, _ = oracle
     assert texts[: len(EVALUATION) + len(CALIBRATION)] == [*EVALUATION, *CALIBRATION]
-    assert [encoder.tokenizer(text) for text in texts] == ids
+    assert [encoder.tokenizer.encode(text).ids for text in texts] == ids
+
+
+def test_names_of_special_tokens_in_a_text_are_words_of_it(encoder):
+    """``[CLS]`` and the others are split at their brackets, and never become the token of that name."""
+    vocabulary = encoder.tokenizer.get_vocab()
+    pieces = ["[", "cl", "##s", "]", "[", "sep", "]", "[", "pad", "]", "x"]
+    expected = [vocabulary[piece] for piece in ["[CLS]", *pieces, "[SEP]"]]
+    assert encoder.tokenizer.encode("[CLS] [SEP][PAD] x").ids == expected
 
 
 def test_embeddings_equal_transformers(encoder, oracle):
