@@ -67,7 +67,7 @@ bench: $(READY) ## measure throughput as ratios against named alternatives
 	$(BIN)/python -m benchmarks.testbench
 
 bench-area: $(READY) ## compare the area with sum(a*b) through Yosys; tables, JSON and plot
-	$(BIN)/python -m benchmarks.area --library $(LIBRARY) --json $(OUT)/bench-area.json --plot $(OUT)/bench-area.png
+	$(BIN)/python -m benchmarks.area --library $(LIBRARY) --json $(OUT)/bench-area.json --plot $(OUT)/bench-area.html
 
 bench-check: $(READY) ## fail if an area grew beyond the committed baseline
 	$(BIN)/python -m benchmarks.area --check benchmarks/baseline.json

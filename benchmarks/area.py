@@ -1,6 +1,6 @@
 """Benchmark: area of generated dot products and MACs against ``sum(a*b)`` through Yosys, in one run and one library.
 
-``python -m benchmarks.area --json area.json --plot area.svg`` measures everything;
+``python -m benchmarks.area --json area.json --plot area.html`` measures everything;
 ``python -m benchmarks.area --check benchmarks/baseline.json`` measures the generator alone and fails if it grew.
 """
 
@@ -19,9 +19,10 @@ from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Module, Signal, signed
 from rich.console import Console
 
-from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, PAPER, dot_table, mac_table, plot_dots
+from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, PAPER, dot_table, mac_table
 from vsq.golden.contract.config import IntFormat, MacConfig
 from vsq.golden.contract.errors import InputError
+from vsq.golden.io import charts
 from vsq.hw.emit.mac import default_name, rtlil
 from vsq.synth.flow.adders import useful_adders
 from vsq.synth.flow.synthesis import ABC_AREA, Flow, Netlist, Recipe, run_recipe
@@ -182,10 +183,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--library", default="nand2", help="built-in library or Liberty file (default: nand2)")
     parser.add_argument("--vector-sizes", type=int, nargs="+", default=VECTOR_SIZES, metavar="V")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw area against vector size (needs matplotlib)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw area against vector size: .html, .svg or .png")
     parser.add_argument("--check", type=Path, metavar="FILE", help="compare the generator alone with earlier figures")
     options = parser.parse_args(arguments)
     try:
+        if options.plot:
+            charts.check(options.plot)
         library = Library.load(options.library)
         baseline = read_document(options.check) if options.check else None
         dots = [Dot(weight_bits=n, activation_bits=m, vector_size=v) for n, m in BITS for v in options.vector_sizes]
@@ -194,7 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             write_document(options.json, document("area benchmark", Flow(library=library), records))
         if options.plot:
-            plot_dots(records, options.plot, library.unit)
+            from benchmarks.area_figure import dot_chart  # it needs Altair
+
+            charts.save(dot_chart(records, library.unit), options.plot)
         if baseline:
             grown = regressions(records, baseline, library)
             print("\n".join(grown) or f"no area grew by more than {TOLERANCE:.0%}")

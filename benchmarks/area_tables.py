@@ -1,14 +1,10 @@
-"""Tables and plot of the area benchmark, made from its records."""
+"""Tables of the area benchmark, made from its records."""
 
-import importlib
 from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich.table import Table
 
-from vsq.golden.contract.errors import InputError
-from vsq.golden.io.files import replacing
 from vsq.synth.measure.records import Record
 from vsq.synth.report.tables import plain_table
 
@@ -67,37 +63,3 @@ def mac_table(records: Iterable[Record], title: str) -> Table:
                 "-" if paper is None else f"{paper:.3f}",
             )
     return table
-
-
-def plot_dots(records: Iterable[Record], path: Path, unit: str) -> None:
-    """Draw area per lane against vector size, one panel for each pair of widths, with the bound.
-
-    Raises
-    ------
-    InputError
-        If matplotlib is missing, or the file cannot be written.
-    """
-    try:
-        figure = importlib.import_module("matplotlib.figure").Figure
-    except ImportError:
-        raise InputError("plot: matplotlib is not installed; run 'pip install matplotlib'") from None
-    panels: dict[str, dict[str, list[tuple[int, float]]]] = defaultdict(lambda: defaultdict(list))
-    for subject, row in figures_of(records).items():
-        if subject.startswith("dot "):
-            _, bits, size = subject.split()
-            vector_size = int(size.removeprefix("V="))
-            for (name, quantity), value in row.items():
-                if quantity == "area":
-                    panels[bits][name].append((vector_size, value / vector_size))
-    drawing = figure(figsize=(4 * len(panels), 4), layout="constrained")
-    for axes, (bits, lines) in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for name, points in lines.items():
-            axes.plot(*zip(*sorted(points), strict=True), "k--" if name == BOUND else "o-", label=name)
-        axes.set_title(f"{bits.replace('x', ' x ')} bits")
-        axes.set_xscale("log", base=2)
-        axes.set_xlabel("vector size V")
-        axes.set_ylim(bottom=0)
-    drawing.axes[0].set_ylabel(f"area per lane ({unit})")
-    drawing.axes[-1].legend()
-    with replacing(path) as part:
-        drawing.savefig(part, format=path.suffix.removeprefix(".") or "svg")

@@ -13,7 +13,9 @@ EXTRAS = {
     "torch": "torch",
     "PIL": "workloads",
     "sklearn": "workloads",
-    "matplotlib": "plot",
+    "tokenizers": "workloads",
+    "altair": "plot",
+    "vl_convert": "plot",
     "z3": "dev",
 }
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from typing import Any
 
 from rich import box
 from rich.table import Column, Table
 
+from vsq.golden.io import charts
+from vsq.golden.io.html import render
 from vsq.synth.report.paper import SOURCE
-from vsq.synth.report.rows import Accuracy, Row
-from vsq.synth.report.svg import Point, Series, plot
+from vsq.synth.report.rows import Accuracy, Row, scored
 
 _COLUMNS = {
     "lanes area ratio": "area, MACs",
@@ -23,17 +24,6 @@ _COLUMNS = {
     "critical path ns": "path, ns",
     "lanes critical path ns": "path of MACs, ns",
 }
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .55rem; text-align: right; border-bottom: 1px solid #dde3ea; }
-th:first-child, td:first-child { text-align: left; white-space: nowrap; }
-thead th { vertical-align: bottom; border-bottom: 2px solid #8695a5; }
-svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: #1c2733; }
-svg .grid { stroke: #dde3ea; } svg .label { font-size: 11px; fill: #44525f; }
-.note { color: #44525f; }
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,100 +80,34 @@ class Report:
         }
 
     def html(self, about: str) -> str:
-        """Return the page; ``about`` says when and with which tools. It refers to nothing outside itself."""
-        heads = "".join(f"<th>{escape(title)}</th>" for title in self.columns.values())
-        body = "\n".join(
-            f"<tr><td>{escape(row.name)}</td>"
-            + "".join(f"<td>{_shown(row.values[name])}</td>" for name in self.columns)
-            + "</tr>"
-            for row in self.rows
-        )
-        differences = "\n".join(
-            f"<li><b>{escape(row.name)}</b>: {escape(text)}</li>" for row in self.rows for text in row.explanations
-        )
-        notes = "\n".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        figures = "\n".join(f"<h2>{escape(title)}</h2>\n{picture}" for title, picture in self._figures().items())
-        return f"""<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"/><title>vsq: processing elements</title><style>{_STYLE}</style></head>
-<body>
-<h1>Processing elements beside the 8-bit one</h1>
-<p class="note">{escape(about)} The paper is {escape(SOURCE)}.</p>
-<table><thead><tr><th>configuration</th>{heads}</tr></thead>
-<tbody>
-{body}
-</tbody></table>
-<h2>What the figures are of</h2>
-<ul>{notes}</ul>
-{figures}
-<h2>Where ours differ from the paper's</h2>
-<ul>{differences}</ul>
-</body>
-</html>
-"""
+        """Return the page; ``about`` says when and with which tools. It refers to nothing outside itself.
 
-    def _figures(self) -> dict[str, str]:
+        Plots are left out where the packages of the extra ``plot`` are missing; the tables hold their figures.
+        """
+        plots = charts.available()
+        return render(
+            "synth/report/report.html",
+            about=about,
+            source=SOURCE,
+            columns=["configuration", *self.columns.values()],
+            rows=[[row.name, *(_shown(row.values[name]) for name in self.columns)] for row in self.rows],
+            notes=[*self.notes, *([] if plots else [f"Plots are left out: run {charts.INSTALL} for them."])],
+            **charts.embedded(self._plots() if plots else {}),
+            scores=[
+                (f"Scores, {accuracy.title}", ["configuration", "area", accuracy.metric], rows)
+                for accuracy in self.accuracies
+                if (rows := [[n, _shown(area), _shown(score)] for n, area, score in scored(self.rows, accuracy)])
+            ],
+            differences=[(row.name, text) for row in self.rows for text in row.explanations],
+        )
+
+    def _plots(self) -> dict[str, Any]:
         """Return the plots by title."""
-        found = {}
-        for accuracy in self.accuracies:
-            if points := self._scores(accuracy):
-                best = Series(name="none is smaller and as good", points=pareto(points), colour=1, line=True)
-                rest = Series(name="elements", points=[p for p in points if p not in best.points], colour=0)
-                series = [one for one in (rest, best) if one.points]
-                found[f"Area against accuracy, {accuracy.title}"] = plot(series, "area to 8/8/-/-", accuracy.metric)
-                found[f"Scores, {accuracy.title}"] = _score_table(points, accuracy)
-        if lines := self._energy_lines():
-            title = "Energy against the width of the scale product R"
-            found[title] = plot(lines, "R, bits", "energy per operation to 8/8/-/-")
-        return found
+        from vsq.synth.report.figures import area_chart, energy_chart  # they need Altair
 
-    def _scores(self, accuracy: Accuracy) -> list[Point]:
-        points = []
-        for row in self.rows:
-            area, score = row.values["area ratio"], accuracy.of(row.config)
-            if area is not None and score is not None:
-                points.append((area, score, row.name))
-        return points
-
-    def _energy_lines(self) -> list[Series]:
-        """Return ours and the paper's energy by R, of formats that were measured at two widths or more."""
-        lines: list[Series] = []
-        families: dict[str, list[tuple[int, Row]]] = {}
-        for row in self.rows:
-            mac = row.config.mac
-            if row.values["energy ratio"] is not None and mac.full_product_bits:
-                width = mac.scale_product_bits or mac.full_product_bits
-                families.setdefault(str(mac), []).append((width, row))
-        told = [(name, members) for name, members in families.items() if len({width for width, _ in members}) > 1]
-        for number, (name, members) in enumerate(told):
-            for figure, title, colour, dashed in (
-                ("energy ratio", name, number, False),
-                ("logic energy ratio", f"{name}, without memories", len(told) + number, False),
-                ("paper energy ratio", f"{name}, paper", number, True),
-            ):
-                points = [(width, y, "") for width, row in members if (y := row.values[figure]) is not None]
-                if points:
-                    lines.append(Series(name=title, points=sorted(points), colour=colour, line=True, dashed=dashed))
-        return lines
-
-
-def pareto(points: Sequence[Point]) -> list[Point]:
-    """Return the points (area, score, label) for which no other is smaller and as good, by area."""
-    best: list[Point] = []
-    for point in sorted(points, key=lambda p: (p[0], -p[1])):
-        if not best or point[1] > best[-1][1]:
-            best.append(point)
-    return best
-
-
-def _score_table(points: Sequence[Point], accuracy: Accuracy) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{area:.3f}</td><td>{score:.3f}</td></tr>" for area, score, name in points
-    )
-    return (
-        f"<table><thead><tr><th>configuration</th><th>area</th><th>{escape(accuracy.metric)}</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
-    )
+        found = {f"Area against accuracy, {one.title}": area_chart(self.rows, one) for one in self.accuracies}
+        found["Energy against the width of the scale product R"] = energy_chart(self.rows)
+        return {title: chart for title, chart in found.items() if chart is not None}
 
 
 def _shown(value: float | None) -> str:

@@ -134,6 +134,15 @@ def rows_of(found: Mapping[PeConfig, Sequence[Record]], bit_area: float) -> list
     ]
 
 
+def scored(rows: Sequence[Row], accuracy: Accuracy) -> list[tuple[str, float, float]]:
+    """Return configuration, area ratio and score of the elements that have a score."""
+    return [
+        (row.name, area, score)
+        for row in rows
+        if (area := row.values["area ratio"]) is not None and (score := accuracy.of(row.config)) is not None
+    ]
+
+
 def with_baselines(configs: Sequence[PeConfig]) -> list[PeConfig]:
     """Return the configurations once each, and their baselines first, which are the largest designs."""
     return list(dict.fromkeys([*map(pe_baseline_of, configs), *configs]))

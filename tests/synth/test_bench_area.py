@@ -1,12 +1,14 @@
-import importlib.util
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+from benchmarks import area as benchmark
 from benchmarks.area import Dot, implementations, main, measure_dots, regressions, sum_of_products
-from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, dot_table, figures_of, mac_table, plot_dots
+from benchmarks.area_figure import dot_chart
+from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, dot_table, figures_of, mac_table
 from vsq.golden.contract.errors import InputError
+from vsq.golden.io import charts
 from vsq.hw.emit.yosys import run_yosys
 from vsq.synth.flow.synthesis import Flow
 from vsq.synth.library.liberty import Library
@@ -115,12 +117,17 @@ def test_bad_baseline_is_one_line_and_exit_code_2(tmp_path, capsys, text, reason
     assert reason in capsys.readouterr().err
 
 
-def test_plot_draws_every_line_or_names_what_is_missing(records, tmp_path):
+def test_the_plot_draws_every_area(records, tmp_path):
     path = tmp_path / "area.svg"
-    if importlib.util.find_spec("matplotlib") is None:
-        with pytest.raises(InputError, match="matplotlib is not installed"):
-            plot_dots(records, path, "NAND2")
-        assert not path.exists()
-    else:
-        plot_dots(records, path, "NAND2")
-        assert path.read_text().count('id="line2d_') >= len(ALTERNATIVES) + 2
+    charts.save(dot_chart(records, "NAND2"), path)
+    picture = path.read_text()
+    for name in (GENERATOR, BOUND, *ALTERNATIVES):
+        area = figures_of(records)[str(DOT)][name, "area"]
+        assert f"implementation: {name}; widths: 3 x 2 bits; V: 3; area, NAND2: {area:,.1f}" in picture
+    assert "3 x 2 bits" in picture
+
+
+def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(benchmark, "measure_dots", lambda *arguments: pytest.fail("measured"))
+    assert benchmark.main(["--plot", str(tmp_path / "area.jpg")]) == 2
+    assert "the suffix chooses the format" in capsys.readouterr().err

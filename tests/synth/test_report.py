@@ -12,13 +12,14 @@ import pytest
 from vsq.cli import main as vsq
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.io import charts
 from vsq.synth.measure.records import Record
 from vsq.synth.report import designs
 from vsq.synth.report.designs import Settings, measure
-from vsq.synth.report.page import Report, pareto
+from vsq.synth.report.figures import area_chart, energies, energy_chart, pareto
+from vsq.synth.report.page import Report
 from vsq.synth.report.paper import POINTS
 from vsq.synth.report.rows import Accuracy, essential, rows_of, with_baselines
-from vsq.synth.report.svg import Series, plot
 
 CONFIGS = [PeConfig.parse(text) for text in ("4/4/4/4", "4/4/4/4:R=4", "4/8/6/10:R=8,acc=24", "6/8/-/-")]
 SETTINGS = Settings(liberty=None, data="digits", timing=False)
@@ -93,13 +94,16 @@ def test_each_figure_of_the_paper_has_a_sentence(report):
 
 
 def test_energy_is_drawn_by_the_width_of_the_scale_product(report):
-    lines = {line.name: [(x, round(y, 3)) for x, y, _ in line.points] for line in report._energy_lines()}
+    points = [(e["formats"], e["kind"], e["R"], round(e["energy"], 3)) for e in energies(report.rows)]
     values = report.rows[1].values, report.rows[2].values
-    assert lines == {
-        "4/4/4/4": [(4, round(values[1]["energy ratio"], 3)), (8, round(values[0]["energy ratio"], 3))],
-        "4/4/4/4, without memories": [(4, round(values[1]["logic energy ratio"], 3)), (8, 0.293)],
-        "4/4/4/4, paper": [(4, 0.365), (8, 0.642)],
-    }
+    assert points == [
+        ("4/4/4/4", "with memories", 4, round(values[1]["energy ratio"], 3)),
+        ("4/4/4/4", "with memories", 8, round(values[0]["energy ratio"], 3)),
+        ("4/4/4/4", "without memories", 4, round(values[1]["logic energy ratio"], 3)),
+        ("4/4/4/4", "without memories", 8, 0.293),
+        ("4/4/4/4", "paper", 4, 0.365),
+        ("4/4/4/4", "paper", 8, 0.642),
+    ]
 
 
 class Page(HTMLParser):
@@ -133,12 +137,14 @@ def test_the_page_is_well_formed_and_stands_alone(report):
     page.close()
     assert page.stack == []
     assert page.references == []
-    assert not re.search(r"url\(|@import|https?://|<script|<link", html)
     assert "A <note> & more." in "".join(page.text)
-    pictures = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
-    assert len(pictures) == 2
-    for picture in pictures:
-        ElementTree.fromstring(picture)
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", html, re.DOTALL)
+    markup = re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL)
+    assert not re.search(r"url\(|@import|https?://|<link|<script", markup)
+    assert "default-src 'none'" in markup
+    assert len(scripts) == 3  # the library once, and two charts
+    assert len(html) < 1_100_000
+    assert not re.search(r"jsdelivr|unpkg|cdnjs", html)
 
 
 def test_every_figure_of_the_document_is_on_the_page(report):
@@ -165,26 +171,65 @@ def test_figures_that_nobody_has_are_left_out(report):
     }
     bare = Report(rows=rows_of(found, bit_area=0), accuracies=[], notes=[])
     assert list(bare.columns) == ["lanes area ratio", "logic area ratio", "area ratio", "paper area ratio"]
-    assert "<svg" not in bare.html("")
+    assert "vegaEmbed" not in bare.html("")
     assert "energy ratio" not in bare.document()["elements"][0]
     assert not any(text.startswith("Energy") for row in bare.rows for text in row.explanations)
 
 
-def test_pareto_points_are_not_beaten():
-    points = [(0.5, 0.9, "a"), (0.6, 0.9, "b"), (0.7, 0.95, "c"), (0.4, 0.8, "d"), (0.7, 0.94, "e")]
-    assert [label for *_, label in pareto(points)] == ["d", "a", "c"]
+def test_the_pareto_front_is_not_beaten():
+    points = [(0.5, 0.9), (0.6, 0.9), (0.7, 0.95), (0.4, 0.8), (0.7, 0.94)]
+    assert pareto(points) == [(0.4, 0.8), (0.5, 0.9), (0.7, 0.95)]
 
 
-def test_plots_place_points_on_their_axes():
-    picture = ElementTree.fromstring(
-        plot([Series(name="<s>", points=[(1, 20, "p"), (3, 60, "q")], colour=0)], "x", "y")
+def drawn(picture):
+    """Return what each point of a rendered chart tells: configuration, position, and for energies their kind."""
+    found = []
+    for element in ElementTree.fromstring(picture).iter():
+        label = element.get("aria-label", "")
+        if "configuration: " in label and ": " in label:
+            told = dict(part.rsplit(": ", 1) for part in label.split("; "))
+            x, y, *_ = told.values()
+            found.append((told["configuration"], float(x), round(float(y), 4), told.get("energy")))
+    return sorted(found, key=str)
+
+
+def test_charts_draw_every_figure(report, tmp_path):
+    """Rendered, since a chart that Vega refuses is saved as a page without a word."""
+    path = tmp_path / "area.svg"
+    charts.save(area_chart(report.rows, report.accuracies[0]), path)
+    scores = {"4/4/4/4": 0.91, "4/4/4/4:R=4": 0.88, "4/8/6/10:R=8,acc=24": 0.955, "8/8/-/-": 0.99}
+    areas = {row.name: row.values["area ratio"] for row in report.rows}
+    expected = [(name, pytest.approx(areas[name]), score, None) for name, score in scores.items()]
+    assert drawn(path.read_text()) == sorted(expected, key=lambda entry: str(entry[0]))
+    charts.save(energy_chart(report.rows), path)
+    assert drawn(path.read_text()) == sorted(
+        ((e["configuration"], e["R"], round(e["energy"], 4), e["kind"]) for e in energies(report.rows)), key=str
     )
-    circles = [(float(c.get("cx")), float(c.get("cy"))) for c in picture.iter("circle")][:2]
-    labels = {t.text: (float(t.get("x")), float(t.get("y"))) for t in picture.iter("text")}
-    for (x, y), (across, up) in zip([("1", "20"), ("3", "60")], circles, strict=True):
-        assert labels[x][0] == pytest.approx(across, abs=0.1)
-        assert labels[y][1] - 4 == pytest.approx(up, abs=0.1)
-    assert {"p", "q", "<s>"} <= labels.keys()
+
+
+@pytest.mark.parametrize("suffix", [".html", ".png"])
+def test_charts_are_written_in_other_formats(report, suffix, tmp_path):
+    path = tmp_path / f"energy{suffix}"
+    charts.save(energy_chart(report.rows), path)
+    content = path.read_bytes()
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    if suffix == ".png":
+        assert content.startswith(b"\x89PNG")
+        assert len(content) > 20_000
+    else:
+        assert b"default-src 'none'" in content
+        assert b'"configuration": "4/4/4/4:R=4"' in content
+        assert len(content) < 1_000_000
+
+
+def test_a_page_without_altair_says_so_and_keeps_the_figures(report, monkeypatch):
+    monkeypatch.setattr(charts, "find_spec", lambda name: None)
+    page = Page()
+    page.feed(report.html(""))
+    words = " ".join(page.text)
+    assert "Plots are left out: run pip install 'vsq[plot]'" in words
+    assert "0.955" in words
+    assert "vegaEmbed" not in words
 
 
 def test_a_second_run_takes_up_what_is_there(tmp_path, monkeypatch):
@@ -265,7 +310,7 @@ def test_chromium_renders_the_page(report, tmp_path):
         [*command, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True, timeout=120
     )
     assert "Where ours differ from the paper's" in done.stdout
-    assert done.stdout.count("<svg") == 2
+    assert done.stdout.count('class="marks"') == 2
     picture = tmp_path / "report.png"
     subprocess.run(
         [*command, "--window-size=1000,2200", f"--screenshot={picture}", page.as_uri()],

@@ -28,8 +28,8 @@ Options may follow: 4/4U/4/6:V=32,R=6,round=half_even,acc=24,overflow=wrap,pipel
 
 _MAX_VECTORS = 1_000_000
 _MAX_SLEW = 100  # in the library's unit of time
-_PICTURES = (".svg", ".png", ".pdf")
-# The names of what PyTorch code defines, which takes seconds to load.
+# The names of what takes long to load: the suffixes of plots, and options of PyTorch code.
+_PICTURES = (".html", ".svg", ".png")
 _MODES = ("ptq", "qat")
 _INPUT_GAMMAS = ("static", "tensor", "row")
 _CALIBRATIONS = ("max", "percentile", "entropy", "mse")
@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--sim", default="verilator", metavar="NAME", help="verilator (default), or icarus")
 
     sub = command(
-        _accuracy, "vsq accuracy digits 3/3U/4/4 2/4U/4/4 --mode ptq,qat --json digits.json --plot digits.svg"
+        _accuracy, "vsq accuracy digits 3/3U/4/4 2/4U/4/4 --mode ptq,qat --json digits.json --plot digits.html"
     )
     sub.add_argument("workload", help="digits, or minilm")
     sub.add_argument("configs", nargs="*", metavar="config", help="configurations or presets (default: some of each)")
@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--split", action="store_true", help="split weights into three planes first (SplitQuant)")
     sub.add_argument("--json", type=Path, metavar="FILE", help="keep the scores there; a second run takes them up")
-    sub.add_argument("--plot", type=_picture, metavar="FILE", help="also draw the scores (needs matplotlib)")
+    sub.add_argument("--plot", type=_picture, metavar="FILE", help="also draw the scores: .html, .svg or .png")
 
     sub = command(_export, "vsq export digits 4/4U/4/6 --out digits.safetensors --rows 4")
     sub.add_argument("workload", help="digits, or minilm")
@@ -465,11 +465,11 @@ def _network(args: argparse.Namespace) -> int:
 def _accuracy(args: argparse.Namespace) -> int:
     """Measure a workload's accuracy against configuration, per-vector beside per-channel scales."""
     configs = [resolve(name) for name in args.configs]
-    if args.plot:
-        import matplotlib  # noqa: F401 - before the work, not after it
-
+    from vsq.golden.io import charts
     from vsq.golden.nn.evaluation import accuracy, tasks
 
+    if args.plot:
+        charts.check(args.plot)
     task = tasks.load(args.workload)
     report = accuracy.measure(
         task,
@@ -483,7 +483,9 @@ def _accuracy(args: argparse.Namespace) -> int:
     )
     _console().print(report.table())
     if args.plot:
-        report.plot(args.plot)
+        from vsq.golden.nn.evaluation.figure import score_chart
+
+        charts.save(score_chart(report), args.plot)
     return 0
 
 

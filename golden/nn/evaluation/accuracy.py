@@ -3,7 +3,6 @@
 Scores are kept in a JSON file as soon as they are known; another run takes from it what it already holds.
 """
 
-import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.io.files import replacing, write_text
+from vsq.golden.io.files import write_text
 from vsq.golden.nn.calibration import Calibration
 from vsq.golden.nn.evaluation.tasks import Task
 from vsq.golden.nn.planes.splitquant import split_model
@@ -25,7 +24,7 @@ from vsq.golden.nn.quantize import Mode, quantize
 from vsq.golden.nn.scheme import InputGamma, Scheme
 
 FLOAT = "fp32"
-_KINDS = ("per_vector", "float_scales", "per_channel")
+KINDS = {"per_vector": "per-vector", "float_scales": "fp32 scales", "per_channel": "per-channel"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,38 +66,13 @@ class Report:
         table = Table(
             Column("configuration", overflow="fold"),
             "mode",
-            *(Column(name, justify="right") for name in ("per-vector", "fp32 scales", "per-channel", "gain")),
+            *(Column(name, justify="right") for name in (*KINDS.values(), "gain")),
             title=f"{self.task}: {self.metric}, {FLOAT} {self.float_score:.4f}",
         )
         for row in self.rows:
-            scores = (f"{score:.4f}" for score in (getattr(row, kind) for kind in _KINDS))
+            scores = (f"{score:.4f}" for score in (getattr(row, kind) for kind in KINDS))
             table.add_row(row.config, row.mode, *scores, f"{row.per_vector - row.per_channel:+.4f}")
         return table
-
-    def plot(self, path: Path) -> None:
-        """Draw the scores as bars; the suffix chooses the format.
-
-        Raises
-        ------
-        InputError
-            If matplotlib is missing, or the file cannot be written.
-        """
-        try:
-            figure = importlib.import_module("matplotlib.figure").Figure
-        except ImportError:
-            raise InputError("plot: matplotlib is not installed; run 'pip install matplotlib'") from None
-        drawing = figure(figsize=(2 + 1.2 * len(self.rows), 4), layout="constrained")
-        axes = drawing.subplots()
-        places = range(len(self.rows))
-        for shift, name in zip((-0.27, 0, 0.27), _KINDS, strict=True):
-            heights = [getattr(row, name) for row in self.rows]
-            axes.bar([place + shift for place in places], heights, width=0.27, label=name.replace("_", " "))
-        axes.axhline(self.float_score, color="black", linestyle="dashed", label=FLOAT)
-        axes.set_xticks(list(places), [f"{row.config}\n{row.mode}" for row in self.rows])
-        axes.set_ylabel(f"{self.task}: {self.metric}")
-        axes.legend()
-        with replacing(path) as part:
-            drawing.savefig(part, format=path.suffix.removeprefix(".") or "svg")
 
 
 def measure(
@@ -174,7 +148,7 @@ def measure(
             Row(
                 config=str(schemes[0]),
                 mode=mode,
-                **dict(zip(_KINDS, (scores[_key(s, mode)] for s in schemes), strict=True)),
+                **dict(zip(KINDS, (scores[_key(s, mode)] for s in schemes), strict=True)),
             )
             for mode in chosen
             for schemes in triples

@@ -7,13 +7,16 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from vsq.cli import main as vsq
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
+from vsq.golden.io import charts
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from vsq.golden.nn.evaluation import accuracy, tasks  # noqa: E402
+from vsq.golden.nn.evaluation.figure import score_chart  # noqa: E402
 from vsq.golden.nn.planes.splitquant import split_model  # noqa: E402
 from vsq.golden.nn.quantize import quantize  # noqa: E402
 
@@ -94,25 +97,38 @@ def test_an_interrupted_run_keeps_what_it_has(digits, tmp_path):
     assert len(json.loads(path.read_text())["scores"]) == 2
 
 
-def test_the_table_shows_both_kinds_of_scales(digits, tmp_path):
-    report = accuracy.Report(
-        task="digits",
-        metric="accuracy",
-        float_score=0.99,
-        rows=[accuracy.Row(config="4/4U/4/6", mode="ptq", per_vector=0.975, float_scales=0.98, per_channel=0.925)],
-    )
+@pytest.fixture
+def report():
+    row = accuracy.Row(config="4/4U/4/6", mode="ptq", per_vector=0.975, float_scales=0.98, per_channel=0.925)
+    return accuracy.Report(task="digits", metric="accuracy", float_score=0.99, rows=[row])
+
+
+def test_the_table_shows_both_kinds_of_scales(report):
     console = Console(file=io.StringIO(), width=100)
     console.print(report.table())
     for word in ("4/4U/4/6", "0.9750", "0.9800", "0.9250", "+0.0500", "0.9900"):
         assert word in console.file.getvalue()
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        with pytest.raises(InputError, match="matplotlib"):
-            report.plot(tmp_path / "scores.svg")
-    else:
-        report.plot(tmp_path / "scores.svg")
-        assert "<svg" in (tmp_path / "scores.svg").read_text()
+
+
+def test_the_plot_shows_every_score(report, tmp_path):
+    """Rendered, since a chart that Vega refuses is saved as a page without a word."""
+    charts.save(score_chart(report), tmp_path / "scores.svg")
+    picture = (tmp_path / "scores.svg").read_text()
+    for title, score in (("per-vector", "0.9750"), ("fp32 scales", "0.9800"), ("per-channel", "0.9250")):
+        assert f"scales: {title}; configuration: 4/4U/4/6; mode: ptq; accuracy: {score}" in picture
+    assert "model: fp32; accuracy: 0.9900" in picture
+    assert "digits: accuracy" in picture
+
+
+def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tasks, "load", lambda name: pytest.fail("loaded"))
+    assert vsq.main(["accuracy", "digits", "--plot", str(tmp_path / "scores.jpg")]) == 2
+    message = "scores.jpg: the suffix chooses the format; end the name in one of .html, .svg, .png"
+    assert message in capsys.readouterr().err
+    monkeypatch.setattr(charts, "find_spec", lambda name: None)
+    assert vsq.main(["accuracy", "digits", "--plot", str(tmp_path / "scores.png")]) == 2
+    assert "vl-convert-python is not installed; run pip install 'vsq[plot]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
