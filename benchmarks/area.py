@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             write_document(options.json, document("area benchmark", Flow(library=library), records))
         if options.plot:
-            from benchmarks.area_figure import dot_chart  # it needs Altair
+            from benchmarks.area_plot import dot_chart  # it needs Altair
 
             charts.save(dot_chart(records, library.unit), options.plot)
         if baseline:

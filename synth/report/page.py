@@ -103,7 +103,7 @@ class Report:
 
     def _plots(self) -> dict[str, Any]:
         """Return the plots by title."""
-        from vsq.synth.report.figures import area_chart, energy_chart  # they need Altair
+        from vsq.synth.report.plots import area_chart, energy_chart  # they need Altair
 
         found = {f"Area against accuracy, {one.title}": area_chart(self.rows, one) for one in self.accuracies}
         found["Energy against the width of the scale product R"] = energy_chart(self.rows)

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from benchmarks import area as benchmark
 from benchmarks.area import Dot, implementations, main, measure_dots, regressions, sum_of_products
-from benchmarks.area_figure import dot_chart
+from benchmarks.area_plot import dot_chart
 from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, dot_table, figures_of, mac_table
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io import charts

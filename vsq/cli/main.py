@@ -483,7 +483,7 @@ def _accuracy(args: argparse.Namespace) -> int:
     )
     _console().print(report.table())
     if args.plot:
-        from vsq.golden.nn.evaluation.figure import score_chart
+        from vsq.golden.nn.evaluation.score_plot import score_chart
 
         charts.save(score_chart(report), args.plot)
     return 0

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from vsq.golden.nn.evaluation import accuracy, tasks  # noqa: E402
-from vsq.golden.nn.evaluation.figure import score_chart  # noqa: E402
+from vsq.golden.nn.evaluation.score_plot import score_chart  # noqa: E402
 from vsq.golden.nn.planes.splitquant import split_model  # noqa: E402
 from vsq.golden.nn.quantize import quantize  # noqa: E402
 
