@@ -8,6 +8,7 @@ import pytest
 
 from vsq.cli import main as vsq
 from vsq.golden.contract.errors import InputError
+from vsq.golden.io import charts
 from vsq.golden.nn.calibration import Calibration
 from vsq.golden.nn.quantize import Mode
 from vsq.golden.nn.scheme import InputGamma
@@ -27,7 +28,7 @@ ACCURACY = ["accuracy", "digits"]
         ([*GENERATE, "--vectors", "999999999999"], "more than 1,000,000"),
         *(([*ENERGY, "--slew", slew], f"{slew!r} is not a number above 0") for slew in ("-1", "nan", "1e30", "0", "x")),
         ([*ACCURACY, "--mode", "ptq,qta"], "'qta' is not one of ptq, qat"),
-        ([*ACCURACY, "--plot", "x.foo"], "'x.foo' does not end in one of .svg, .png, .pdf"),
+        ([*ACCURACY, "--plot", "x.foo"], "'x.foo' does not end in one of .html, .svg, .png"),
         ([*ACCURACY, "--input-gamma", "rows"], "invalid choice: 'rows'"),
         ([*ACCURACY, "--calibration", "best"], "invalid choice: 'best'"),
     ],
@@ -45,6 +46,7 @@ def test_options_are_checked_before_any_work(arguments, message, capsys, monkeyp
 def test_the_names_of_options_are_those_of_the_code_that_they_choose():
     names = vsq._MODES, vsq._INPUT_GAMMAS, vsq._CALIBRATIONS
     assert [set(one) for one in names] == [set(map(str, enum)) for enum in (Mode, InputGamma, Calibration)]
+    assert vsq._PICTURES == charts.SUFFIXES
 
 
 def test_more_images_than_there_are(capsys, require_tool):

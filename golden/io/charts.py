@@ -46,7 +46,7 @@ def check(path: Path) -> None:
     if path.suffix not in SUFFIXES:
         raise InputError(f"plot {path}: the suffix chooses the format; end the name in one of {', '.join(SUFFIXES)}")
     if not available():
-        raise InputError(f"plot {path}: altair or vl-convert-python is not installed; run {INSTALL}")
+        raise InputError(f"plot {path}: altair or vl-convert-python is not installed; {INSTALL}")
 
 
 def save(chart: "altair.TopLevelMixin", path: Path) -> None:

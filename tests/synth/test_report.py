@@ -227,7 +227,7 @@ def test_a_page_without_altair_says_so_and_keeps_the_figures(report, monkeypatch
     page = Page()
     page.feed(report.html(""))
     words = " ".join(page.text)
-    assert "Plots are left out: run pip install 'vsq[plot]'" in words
+    assert f"Plots are left out: run {charts.INSTALL} for them." in words
     assert "0.955" in words
     assert "vegaEmbed" not in words
 

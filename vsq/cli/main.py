@@ -465,11 +465,14 @@ def _network(args: argparse.Namespace) -> int:
 def _accuracy(args: argparse.Namespace) -> int:
     """Measure a workload's accuracy against configuration, per-vector beside per-channel scales."""
     configs = [resolve(name) for name in args.configs]
+
     from vsq.golden.io import charts
-    from vsq.golden.nn.evaluation import accuracy, tasks
 
     if args.plot:
         charts.check(args.plot)
+
+    from vsq.golden.nn.evaluation import accuracy, tasks
+
     task = tasks.load(args.workload)
     report = accuracy.measure(
         task,
