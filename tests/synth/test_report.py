@@ -197,7 +197,7 @@ def test_charts_draw_every_figure(report, tmp_path):
     """Rendered, since a chart that Vega refuses is saved as a page without a word."""
     path = tmp_path / "area.svg"
     charts.save(area_chart(report.rows, report.accuracies[0]), path)
-    scores = {"4/4/4/4": 0.91, "4/4/4/4:R=4": 0.88, "4/8/6/10:R=8,acc=24": 0.955, "8/8/-/-": 0.99}
+    scores = {"4/4/4/4@": 0.91, "4/4/4/4:R=4@": 0.88, "4/8/6/10:R=8,acc=24@": 0.955, "8/8/-/-@": 0.99}
     areas = {row.name: row.values["area ratio"] for row in report.rows}
     expected = [(name, pytest.approx(areas[name]), score, None) for name, score in scores.items()]
     assert drawn(path.read_text()) == sorted(expected, key=lambda entry: str(entry[0]))
@@ -218,7 +218,7 @@ def test_charts_are_written_in_other_formats(report, suffix, tmp_path):
         assert len(content) > 20_000
     else:
         assert b"default-src 'none'" in content
-        assert b'"configuration": "4/4/4/4:R=4"' in content
+        assert b'"configuration": "4/4/4/4:R=4@"' in content
         assert len(content) < 1_000_000
 
 
