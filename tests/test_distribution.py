@@ -18,8 +18,8 @@ from packaging.requirements import Requirement
 from vsq.golden.contract.distribution import EXTRAS, NAME, VERSION
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = (".ci", "docs", "golden", "hw", "synth", "tb", "tests")
-FILES = (".gitignore", "CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "constraints.txt", "vsq.py")
+FOLDERS = (".ci", "docs", "golden", "hw", "synth", "tb", "tests", "benchmarks", "vsq")
+FILES = (".gitignore", "CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "constraints.txt")
 BUILD = "from setuptools import build_meta as b; b.build_wheel('dist'); b.build_sdist('dist')"
 
 
