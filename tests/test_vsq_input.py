@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from vsq.cli import accuracy as cli_accuracy
 from vsq.cli import main as vsq
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io import charts
@@ -13,7 +14,7 @@ from vsq.golden.nn.calibration import Calibration
 from vsq.golden.nn.quantize import Mode
 from vsq.golden.nn.scheme import InputGamma
 from vsq.golden.workloads.digits import TEST_IMAGES
-from vsq.verilog_names import KEYWORDS, MAX_LENGTH, checked
+from vsq.hw.emit.names import KEYWORDS, MAX_LENGTH, checked
 
 GENERATE = ["generate", "4/4/4/6:V=1"]
 ENERGY = ["energy", "4/4/4/6", "--liberty", "cells.lib"]
@@ -44,7 +45,7 @@ def test_options_are_checked_before_any_work(arguments, message, capsys, monkeyp
 
 
 def test_the_names_of_options_are_those_of_the_code_that_they_choose():
-    names = vsq._MODES, vsq._INPUT_GAMMAS, vsq._CALIBRATIONS
+    names = cli_accuracy.MODES, cli_accuracy.INPUT_GAMMAS, cli_accuracy.CALIBRATIONS
     assert [set(one) for one in names] == [set(map(str, enum)) for enum in (Mode, InputGamma, Calibration)]
     assert vsq._PICTURES == charts.SUFFIXES
 

@@ -7,7 +7,7 @@ it is an input, and every ratio is given without and with them.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
@@ -137,6 +137,23 @@ def measure(configs: Iterable[PeConfig], flow: Flow, bit_area: Decimal = BIT_ARE
         )
         for config in wanted
     ]
+
+
+def checked_bit_area(value: Decimal | int | str) -> Decimal:
+    """Return the area of a buffer bit, in two-input NANDs, that a user gives.
+
+    Raises
+    ------
+    InputError
+        If it is no number from 0.
+    """
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite() or number < 0:
+        raise InputError(f"bit area {str(value)!r}: must be a number from 0, in two-input NANDs; give for example 1")
+    return number
 
 
 def total(components: dict[str, Area]) -> Area:

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 from cocotb_tools.runner import get_runner
 
-from vsq.generation import generate
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.tb.mutation.mutants import Mutants
@@ -16,6 +15,7 @@ from vsq.tb.playback import build as playback
 from vsq.tb.regression import worker
 from vsq.tb.regression.job import TOP, Job, kind_of
 from vsq.tb.simulation import simulators
+from vsq.tb.vectors.generation import generate
 
 BEATS = {"mac": 2000, "pe": 60}  # of the cocotb bench; an element's are commands
 VECTORS = {"mac": 1000, "pe": 60}  # of the plain-Verilog bench; an element's are commands

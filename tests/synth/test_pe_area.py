@@ -7,14 +7,13 @@ import pytest
 from rich.console import Console
 
 from vsq.cli import main as vsq
-from vsq.cli.area import bit_area
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.synth.flow.memory import BIT
 from vsq.synth.flow.synthesis import Flow, Netlist
 from vsq.synth.library.liberty import Library
 from vsq.synth.measure.area import Area
-from vsq.synth.measure.pe_area import COMPONENTS, by_component, measure, pe_baseline_of, total
+from vsq.synth.measure.pe_area import COMPONENTS, by_component, checked_bit_area, measure, pe_baseline_of, total
 from vsq.synth.report.tables import pe_area_table
 
 CONFIG = PeConfig.parse("3/3/2/2:V=2@lanes=4,weight_depth=4,activation_depth=8")
@@ -96,7 +95,7 @@ def test_the_table_shows_every_ratio(area, flow):
 @pytest.mark.parametrize("text", ["-1", "nan", "big"])
 def test_the_area_of_a_bit_is_a_number(text):
     with pytest.raises(InputError, match=f"bit area '{text}': must be a number from 0"):
-        bit_area(text)
+        checked_bit_area(text)
 
 
 @pytest.mark.parametrize(

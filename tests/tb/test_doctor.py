@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from rich.console import Console
 
-from vsq import doctor
+from vsq.cli import doctor
 from vsq.golden.contract.errors import InputError
 from vsq.tb.simulation.simulators import Simulator, find
 

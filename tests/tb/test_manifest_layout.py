@@ -6,12 +6,12 @@ import random
 import numpy as np
 import pytest
 
-from vsq.generation import generate
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import ProcessingElement
 from vsq.golden.stimulus.commands import result_beats
 from vsq.tb.vectors import pe as pe_vectors
+from vsq.tb.vectors.generation import generate
 
 VECTORS = 40
 HANDSHAKE = ("valid", "ready")

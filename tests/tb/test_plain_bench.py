@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from vsq.generation import generate
 from vsq.golden.contract.config import MacConfig, Overflow
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.stimulus.stream import complete
 from vsq.hw.emit.mac import emit
 from vsq.tb.playback import build
 from vsq.tb.simulation.simulators import find
+from vsq.tb.vectors.generation import generate
 
 EDGES = [
     "4/4/4/6:V=4",

@@ -1,74 +1,62 @@
-"""What ``vsq area`` does: synthesis, a table, and a file."""
+"""Synthesise configurations and report their area against the 8-bit baseline.
 
-from argparse import Namespace
-from decimal import Decimal, InvalidOperation
+example: vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json
+"""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from rich.console import Console
 
+from vsq.cli import arguments
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.contract.presets import resolve
-from vsq.synth.flow.synthesis import Flow, Goal
-from vsq.synth.library.liberty import Library
-from vsq.synth.measure import pe_area
-from vsq.synth.measure.area import measure
-from vsq.synth.measure.records import Record, document, write_document
-from vsq.synth.measure.timing import critical_paths, find_sta, pipeline_sweep
-from vsq.synth.report.tables import area_table, pe_area_table, timing_table
 
 
-def area(args: Namespace, console: Console) -> int:
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("configs", nargs="+", metavar="config", help=arguments.CONFIGS)
+    parser.add_argument("--pe", action="store_true", help=arguments.PE)
+    arguments.add_bit_area(parser)
+    parser.add_argument(
+        "--liberty", default="nand2", metavar="FILE", help="standard-cell library, or a built-in one: nand2, gates"
+    )
+    parser.add_argument("--goal", choices=["area", "delay"], default="area", help="what to minimise (default: area)")
+    parser.add_argument("--flatten", action="store_true", help="optimise across components; no split by component then")
+    parser.add_argument(
+        "--timing", action="store_true", help="also critical paths, by OpenSTA with the library's timing"
+    )
+    parser.add_argument("--sweep-pipeline", action="store_true", help="every pipeline depth, area against frequency")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+
+
+def run(args: Namespace, console: Console) -> int:
     """Print the area of vector MACs or processing elements, and write it as JSON if asked."""
-    flow = Flow(library=Library.load(args.liberty), goal=Goal(args.goal), flatten=args.flatten)
-    records = _elements(args, flow, console) if args.pe else _macs(args, flow, console)
-    for note in flow.library.notes:
-        console.print(note, highlight=False, soft_wrap=True)
-    if args.json:
-        write_document(args.json, document("area", flow, records))
-        print(args.json)
-    return 0
+    from vsq.synth.measure.designs import of_one_kind
+    from vsq.synth.measure.records import document, write_document
+    from vsq.synth.measure.timing import critical_paths, find_sta, pipeline_sweep
+    from vsq.synth.report.area import area
+    from vsq.synth.report.tables import timing_table
 
-
-def _macs(args: Namespace, flow: Flow, console: Console) -> list[Record]:
-    configs = [resolve(name) for name in args.configs]
-    if args.sweep_pipeline:
-        configs = [point for config in configs for point in pipeline_sweep(config)]
+    macs, elements = of_one_kind(args.configs, pe=args.pe)
     timing = args.timing or args.sweep_pipeline
+    if timing and elements:
+        raise InputError("--pe: critical paths are those of the vector MAC; leave out --pe, or use 'vsq report'")
+    if args.sweep_pipeline:
+        macs = [point for config in macs for point in pipeline_sweep(config)]
     if timing:
         find_sta()
-    areas = measure(configs, flow)
-    records = [record for area in areas for record in area.records(flow.library.unit)]
-    console.print(area_table(areas, flow))
+    report = area(macs or elements, liberty=args.liberty, goal=args.goal, flatten=args.flatten, bit_area=args.bit_area)
+    library, records = report.flow.library, report.records()
+    console.print(report.table())
     if timing:
-        paths = [critical_paths(area.netlist, flow.library) for area in areas]
-        console.print(timing_table(areas, paths, flow))
-        for area, components in zip(areas, paths, strict=True):
+        paths = [critical_paths(one.netlist, library) for one in report.macs]
+        console.print(timing_table(report.macs, paths, report.flow))
+        for one, components in zip(report.macs, paths, strict=True):
             for component, path in components.items():
-                records += path.records(area.config.full_name, component)
-    return records
-
-
-def _elements(args: Namespace, flow: Flow, console: Console) -> list[Record]:
-    if args.timing or args.sweep_pipeline:
-        raise InputError("--pe: critical paths are those of the vector MAC; leave out --pe, or use 'vsq report'")
-    configs = [PeConfig.parse(name) for name in args.configs]
-    areas = pe_area.measure(configs, flow, bit_area(args.bit_area))
-    console.print(pe_area_table(areas, flow))
-    return [record for area in areas for record in area.records(flow.library.unit)]
-
-
-def bit_area(text: str) -> Decimal:
-    """Return the area of a buffer bit that a user gives.
-
-    Raises
-    ------
-    InputError
-        If it is no number from 0.
-    """
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal("nan")
-    if not value.is_finite() or value < 0:
-        raise InputError(f"bit area {text!r}: must be a number from 0, in two-input NANDs; give for example 1")
-    return value
+                records += path.records(one.config.full_name, component)
+    for note in library.notes:
+        console.print(note, highlight=False, soft_wrap=True)
+    if args.json:
+        write_document(args.json, document("area", report.flow, records))
+        print(args.json)
+    return 0

@@ -1,66 +1,54 @@
-"""What ``vsq energy`` does: measurement, table, and the JSON report."""
+"""Simulate mapped netlists on real data and report the energy of a multiply-accumulate.
 
-from argparse import Namespace
-from collections.abc import Sequence
+example: vsq energy 4/4/4/6 4/4/-/- --liberty /usr/share/qflow/tech/osu018/osu018_stdcells.lib
+"""
+
+import math
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.contract.presets import resolve
-from vsq.synth.flow.synthesis import Flow
-from vsq.synth.library.liberty import Library
-from vsq.synth.library.power import Power
-from vsq.synth.measure.energy import CLOCK, INPUTS
-from vsq.synth.measure.energy_per_mac import MEMORIES, OperationEnergy, Setup, mac_energies, pe_energies
-from vsq.synth.measure.records import document, write_document
-from vsq.synth.report.tables import plain_table, two_lines
+from vsq.cli import arguments
 
-_ORDER = (INPUTS, "dot", "scale", "accumulator", "collector", "ppu", "control", "buffers", CLOCK, MEMORIES)
+_MAX_SLEW = 100  # in the library's unit of time
 
 
-def energy(args: Namespace, console: Console) -> int:
-    """Print the energy of vector MACs or processing elements, and write it as JSON if asked."""
-    library = Library.load(args.liberty)
-    setup = Setup(
-        flow=Flow(library=library),
-        power=Power.of(library),
-        source=args.data,
-        slew=args.slew,
-        hazards=args.hazards,
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("configs", nargs="+", metavar="config", help=arguments.CONFIGS)
+    parser.add_argument("--pe", action="store_true", help=arguments.PE)
+    parser.add_argument("--liberty", required=True, metavar="FILE", help="standard-cell library with power data")
+    parser.add_argument(
+        "--data", default="gaussian", metavar="NAME", help="digits, minilm, gaussian, or an .npz file of a layer"
     )
-    if args.pe:
-        found = pe_energies([PeConfig.parse(name) for name in args.configs], setup)
-    else:
-        found = mac_energies([resolve(name) for name in args.configs], setup)
-    console.print(energy_table(found, setup))
-    for note in library.notes:
+    parser.add_argument("--slew", type=_slew, default=0.1, metavar="T", help="input transition time (default: 0.1)")
+    parser.add_argument("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+
+
+def _slew(text: str) -> float:
+    try:
+        slew = float(text)
+    except ValueError:
+        slew = math.nan
+    if not 0 < slew <= _MAX_SLEW:
+        raise ArgumentTypeError(f"{text!r} is not a number above 0 and up to {_MAX_SLEW}")
+    return slew
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Print the energy of vector MACs or processing elements, and write it as JSON if asked."""
+    from vsq.synth.measure.records import document, write_document
+    from vsq.synth.report.energy import energy
+
+    report = energy(args.configs, args.liberty, pe=args.pe, data=args.data, slew=args.slew, hazards=args.hazards)
+    setup = report.setup
+    console.print(report.table())
+    for note in setup.flow.library.notes:
         console.print(note, highlight=False, soft_wrap=True)
     if args.json:
-        report = document("energy", setup.flow, [record for one in found for record in one.records()])
         measured = {"data": setup.source, "slew": setup.slew, "hazards": setup.hazards}
-        write_document(args.json, {**report, "measured": measured})
+        write_document(args.json, {**document("energy", setup.flow, report.records()), "measured": measured})
         print(args.json)
     return 0
-
-
-def energy_table(found: Sequence[OperationEnergy], setup: Setup) -> Table:
-    """Return one row a configuration: total, its split by component, and ratios to the baseline."""
-    components = [name for name in _ORDER if any(name in one.components for one in found)]
-    memories = MEMORIES in components
-    table = plain_table(
-        f"Energy of a multiply-accumulate in pJ, library {setup.power.library.name}, {setup.power.voltage} V, "
-        f"data {setup.source}{', with hazards' if setup.hazards else ''}",
-        f"Ratio to {', '.join(dict.fromkeys(one.baseline.full_name for one in found))} on the same data"
-        f"{'; logic: without memories' if memories else ''}. No wires, no clock tree, no leakage.",
-        ("total", *components, *(["logic"] if memories else []), "ratio"),
-    )
-    for one in found:
-        table.add_row(
-            two_lines(one.config),
-            f"{one.total * 1e12:.3f}",
-            *(f"{one.components[name].total * 1e12:.3f}" if name in one.components else "-" for name in components),
-            *([f"{one.logic_ratio:.3f}"] if memories else []),
-            f"{one.ratio:.3f}",
-        )
-    return table

@@ -1,26 +1,46 @@
-"""What ``vsq report`` does: measure, set beside the paper's figures, and write text, JSON and a page."""
+"""Report area, energy and critical paths of processing elements beside the paper's, as text, JSON and a page.
+
+example: vsq report 4/4/4/6 4/8/6/10:R=8 --accuracy minilm.json --out build/report
+"""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from rich.console import Console
 
-from vsq.cli.area import bit_area
+from vsq.cli import arguments
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.io.files import write_text
-from vsq.synth.flow.synthesis import Flow
-from vsq.synth.library.liberty import NAND2, Library
-from vsq.synth.measure.records import document, versions
-from vsq.synth.report.designs import DEFAULT_CONFIGS, Settings, measure, notes
-from vsq.synth.report.page import Report
-from vsq.synth.report.rows import Accuracy, rows_of, with_baselines
 
 
-def report(args: Namespace, console: Console) -> int:
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("configs", nargs="*", metavar="config", help="processing elements (default: the paper's)")
+    parser.add_argument(
+        "--liberty", metavar="FILE", help="library with timing and power, for critical paths and energy"
+    )
+    parser.add_argument("--data", default="digits", metavar="NAME", help="what energy is measured on (default: digits)")
+    arguments.add_bit_area(parser)
+    parser.add_argument(
+        "--accuracy", type=Path, nargs="*", default=[], metavar="FILE", help="scores that 'vsq accuracy --json' wrote"
+    )
+    parser.add_argument("--out", type=Path, default=Path("build/report"), metavar="DIR", help="folder of the report")
+
+
+def run(args: Namespace, console: Console) -> int:
     """Measure processing elements, and write the report beside the paper's figures."""
+    from vsq.golden.io.files import write_text
+    from vsq.synth.flow.synthesis import Flow
+    from vsq.synth.library.liberty import NAND2, Library
+    from vsq.synth.measure.pe_area import checked_bit_area
+    from vsq.synth.measure.records import document, versions
+    from vsq.synth.report.designs import DEFAULT_CONFIGS, Settings, measure, notes
+    from vsq.synth.report.page import Report
+    from vsq.synth.report.rows import Accuracy, rows_of, with_baselines
+
     settings = Settings.of(args.liberty, args.data)
     accuracies = [Accuracy.load(path) for path in args.accuracy]
-    area_of_bit = bit_area(args.bit_area)
+    area_of_bit = checked_bit_area(args.bit_area)
     library = Library.load()
     nand = library.smallest(2, NAND2)
     assert nand is not None  # the built-in library has one

@@ -10,9 +10,9 @@ from vsq.golden.io.files import write_text
 from vsq.hw.emit import axis, mac_manifest, pe_manifest
 from vsq.hw.emit import mac as mac_verilog
 from vsq.hw.emit import pe as pe_verilog
+from vsq.hw.emit.names import checked
 from vsq.tb.vectors import mac as mac_vectors
 from vsq.tb.vectors import pe as pe_vectors
-from vsq.verilog_names import checked
 
 
 def generate(

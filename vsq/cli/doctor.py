@@ -1,8 +1,12 @@
-"""Which tools are present and work, and how to install the others (``vsq doctor``)."""
+"""Show which tools are present and work, and how to install the others; exit code 1 if a required one does not.
+
+example: vsq doctor
+"""
 
 import shutil
 import subprocess
 import tempfile
+from argparse import ArgumentParser, Namespace
 from importlib.metadata import PackageNotFoundError, version
 
 from rich.console import Console
@@ -18,6 +22,15 @@ from vsq.tb.simulation.simulators import probe
 CORE = {"numpy": "numpy", "amaranth": "amaranth", "pyosys": "pyosys", "rich": "rich"}
 OPTIONAL = {"cocotb": "cocotb", "torch": "torch", "safetensors": "safetensors", "scikit-learn": "sklearn"}
 PROGRAMS = {"g++": "Verilator", "make": "Verilator", "perl": "Verilator", "sta": "critical paths (OpenSTA)"}
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add no arguments."""
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Print the table."""
+    return 0 if examine(console) else 1
 
 
 def examine(console: Console) -> bool:

@@ -1,0 +1,36 @@
+"""The designs of one comparison: all vector MACs, or all processing elements."""
+
+from collections.abc import Iterable
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Design, PeConfig, resolve_design
+
+
+def of_one_kind(designs: Iterable[Design | str], *, pe: bool = False) -> tuple[list[MacConfig], list[PeConfig]]:
+    """Return the designs, in order, as vector MACs or as processing elements; the other list is empty.
+
+    Parameters
+    ----------
+    designs
+        Configurations, or texts of them. If one text has an ``@``, all name processing elements.
+    pe
+        Whether texts without ``@`` name processing elements in any case.
+
+    Raises
+    ------
+    InputError
+        If there is no design, if both kinds are there, or if a text is malformed.
+    """
+    given = list(designs)
+    pe |= any("@" in design for design in given if isinstance(design, str))
+    found = [resolve_design(design, pe=pe) if isinstance(design, str) else design for design in given]
+    macs = [config for config in found if isinstance(config, MacConfig)]
+    elements = [config for config in found if not isinstance(config, MacConfig)]
+    if macs and elements:
+        raise InputError(
+            f"{macs[0]} and {elements[0]}: a vector MAC is not compared with a processing element; give one kind"
+        )
+    if not found:
+        raise InputError("no design: there is nothing to measure; give a configuration such as 4/4/4/6")
+    return macs, elements

@@ -1,0 +1,91 @@
+"""Area of designs beside their 8-bit baselines: figures, a table, and records."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from rich.table import Table
+
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Design
+from vsq.synth.flow.synthesis import Flow, Goal
+from vsq.synth.library.liberty import Library
+from vsq.synth.measure import area as mac_area
+from vsq.synth.measure import pe_area
+from vsq.synth.measure.area import MacArea
+from vsq.synth.measure.designs import of_one_kind
+from vsq.synth.measure.pe_area import PeArea
+from vsq.synth.measure.records import Record
+from vsq.synth.report.tables import area_table, pe_area_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class AreaReport:
+    """Areas of vector MACs, or of processing elements, and the flow that they come from.
+
+    Parameters
+    ----------
+    flow
+        Library, goal and options of the synthesis.
+    macs, elements
+        One area for each design, in order; one of the two is empty.
+    """
+
+    flow: Flow
+    macs: list[MacArea]
+    elements: list[PeArea]
+
+    @property
+    def areas(self) -> list[MacArea] | list[PeArea]:
+        """One area for each design; each has its ``config``, ``components``, ``total`` and ``ratio``."""
+        return self.macs or self.elements
+
+    def table(self) -> Table:
+        """Return one row a design."""
+        return area_table(self.macs, self.flow) if self.macs else pe_area_table(self.elements, self.flow)
+
+    def records(self) -> list[Record]:
+        """Return every figure."""
+        return [record for area in self.areas for record in area.records(self.flow.library.unit)]
+
+
+def area(
+    designs: Iterable[Design | str],
+    *,
+    pe: bool = False,
+    liberty: str | Path = "nand2",
+    goal: str = Goal.AREA,
+    flatten: bool = False,
+    bit_area: Decimal | int | str = pe_area.BIT_AREA,
+) -> AreaReport:
+    """Synthesise designs of one kind and their 8-bit baselines, on every core; return their areas.
+
+    Parameters
+    ----------
+    designs
+        Vector MACs, or processing elements: configurations, or texts such as ``4/4/4/6`` and ``4/4/4/6@lanes=32``.
+    pe
+        Whether texts without ``@`` name processing elements too.
+    liberty
+        A built-in library (``nand2``, ``gates``) or a Liberty file.
+    goal
+        What to minimise: ``area`` or ``delay``.
+    flatten
+        Whether to optimise across components; there is no split by component then.
+    bit_area
+        Area of a buffer bit of a processing element, in two-input NANDs.
+
+    Raises
+    ------
+    InputError
+        If the kinds are mixed, a value is out of range, or the library cannot hold a design.
+    """
+    if goal not in tuple(Goal):
+        raise InputError(f"goal {goal!r}: choose one of {', '.join(Goal)}")
+    macs, elements = of_one_kind(designs, pe=pe)
+    bit = pe_area.checked_bit_area(bit_area)
+    flow = Flow(library=Library.load(liberty), goal=Goal(goal), flatten=flatten)
+    return AreaReport(
+        flow=flow, macs=mac_area.measure(macs, flow), elements=pe_area.measure(elements, flow, bit) if elements else []
+    )

@@ -1,0 +1,83 @@
+"""Measure a workload's accuracy against configuration, per-vector beside per-channel scales.
+
+example: vsq accuracy digits 3/3U/4/4 2/4U/4/4 --mode ptq,qat --json digits.json --plot digits.html
+"""
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+
+from rich.console import Console
+
+from vsq.golden.contract.presets import resolve
+
+# The names of what takes long to load: the suffixes of plots, and options of PyTorch code.
+PICTURES = (".html", ".svg", ".png")
+MODES = ("ptq", "qat")
+INPUT_GAMMAS = ("static", "tensor", "row")
+CALIBRATIONS = ("max", "percentile", "entropy", "mse")
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("workload", help="digits, or minilm")
+    parser.add_argument(
+        "configs", nargs="*", metavar="config", help="configurations or presets (default: some of each)"
+    )
+    parser.add_argument(
+        "--mode", type=_modes, default=["ptq"], metavar="NAMES", help="ptq, qat, or both with a comma (default: ptq)"
+    )
+    parser.add_argument(
+        "--input-gamma",
+        choices=INPUT_GAMMAS,
+        default="static",
+        help="where gammas of inputs come from (default: static)",
+    )
+    parser.add_argument(
+        "--calibration", choices=CALIBRATIONS, default="max", help="of static input gammas (default: max)"
+    )
+    parser.add_argument("--split", action="store_true", help="split weights into three planes first (SplitQuant)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the scores there; a second run takes them up")
+    parser.add_argument("--plot", type=_picture, metavar="FILE", help="also draw the scores: .html, .svg or .png")
+
+
+def _modes(text: str) -> list[str]:
+    modes = text.split(",")
+    if wrong := [mode for mode in modes if mode not in MODES]:
+        raise ArgumentTypeError(f"{wrong[0]!r} is not one of {', '.join(MODES)}")
+    return modes
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix not in PICTURES:
+        raise ArgumentTypeError(f"{text!r} does not end in one of {', '.join(PICTURES)}")
+    return Path(text)
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Measure, print a table, and draw if asked."""
+    configs = [resolve(name) for name in args.configs]
+
+    from vsq.golden.io import charts
+
+    if args.plot:
+        charts.check(args.plot)
+
+    from vsq.golden.nn.evaluation import accuracy, tasks
+
+    task = tasks.load(args.workload)
+    report = accuracy.measure(
+        task,
+        configs or [resolve(name) for name in task.configs],
+        modes=args.mode,
+        input_gamma=args.input_gamma,
+        calibration=args.calibration,
+        split=args.split,
+        path=args.json,
+        console=console,
+    )
+    console.print(report.table())
+    if args.plot:
+        from vsq.golden.nn.evaluation.score_plot import score_chart
+
+        charts.save(score_chart(report), args.plot)
+    return 0

@@ -1,0 +1,54 @@
+"""Generate 4/4U/4/6, co-simulate a layer of a real network, print accuracy and area.
+
+example: vsq demo --out build/demo
+"""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from types import ModuleType
+
+from rich.console import Console
+
+from vsq.cli import area, generate
+from vsq.golden.contract.presets import resolve
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--out", type=Path, default=Path("build/demo"), metavar="DIR", help="folder of the files")
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Run the four steps."""
+    from vsq.golden.stimulus.stream import layer as layer_beats
+    from vsq.golden.workloads import digits
+    from vsq.tb.regression.run import play
+    from vsq.tb.simulation.simulators import find
+
+    find("verilator")
+    name = "4/4U/4/6"
+    console.rule(f"1. Verilog, manifest and test vectors of {name}")
+    code = _command(generate, console, name, "--out", str(args.out), "--vectors", "1000")
+    console.rule("2. A real layer on the generated hardware")
+    config = resolve(name)
+    network = digits.load()
+    tensors = network.quantize(config).layer("conv2")
+    beats = layer_beats(config, *tensors.weights.operand(), *tensors.activations.operand())
+    console.print(f"digits network, layer conv2: {len(beats)} vectors, {int(beats.last.sum())} results")
+    summary = play(config, beats, sims=["verilator"], out=args.out, console=console)
+    console.rule("3. Accuracy of the network in golden integers (360 test images)")
+    report = network.report(config)
+    console.print(
+        f"FP32 {report.fp32:.1%}   {name} {report.quantized:.1%}   per-channel {config.weight}/{config.activation}/-/- "
+        f"{report.per_channel:.1%}"
+    )
+    console.rule("4. Area against the 8-bit baseline")
+    code |= _command(area, console, name, "8/8U/-/-")
+    return code | summary.exit_code
+
+
+def _command(command: ModuleType, console: Console, *arguments: str) -> int:
+    """Run another command; return its exit code."""
+    parser = ArgumentParser()
+    command.configure(parser)
+    return int(command.run(parser.parse_args(arguments), console))

@@ -1,0 +1,38 @@
+"""Quantize a workload's model and write its integers, which 'vsq regress --workload' streams through the RTL.
+
+example: vsq export digits 4/4U/4/6 --out digits.safetensors --rows 4
+"""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from rich.console import Console
+
+from vsq.cli import arguments
+from vsq.golden.contract.presets import resolve
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("workload", help="digits, or minilm")
+    parser.add_argument("config", help="configuration or preset")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".safetensors or .npz")
+    parser.add_argument(
+        "--rows", type=arguments.count, default=4, help="input rows recorded for each layer (default: 4)"
+    )
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Quantize, print a row for each layer, and write the file."""
+    config = resolve(args.config)
+
+    from vsq.golden.io import layers
+    from vsq.golden.nn.evaluation import tasks
+    from vsq.golden.nn.integer import integers
+    from vsq.golden.nn.quantize import quantize
+
+    task = tasks.load(args.workload)
+    model = quantize(task.model(), config, task.calibrate, console=console)
+    layers.save(args.out, integers(model, task.calibrate, rows=args.rows))
+    print(args.out)
+    return 0

@@ -1,0 +1,53 @@
+"""Write Verilog and its manifest, and test vectors if asked.
+
+example: vsq generate 4/4U/4/6 --scale-product-bits 6 --vectors 1000 --out build
+"""
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+
+from rich.console import Console
+
+from vsq.cli import arguments
+
+_MAX_VECTORS = 1_000_000
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("config", help=arguments.CONFIG)
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder of the files (default: here)")
+    parser.add_argument("--name", help="module and file name (default: vsq_mac_ and the configuration)")
+    parser.add_argument("--pe", action="store_true", help="a processing element even without @")
+    parser.add_argument(
+        "--vectors",
+        type=_vectors,
+        metavar="N",
+        help="also write N test vectors, or more where overflow takes them, and a plain-Verilog bench",
+    )
+    parser.add_argument("--seed", type=arguments.seed, default=1, help="seed of the test vectors (default: 1)")
+    parser.add_argument("--interface", choices=["native", "axis"], default="native", help="axis: AXI4-Stream ports")
+    arguments.add_overrides(parser)
+
+
+def _vectors(text: str) -> int:
+    if arguments.count(text) > _MAX_VECTORS:
+        raise ArgumentTypeError(f"{text} are more than {_MAX_VECTORS:,}; 'vsq regress --beats' simulates more")
+    return int(text)
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Write the files and list them."""
+    from vsq.golden.contract.pe_config import PeConfig, resolve_design
+    from vsq.golden.stimulus.stream import unreached
+    from vsq.tb.vectors.generation import generate
+
+    config = resolve_design(args.config, pe=args.pe, **arguments.overrides(args))
+    files = generate(config, args.out, args.name, vectors=args.vectors, seed=args.seed, interface=args.interface)
+    mac = config.mac if isinstance(config, PeConfig) else config
+    print(f"{config.full_name}: accumulator {mac.acc_bits} bits, scale shift {mac.scale_shift}")
+    for path in files:
+        print(f"  {path}")
+    if args.vectors and (missed := unreached(mac)):
+        print(f"  {missed}")
+    return 0

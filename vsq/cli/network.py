@@ -1,0 +1,28 @@
+"""Run a workload layer by layer on the RTL of a processing element; exit code 1 tells of a wrong integer.
+
+example: vsq network digits 4/4U/4/6 --images 60
+"""
+
+from argparse import ArgumentParser, Namespace
+
+from rich.console import Console
+
+from vsq.cli import arguments
+from vsq.golden.contract.pe_config import PeConfig
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("workload", help="digits, the whole network; or minilm, a layer of 384x384 with 128 tokens")
+    parser.add_argument("config", help="of the processing element, as in 4/4U/4/6:R=6@lanes=32")
+    parser.add_argument("--images", type=arguments.count, metavar="N", help="test images of digits (default: all)")
+    parser.add_argument("--sim", default="verilator", metavar="NAME", help="verilator (default), or icarus")
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Run the workload and print its table."""
+    from vsq.tb.regression.network import run
+
+    result = run(args.workload, PeConfig.parse(args.config), simulator=args.sim, images=args.images, console=console)
+    console.print(result.table())
+    return 0 if result.passed else 1

@@ -1,0 +1,117 @@
+"""Co-simulate configurations against the golden model; exit code 1 tells of a failure.
+
+example: vsq regress 4/4/4/6 8/8U/-/- --sim verilator,icarus --jobs 2 --beats 5000
+"""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from rich.console import Console
+
+from vsq.cli import arguments
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Design, resolve_design
+from vsq.golden.contract.presets import PRESETS
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("configs", nargs="*", metavar="config", help=f"{arguments.CONFIGS} (default: all presets)")
+    parser.add_argument("--pe", action="store_true", help=arguments.PE)
+    parser.add_argument("--preset", help="one preset by name, or 'all'")
+    parser.add_argument("--full", action="store_true", help="the pairwise covering regression")
+    parser.add_argument(
+        "--sim", metavar="NAMES", help="simulators, separated by commas (default: those that are found)"
+    )
+    parser.add_argument("--jobs", type=arguments.count, help="jobs at a time (default: one a core)")
+    parser.add_argument(
+        "--beats",
+        type=arguments.count,
+        help="vectors for each MAC (default: 2000, with which a preset closes its coverage), or commands for each "
+        "processing element (default: 120)",
+    )
+    parser.add_argument("--seed", type=arguments.seed, help="seed of all jobs (default: drawn, and printed)")
+    arguments.add_dut(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/regress"),
+        metavar="DIR",
+        help="reports of the last run; each run keeps its own and its failures in DIR/run-<number>",
+    )
+    parser.add_argument(
+        "--workload", type=Path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote"
+    )
+    parser.add_argument("--layer", default="*", metavar="PATTERN", help="layers of the workload (default: all)")
+    parser.add_argument(
+        "--reproduce", type=Path, metavar="FILE", help="replay the recording of a failed job, and shrink it"
+    )
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Simulate configurations, the layers of a workload, or a recording."""
+    from vsq.golden.io import layers
+    from vsq.tb.failures.reproduce import reproduce
+    from vsq.tb.regression.dut import Dut
+    from vsq.tb.regression.run import play, regress
+
+    _check(args)
+    if args.reproduce:
+        return reproduce(args.reproduce, out=args.out, console=console, files=args.dut, top=args.top)
+    seed = arguments.drawn(args.seed)
+    configs = _configs(args, seed)
+    sims = args.sim.split(",") if args.sim else _found()
+    if args.workload:
+        streams = layers.streams(layers.load(args.workload), args.layer)
+        return max(
+            play(config, beats, sims=sims, out=args.out / config.slug, console=console).exit_code
+            for config, beats in streams.items()
+        )
+    jobs = args.jobs or os.cpu_count() or 1
+    dut = Dut.read(configs[0], args.dut, args.top) if args.dut else None
+    summary = regress(
+        configs, sims=sims, workers=jobs, out=args.out, beats=args.beats, seed=seed, dut=dut, console=console
+    )
+    return summary.exit_code
+
+
+def _check(args: Namespace) -> None:
+    """Refuse arguments that contradict each other."""
+    asked = args.configs or args.preset or args.full
+    if (args.workload or args.reproduce) and asked:
+        raise InputError("--workload and --reproduce: the file names the configurations; leave out all others")
+    if args.dut and (args.workload or (not args.reproduce and (len(args.configs) != 1 or args.preset or args.full))):
+        raise InputError("--dut: it is a design of one configuration; name that one and no other")
+    if args.top and not args.dut:
+        raise InputError(f"--top {args.top}: it is a module of --dut; give its file too")
+    if args.pe and not args.configs and not args.reproduce:
+        raise InputError("--pe: it says what configurations are of, and there are none; write for example 4/4/4/6:V=4")
+
+
+def _configs(args: Namespace, seed: int) -> list[Design]:
+    """Return what is simulated: what is named, or all presets."""
+    from vsq.tb.regression.covering import full_regression
+    from vsq.tb.regression.pe_covering import full_pe_regression
+
+    every = args.preset == "all" or not (args.configs or args.preset or args.full)
+    names = [*(PRESETS if every else []), *args.configs, *([args.preset] if args.preset and not every else [])]
+    configs: list[Design] = [resolve_design(name, pe=args.pe) for name in names]
+    if args.full:
+        configs += [*full_regression(), *full_pe_regression(seed)]
+    return configs
+
+
+def _found() -> list[str]:
+    """Return the simulators that are there; say which are not."""
+    from vsq.tb.simulation.simulators import probe
+
+    found = probe()
+    sims = [name for name, tool in found.items() if not isinstance(tool, InputError)]
+    errors = [tool for tool in found.values() if isinstance(tool, InputError)]
+    if not sims:
+        raise errors[0]
+    for error in errors:
+        print(f"skipped: {error}", file=sys.stderr)
+    return sims

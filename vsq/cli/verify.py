@@ -1,0 +1,59 @@
+"""Verify a design by simulation, mutants, proofs and its netlist; exit code 1 if anything fails or cannot run.
+
+example: vsq verify 4/4/4/6 --seed 7
+"""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from rich.console import Console
+
+from vsq.cli import arguments
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import resolve_design
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("config", help=arguments.CONFIG)
+    parser.add_argument("--pe", action="store_true", help="a processing element even without @")
+    parser.add_argument(
+        "--seed", type=arguments.seed, help="seed of all streams and mutants (default: drawn, and printed)"
+    )
+    parser.add_argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: all, present or not)")
+    parser.add_argument(
+        "--mutants", type=arguments.count, default=50, metavar="N", help="single-bit mutants to find (default: 50)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("build/verify"), metavar="DIR", help="folder of the results")
+    arguments.add_dut(parser)
+
+
+def run(args: Namespace, console: Console) -> int:
+    """Run all stages and print the verdict."""
+    from vsq.synth.gatesim.verilog import mapped
+    from vsq.tb.regression.dut import Dut
+    from vsq.tb.regression.verify import Verifier, verify
+    from vsq.tb.simulation.simulators import SIMULATORS
+
+    config = resolve_design(args.config, pe=args.pe)
+    if args.top and not args.dut:
+        raise InputError(f"--top {args.top}: it is a module of --dut; give its file too")
+    sims = tuple(args.sim.split(",") if args.sim else SIMULATORS)
+    if unknown := [sim for sim in sims if sim not in SIMULATORS]:
+        raise InputError(f"simulator {unknown[0]!r}: choose among {', '.join(SIMULATORS)}")
+    seed = arguments.drawn(args.seed)
+    verifier = Verifier(
+        config=config,
+        sims=sims,
+        seed=seed,
+        out=args.out,
+        mapped=mapped,
+        dut=Dut.read(config, args.dut, args.top) if args.dut else None,
+        mutants=args.mutants,
+    )
+    console.print(f"{config.full_name}, seed {seed}")
+    code = verify(verifier.stages(), console)
+    if args.dut:
+        console.print("mutants and proofs are of generated designs; 'vsq verify' without --dut runs them")
+    console.print(f"{'NOT verified' if code else 'verified'}: {config.full_name}, seed {seed}")
+    return code
