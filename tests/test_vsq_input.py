@@ -47,7 +47,7 @@ def test_options_are_checked_before_any_work(arguments, message, capsys, monkeyp
 def test_the_names_of_options_are_those_of_the_code_that_they_choose():
     names = cli_accuracy.MODES, cli_accuracy.INPUT_GAMMAS, cli_accuracy.CALIBRATIONS
     assert [set(one) for one in names] == [set(map(str, enum)) for enum in (Mode, InputGamma, Calibration)]
-    assert vsq._PICTURES == charts.SUFFIXES
+    assert cli_accuracy.PICTURES == charts.SUFFIXES
 
 
 def test_more_images_than_there_are(capsys, require_tool):
