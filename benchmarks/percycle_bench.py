@@ -16,7 +16,8 @@ from cocotb.task import Task
 from cocotb.triggers import RisingEdge
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.base import Format
+from vsq.golden.model.packing import unpack
 from vsq.tb.failures.recording import Recording
 
 
@@ -64,10 +65,10 @@ class Tester:
         self.output_mon.start()
         cocotb.start_soon(self._check())
 
-    def _lanes(self, word: Any, fmt: IntFormat) -> list[int]:
-        bits, count = fmt.bits, self._config.vector_size
-        lanes = [int(word) >> (lane * bits) & ((1 << bits) - 1) for lane in range(count)]
-        return [lane - (lane >> (bits - 1) << bits) if fmt.signed else lane for lane in lanes]
+    def _lanes(self, word: Any, fmt: Format) -> list[int]:
+        (codes,) = unpack([int(word)], fmt, self._config.vector_size).tolist()
+        lanes: list[int] = codes
+        return lanes
 
     def model(self, beat: dict[str, Any]) -> int:
         """Return the accumulator after one vector; the full scale product, no overflow."""
@@ -100,8 +101,8 @@ async def playback(dut: Any) -> None:
     tester = Tester(dut, config)
     tester.start()
 
-    def word(codes: Any, fmt: IntFormat) -> int:
-        return sum((int(code) & ((1 << fmt.bits) - 1)) << (lane * fmt.bits) for lane, code in enumerate(codes))
+    def word(codes: Any, fmt: Format) -> int:
+        return sum(pattern << (lane * fmt.bits) for lane, pattern in enumerate(fmt.encode(codes).tolist()))
 
     assert beats.weight_scales is not None
     assert beats.activation_scales is not None

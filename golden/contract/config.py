@@ -5,15 +5,17 @@ internal widths separately, so that one mistake cannot hide in both.
 """
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.rounding import Rounding, round_shift
-from vsq.golden.formats.integer import IntFormat, scale_format
+from vsq.golden.formats.base import Format
+from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.spelling import element_format, scale_format
 
-__all__ = ["Arithmetic", "IntFormat", "MacConfig", "Overflow", "Rounding", "Target"]
+__all__ = ["Arithmetic", "Format", "IntFormat", "MacConfig", "Overflow", "Rounding", "Target"]
 
 MAX_VECTOR_SIZE = 256
 MAX_ACCUMULATOR_BITS = 96
@@ -65,7 +67,8 @@ class MacConfig:
     Parameters
     ----------
     weight, activation
-        Element formats: 1 bit (unsigned) or 2 to 16 bits.
+        Element formats: integers of 1 bit (unsigned) or 2 to 16 bits, or one of
+        :data:`vsq.golden.formats.spelling.NAMED`.
     weight_scale, activation_scale
         Unsigned scale formats of 1 to 16 bits, or None for no per-vector scale on that side (it contributes 1).
     vector_size
@@ -99,8 +102,8 @@ class MacConfig:
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
     """
 
-    weight: IntFormat
-    activation: IntFormat
+    weight: Format
+    activation: Format
     weight_scale: IntFormat | None = None
     activation_scale: IntFormat | None = None
     vector_size: int = 16
@@ -119,8 +122,7 @@ class MacConfig:
             raise InputError(f"narrow = {self.narrow!r}: a promise is kept or not; choose 0 or 1")
         object.__setattr__(self, "narrow", bool(self.narrow))
         for side in ("weight", "activation"):
-            element = getattr(self, side)
-            object.__setattr__(self, side, replace(element, narrow=self.narrow and element.signed))
+            object.__setattr__(self, side, getattr(self, side).with_narrow(self.narrow))
         for side, scale in (("weight", self.weight_scale), ("activation", self.activation_scale)):
             if scale is not None and scale.signed:
                 raise InputError(f"{side} scale {scale}: scales are unsigned; give an unsigned format")
@@ -185,7 +187,7 @@ class MacConfig:
         for name, part, read in zip(
             ("weight", "activation", "weight_scale", "activation_scale"),
             parts,
-            (IntFormat.parse, IntFormat.parse, scale_format, scale_format),
+            (element_format, element_format, scale_format, scale_format),
             strict=True,
         ):
             try:

@@ -11,9 +11,8 @@ from typing import Any
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.presets import resolve
-from vsq.golden.formats.integer import IntFormat
 
-__all__ = ["Design", "IntFormat", "MacConfig", "PeConfig", "resolve_design"]
+__all__ = ["Design", "MacConfig", "PeConfig", "resolve_design"]
 
 MAX_LANES = 64
 MAX_DEPTH = 1 << 16
@@ -78,6 +77,11 @@ class PeConfig:
                 raise InputError(f"{name} = {depth}: banks are powers of two; give {1 << depth.bit_length()}")
         if self.mac.accumulator_bits is None and self.mac.max_vectors is None:
             object.__setattr__(self, "mac", replace(self.mac, max_vectors=self.weight_depth))
+        if self.ppu and not self.mac.activation.contiguous:
+            raise InputError(
+                f"{self.mac.activation} activations: post-processing rounds outputs to integers, which are not all of "
+                "this format; give ppu=off or an integer format"
+            )
         if self.ppu and self.lane_count % self.mac.vector_size:
             raise InputError(
                 f"lanes = {self.lanes}: post-processing makes output vectors of V = {self.mac.vector_size}; "

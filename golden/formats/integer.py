@@ -1,20 +1,19 @@
-"""Number formats of elements and scales, as objects with their own encode and decode."""
+"""Integer formats: two's complement, and plain binary."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
-
-MAX_ELEMENT_BITS = 16
-MAX_SCALE_BITS = 16
+from vsq.golden.formats.base import MAX_BITS, Format
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntFormat:
+class IntFormat(Format):
     """An integer format of ``bits`` bits: two's complement if ``signed``, else plain binary.
 
     Spelled ``4`` (signed) or ``4U`` (unsigned). Legal: 1 bit unsigned, or 2 to 16 bits. ``narrow`` promises that the
@@ -24,12 +23,17 @@ class IntFormat:
     bits: int
     signed: bool
     narrow: bool = False
+    values: Sequence[int] = field(init=False, repr=False, compare=False)
+    unused: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.bits, int) or not 1 <= self.bits <= MAX_ELEMENT_BITS:
-            raise InputError(f"{self.bits!r} bits: a format has 1 to {MAX_ELEMENT_BITS} bits; choose one of these")
+        if not isinstance(self.bits, int) or not 1 <= self.bits <= MAX_BITS:
+            raise InputError(f"{self.bits!r} bits: a format has 1 to {MAX_BITS} bits; choose one of these")
         if self.signed and self.bits == 1:
             raise InputError("'1': a signed element needs at least 2 bits; write '1U' for an unsigned bit")
+        half = 1 << (self.bits - 1)
+        object.__setattr__(self, "values", range(self.narrow - half, half) if self.signed else range(2 * half))
+        object.__setattr__(self, "unused", (half,) * (self.narrow and self.signed))
 
     @classmethod
     def parse(cls, text: str) -> "IntFormat":
@@ -52,36 +56,25 @@ class IntFormat:
 
     @property
     def min(self) -> int:
-        """The smallest code, -2^(bits-1) (one more if ``narrow``) or 0."""
+        """The least value; computed from the bits, since compiled graphs cannot index a range."""
         return self.narrow - (1 << (self.bits - 1)) if self.signed else 0
 
     @property
     def max(self) -> int:
-        """The largest code, 2^(bits-1)-1 or 2^bits-1."""
-        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
+        """The largest value."""
+        return (1 << (self.bits - self.signed)) - 1
 
-    @property
-    def qmax(self) -> int:
-        """The largest magnitude that a quantizer produces; signed codes stay in the narrow range +-qmax."""
-        return self.max
+    def with_narrow(self, narrow: bool) -> "IntFormat":
+        """Return the format with or without the promise; unsigned ones have no use for it."""
+        return replace(self, narrow=narrow and self.signed)
 
-    @property
-    def qmin(self) -> int:
-        """The smallest code that a quantizer produces: -qmax (narrow range) or 0."""
-        return -self.max if self.signed else 0
+    def unsigned(self) -> "IntFormat":
+        """Return the unsigned format of as many bits."""
+        return IntFormat(bits=self.bits, signed=False)
 
-    def check(self, codes: NDArray[Any], name: str) -> None:
-        """Refuse codes outside ``min .. max``, naming the first of them; ``name`` says which array it is."""
-        codes = np.asarray(codes)
-        if codes.dtype.kind not in "iuO":
-            raise InputError(f"{name}: dtype {codes.dtype} is not an integer type; convert the codes to integers first")
-        bad = (codes < self.min) | (codes > self.max)
-        if bad.any():
-            where = tuple(int(i) for i in np.argwhere(bad)[0])
-            raise InputError(
-                f"{name}{list(where)} = {codes[where]}: format {self} holds {self.min} to {self.max}; "
-                "clip the codes or choose a wider format"
-            )
+    def nearest(self, x: Any, xp: Any = np) -> Any:
+        """Return ``x`` rounded half to even and clipped."""
+        return xp.clip(xp.round(x), self.qmin, self.qmax)
 
     def encode(self, codes: NDArray[Any]) -> NDArray[np.uint64]:
         """Return the codes' bit patterns (``bits`` bits, two's complement) as unsigned integers of the same shape."""
@@ -92,19 +85,14 @@ class IntFormat:
         raw = np.asarray(patterns).astype(np.int64)
         return np.where(raw > self.max, raw - (1 << self.bits), raw)
 
+    def sample(self, rng: np.random.Generator, shape: Any) -> NDArray[np.int64]:
+        """Return random values, all with the same odds."""
+        values: NDArray[np.int64] = rng.integers(self.min, self.max, shape, endpoint=True)
+        return values
 
-def scale_format(text: str) -> IntFormat | None:
-    """Read a scale's bits: ``6``, or ``-`` for no per-vector scale on that side.
+    def _illegal(self, codes: NDArray[Any]) -> NDArray[np.bool_]:
+        bad: NDArray[np.bool_] = (codes < self.min) | (codes > self.max)
+        return bad
 
-    Raises
-    ------
-    InputError
-        If ``text`` is neither, or the bits are not 1 to 16.
-    """
-    if text == "-":
-        return None
-    if not re.fullmatch(r"\d{1,4}", text) or not 1 <= int(text) <= MAX_SCALE_BITS:
-        raise InputError(
-            f"{text!r}: scale bits are 1 to {MAX_SCALE_BITS}, or '-' for no per-vector scale; write '4' or '-'"
-        )
-    return IntFormat(bits=int(text), signed=False)
+    def _rule(self) -> str:
+        return f"format {self} holds {self.min} to {self.max}; clip the codes or choose a wider format"

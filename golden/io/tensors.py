@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.base import Format
+from vsq.golden.formats.spelling import element_format
 from vsq.golden.io.files import replacing
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Quantized
@@ -160,8 +161,8 @@ def describe(tensor: Quantized[NDArray[Any]]) -> dict[str, Any]:
 def assemble(name: str, entry: dict[str, Any], arrays: Arrays, config: MacConfig) -> Quantized[NDArray[Any]]:
     """Return the tensor that ``entry`` describes, checked, taking its arrays out of ``arrays``."""
     quantizer = Quantizer(
-        element=IntFormat.parse(entry["element"]),
-        scale=None if entry["scale"] is None else IntFormat.parse(entry["scale"]),
+        element=element_format(entry["element"]),
+        scale=None if entry["scale"] is None else element_format(entry["scale"]),
         vector_size=entry["vector_size"],
         granularity=entry["granularity"],
         order=entry["order"],
@@ -218,9 +219,9 @@ def _digest(arrays: Arrays, metadata: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _dtype(fmt: IntFormat) -> np.dtype[Any]:
+def _dtype(fmt: Format) -> np.dtype[Any]:
     """Return the narrowest NumPy integer type of a format."""
-    return np.dtype(f"{'i' if fmt.signed else 'u'}{1 if fmt.bits <= 8 else 2}")
+    return np.dtype(f"{'i' if fmt.signed else 'u'}{1 if fmt.max < 1 << (8 - fmt.signed) else 2}")
 
 
 # Containers ---------------------------------------------------------------------------------------------------

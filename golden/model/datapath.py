@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import MacConfig, Overflow
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.rounding import round_shift
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.base import Format
 
 Integers = NDArray[Any]  # int64, or object holding Python integers
 Flags = NDArray[np.bool_]
@@ -272,7 +272,7 @@ def _accumulation_dtype(config: MacConfig) -> type:
     return np.int64 if fits else object
 
 
-def _codes(name: str, codes: Any, shape: tuple[int, ...], fmt: IntFormat) -> Integers:
+def _codes(name: str, codes: Any, shape: tuple[int, ...], fmt: Format) -> Integers:
     """Return ``codes`` as ``int64`` after checking their shape and range."""
     array: Integers = np.asarray(codes)
     if array.shape != shape:
@@ -281,7 +281,7 @@ def _codes(name: str, codes: Any, shape: tuple[int, ...], fmt: IntFormat) -> Int
     return array.astype(np.int64)
 
 
-def _scales(name: str, scales: Any, shape: tuple[int, ...], fmt: IntFormat | None) -> Any:
+def _scales(name: str, scales: Any, shape: tuple[int, ...], fmt: Format | None) -> Any:
     """Return checked scales, or 1 for a side that has none."""
     if fmt is None:
         if scales is not None:

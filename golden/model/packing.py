@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.base import Format
 
 _LANE_BITS = 16  # a lane's container while bits are moved; no format is wider
 
 
-def bits(codes: NDArray[Any], fmt: IntFormat) -> NDArray[np.uint8]:
+def bits(codes: NDArray[Any], fmt: Format) -> NDArray[np.uint8]:
     """Return the bits of each row's word, [B, V * bits], the least significant first; ``codes`` as for :func:`pack`."""
     rows, lanes = codes.shape
-    lane_bytes = fmt.encode(codes).astype("<u2", order="C").view(np.uint8).reshape(rows, lanes, 2)
+    lane_bytes = fmt.patterns(codes).astype("<u2", order="C").view(np.uint8).reshape(rows, lanes, 2)
     return np.unpackbits(lane_bytes, axis=2, bitorder="little")[:, :, : fmt.bits].reshape(rows, lanes * fmt.bits)
 
 
-def join(fields: Iterable[tuple[NDArray[Any], IntFormat]], step: int = 1) -> NDArray[np.uint8]:
+def join(fields: Iterable[tuple[NDArray[Any], Format]], step: int = 1) -> NDArray[np.uint8]:
     """Return words in bytes from the least significant one, [B, bytes]: fields one after another.
 
     Each field is given as codes, as for :func:`pack`, and padded with zeros to a multiple of ``step`` bits.
@@ -28,8 +28,8 @@ def join(fields: Iterable[tuple[NDArray[Any], IntFormat]], step: int = 1) -> NDA
     return np.packbits(np.concatenate(padded, axis=1), axis=1, bitorder="little")
 
 
-def pack(codes: NDArray[Any], fmt: IntFormat) -> list[int]:
-    """Return one word for each row: ``sum_j pattern(codes[b, j]) << (j * bits)``.
+def pack(codes: NDArray[Any], fmt: Format) -> list[int]:
+    """Return one word for each row: ``sum_j pattern(codes[b, j]) << (j * bits)``, as stimulus.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def pack(codes: NDArray[Any], fmt: IntFormat) -> list[int]:
     return [int.from_bytes(word.tobytes(), "little") for word in words]
 
 
-def unpack(words: Sequence[int], fmt: IntFormat, lanes: int) -> NDArray[np.int64]:
+def unpack(words: Sequence[int], fmt: Format, lanes: int) -> NDArray[np.int64]:
     """Return the codes [B, V] of ``words``; inverse of :func:`pack`."""
     rows, size = len(words), -(-lanes * fmt.bits // 8)
     raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8).reshape(rows, size)

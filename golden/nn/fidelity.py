@@ -39,7 +39,8 @@ def fidelity(x: torch.Tensor, quantized: Quantized[torch.Tensor]) -> Fidelity:
     step = step_size(quantized.scales, quantized.gamma, torch).double()
     alive = vectors.amax(dim=-1) > 0
     lost = alive & (step.expand(alive.shape) == 0)
-    clipped = (vectors > (quantizer.element.qmax + 0.5) * step[..., None]) & ~lost[..., None]
+    limit = quantizer.element.qmax + quantizer.element.last_step / 2
+    clipped = (vectors > limit * step[..., None]) & ~lost[..., None]
     return Fidelity(
         sqnr=10 * math.log10(signal / noise) if signal and noise else math.inf if signal else -math.inf,
         clipped=clipped.sum().item() / x.numel(),

@@ -99,10 +99,11 @@ def _normalised(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _single(quantizer: Quantizer, groups: torch.Tensor, points: int, sections: int) -> Minimum:
     """Return the best factor of absmax / qmax, and its squared error.
 
-    Among V elements with absmax M, the factor 1 errs by at most V*(M / 2qmax)^2, and a factor f clips M alone by
-    (1-f)*M, so the best f is at least 1 - sqrt(V) / 2qmax.
+    Among V elements with absmax M, the factor 1 errs by at most V*(M*step / 2qmax)^2, and a factor f clips M alone by
+    (1-f)*M, so the best f is at least 1 - sqrt(V)*step / 2qmax, with the format's largest step.
     """
-    low = max(LOWEST, 1 - math.sqrt(groups.shape[-1]) / (2 * quantizer.element.qmax))
+    element = quantizer.element
+    low = max(LOWEST, 1 - math.sqrt(groups.shape[-1]) * element.last_step / (2 * element.qmax))
 
     def error(factor: torch.Tensor) -> torch.Tensor:
         return (groups - _rounded(quantizer, groups, factor)).square().sum(dim=-1)
@@ -114,7 +115,8 @@ def _rounded(quantizer: Quantizer, groups: torch.Tensor, factor: torch.Tensor) -
     """Return alpha*Q for normalised groups: alpha = factor / qmax."""
     element = quantizer.element
     alpha = (factor / element.qmax)[..., None]
-    return (groups / alpha).round_().clamp_(element.qmin, element.qmax).mul_(alpha)
+    rounded: torch.Tensor = element.nearest(groups / alpha, torch)
+    return rounded.mul_(alpha)
 
 
 def _with_factors(quantizer: Quantizer, x: torch.Tensor, threshold: torch.Tensor, name: str) -> Quantized[torch.Tensor]:

@@ -23,7 +23,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vsq.golden.formats.integer import IntFormat
 from vsq.golden.model.datapath import scale_factor
 from vsq.golden.nn import mmse
 from vsq.golden.nn.scheme import Scheme, WeightScales
@@ -79,8 +78,7 @@ class QuantizedLayer(nn.Module):
         """Take over the parameters of a float layer."""
         self.weight, self.bias = layer.weight, layer.bias
         if sign:
-            unsigned = IntFormat(bits=scheme.config.weight.bits, signed=False)
-            scheme = replace(scheme, config=replace(scheme.config, weight=unsigned))
+            scheme = replace(scheme, config=replace(scheme.config, weight=scheme.config.weight.unsigned()))
         self.scheme, self.name, self.sign = scheme, name, sign or 1
         self.train(layer.training)
         self.register_forward_pre_hook(_seen)

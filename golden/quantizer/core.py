@@ -3,9 +3,10 @@
     s[k,i]  = max_j |x[k,i,j]| / qmax            one per vector of V elements
     gamma   = max_i s[k,i] / (2^M - 1)           one per channel, token or tensor; or given (calibrated)
     sq[k,i] = round(s / gamma)                   0 .. 2^M-1, in the named scale rounding
-    q       = clip(round(x / s'))                s' = sq*gamma (requantised) or s (paper)
+    q       = nearest(x / s')                    s' = sq*gamma (requantised) or s (paper)
 
-Without scale format the single level is gamma = max s, s' = gamma. ``round`` goes half to even.
+Without scale format the single level is gamma = max s, s' = gamma. ``round`` goes half to even; ``nearest`` is the
+element format's, for integers clip(round(x / s')).
 
 The order of these float32 operations is part of the contract: every division is a true, correctly rounded division, so
 that all libraries and devices give the same integers. Gradual underflow is kept. A quotient by zero counts as zero: a
@@ -25,7 +26,7 @@ import numpy as np
 
 from vsq.golden.contract.config import MAX_VECTOR_SIZE, MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.base import Format
 from vsq.golden.quantizer.tensor import Quantized, quiet, step_size
 
 
@@ -79,8 +80,8 @@ class Quantizer:
         If a name is not one of its options, V is out of range, or the scale is signed.
     """
 
-    element: IntFormat
-    scale: IntFormat | None
+    element: Format
+    scale: Format | None
     vector_size: int
     granularity: Granularity
     order: Order = Order.REQUANTISED
@@ -171,7 +172,7 @@ class Quantizer:
                 gamma = _given(gamma, self.gamma_shape(shape), f"gamma of {name}", sharing, checked, xp)
             scales = None if self.scale is None else self._scale_codes(s, gamma, self.scale, xp)
             divisor = s if scales is not None and self.order == Order.PAPER else step_size(scales, gamma, xp)
-            codes = xp.clip(xp.round(_quotient(vectors, divisor[..., None], xp)), self.element.qmin, self.element.qmax)
+            codes = self.element.nearest(_quotient(vectors, divisor[..., None], xp), xp)
             return Quantized(
                 codes=xp.asarray(codes, dtype=xp.int32),
                 scales=None if scales is None else xp.asarray(scales, dtype=xp.int32),
@@ -227,7 +228,7 @@ class Quantizer:
         largest = xp.amax(s, axis=tuple(range(self._gamma_axes(s.ndim), s.ndim)), keepdims=True)
         return largest if self.scale is None else _divide_by_constant(largest, self.scale.max, xp)
 
-    def _scale_codes(self, s: Any, gamma: Any, scale: IntFormat, xp: Any) -> Any:
+    def _scale_codes(self, s: Any, gamma: Any, scale: Format, xp: Any) -> Any:
         """Return sq as float32, [..., G]."""
         ratio = _quotient(s, gamma, xp)
         codes = xp.ceil(ratio) if self.scale_rounding == ScaleRounding.CEIL else xp.round(ratio)

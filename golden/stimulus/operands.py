@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.base import Format
 
 Codes = NDArray[np.int64]
 
@@ -33,7 +33,7 @@ def operands(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[C
 def isolated(rng: np.random.Generator, config: MacConfig) -> tuple[Codes, Codes]:
     """Return weights and activations, both [V, V]: in row j lane j alone has a product, of two ends that are not 0."""
     lanes = config.vector_size
-    w, a = (rng.integers(fmt.min, fmt.max, (lanes, lanes), endpoint=True) for fmt in (config.weight, config.activation))
+    w, a = (fmt.sample(rng, (lanes, lanes)) for fmt in (config.weight, config.activation))
     one_hot = rng.random(lanes) < 0.5
     for codes, fmt, rows in ((w, config.weight, one_hot), (a, config.activation, ~one_hot)):
         codes[rows] = 0
@@ -58,7 +58,7 @@ def scales(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Any
     return sw, sa
 
 
-def _elements(rng: np.random.Generator, fmt: IntFormat, shape: tuple[int, int]) -> Codes:
+def _elements(rng: np.random.Generator, fmt: Format, shape: tuple[int, int]) -> Codes:
     """Return codes whose rows are of one kind of nine, the two left over being uniform."""
     ends, lane = np.array([fmt.min, fmt.max]), np.arange(shape[1])
     random_ends = rng.choice(ends, shape)
@@ -71,7 +71,7 @@ def _elements(rng: np.random.Generator, fmt: IntFormat, shape: tuple[int, int]) 
         fmt.max,
         0,
     )
-    return _mix(rng, rng.integers(fmt.min, fmt.max, shape, endpoint=True), kinds, uniform=2)
+    return _mix(rng, fmt.sample(rng, shape), kinds, uniform=2)
 
 
 def _mirror(rng: np.random.Generator, config: MacConfig, w: Codes, a: Codes) -> None:
@@ -90,11 +90,11 @@ def _mirror(rng: np.random.Generator, config: MacConfig, w: Codes, a: Codes) -> 
     other[rows] = codes
 
 
-def _scales(rng: np.random.Generator, fmt: IntFormat | None, count: int) -> Any:
+def _scales(rng: np.random.Generator, fmt: Format | None, count: int) -> Any:
     """Return scales [count], of which half are uniform and the others 0, 1 or the maximum; None without a format."""
     if fmt is None:
         return None
-    return _mix(rng, rng.integers(0, fmt.max, count, endpoint=True), (0, 1, fmt.max), uniform=3)
+    return _mix(rng, fmt.sample(rng, count), (0, 1, fmt.max), uniform=3)
 
 
 def _mix(rng: np.random.Generator, values: Codes, kinds: Sequence[Any], uniform: int) -> Codes:
@@ -125,7 +125,7 @@ def _approach(rng: np.random.Generator, config: MacConfig, sw: Any, sa: Any) -> 
     rows = np.flatnonzero(rng.random(len(sa if sw is None else sw)) < _NEAR)
     shape = (len(rows), _CANDIDATES)
     drawn = [
-        rng.integers(0, fmt.max, shape, endpoint=True) if fmt else np.ones(shape, np.int64)
+        fmt.sample(rng, shape) if fmt else np.ones(shape, np.int64)
         for fmt in (config.weight_scale, config.activation_scale)
     ]
     target = (1 << (config.scale_shift - 1)) + rng.integers(-2, 3, (len(rows), 1))

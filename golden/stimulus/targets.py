@@ -4,11 +4,13 @@ A term is one beat's ``t = d*r``. Extreme terms come first, then ever smaller on
 the largest one, times dot products built lane by lane.
 """
 
+from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.formats.base import Format
 from vsq.golden.model.datapath import scale_factor
 
 
@@ -45,9 +47,6 @@ def length(config: MacConfig, target: int) -> int:
 def terms(config: MacConfig, target: int) -> list[Term]:
     """Return terms whose sum is ``target``, which is not 0 and has the sign of some term."""
     sign_w, sign_a = (1, 1) if target > 0 else (-1, 1) if config.weight.signed else (1, -1)
-    most_w, most_a = (
-        fmt.max if sign > 0 else -fmt.min for fmt, sign in ((config.weight, sign_w), (config.activation, sign_a))
-    )
     lanes, factors = config.vector_size, _factors(config)
     extreme_w, extreme_a = extreme_pair(config, 1 if target > 0 else -1)
     extreme = Term([extreme_w] * lanes, [extreme_a] * lanes, *factors[0][1])
@@ -58,12 +57,19 @@ def terms(config: MacConfig, target: int) -> list[Term]:
         weights, activations = [0] * lanes, [0] * lanes
         for lane in range(lanes):
             dot = left // factor
-            w = min(dot, most_w)
-            a = min(dot // w, most_a) if w else 0
-            weights[lane], activations[lane] = sign_w * w, sign_a * a
-            left -= factor * w * a
+            w = _towards(config.weight, sign_w * dot)
+            a = _towards(config.activation, sign_a * (dot // abs(w))) if w else 0
+            weights[lane], activations[lane] = w, a
+            left -= factor * abs(w * a)
         found.append(Term(weights, activations, *scales))
     return found
+
+
+def _towards(fmt: Format, target: int) -> int:
+    """Return the value of ``fmt`` nearest to ``target`` between 0 and it."""
+    if target < 0:
+        return fmt.values[bisect_left(fmt.values, target)]
+    return fmt.values[bisect_right(fmt.values, target) - 1]
 
 
 def extreme_pair(config: MacConfig, direction: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from torch import nn
 
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.spelling import element_format
 from vsq.golden.nn import mmse
 from vsq.golden.nn.calibration import watch
 from vsq.golden.nn.planes import dual_precision, splitquant
@@ -28,7 +28,7 @@ def _gaussian(*shape: int) -> torch.Tensor:
 
 
 def _per_channel(bits: str) -> Quantizer:
-    return Quantizer(element=IntFormat.parse(bits), scale=None, vector_size=16, granularity=Granularity.CHANNEL)
+    return Quantizer(element=element_format(bits), scale=None, vector_size=16, granularity=Granularity.CHANNEL)
 
 
 def _error(exact: torch.Tensor, approximation: torch.Tensor) -> float:

@@ -17,7 +17,6 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from vsq.golden.formats.integer import IntFormat
 from vsq.golden.nn.planes.kmeans import boundaries
 from vsq.golden.nn.planes.plane import Plane
 from vsq.golden.nn.planes.sums import Layer, SumLayer, replace_layers
@@ -106,5 +105,5 @@ def quantize(
         As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does.
     """
     if sign := plane_sign(plane):
-        quantizer = replace(quantizer, element=IntFormat(bits=quantizer.element.bits, signed=False))
+        quantizer = replace(quantizer, element=quantizer.element.unsigned())
     return Plane(by(quantizer, (sign or 1) * plane.detach(), name=name), sign or 1)
