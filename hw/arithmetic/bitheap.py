@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from vsq.hw.arithmetic.compressor import Adder, Bit, Plan, Wire, compress
-from vsq.hw.arithmetic.products import multiply
+from vsq.hw.arithmetic.operand import Operand
+from vsq.hw.arithmetic.products import multiply, multiply_shifted
 from vsq.hw.mac.stages import register
 
 
@@ -48,6 +49,7 @@ class BitHeap:
         self.bits_in = self.full_adders = self.half_adders = self.lower_bound = self.depth = 0
         self._columns: list[list[Bit]] = [[] for _ in range(width)]
         self._signals: list[tuple[Signal, Value]] = []
+        self._negated: defaultdict[int | None, list[Value]] = defaultdict(list)  # by the bits of unsigned terms
 
     def add_constant(self, value: int) -> None:
         """Add an integer of either sign."""
@@ -58,9 +60,23 @@ class BitHeap:
         for index, bit in enumerate(value):
             self.add_bit(bit, shift + index, negative=value.shape().signed and index == len(value) - 1)
 
+    def add_negated(self, value: Value, negative: Value, arrival: int = 0) -> None:
+        """Add ``-value`` if ``negative``, else ``value``; :meth:`add_bit` tells what ``arrival`` is.
+
+        In n bits -x = ~x + 1, less 2^n if x is unsigned. The ones of all such terms are counted before they are added.
+        """
+        self._negated[None if value.shape().signed else len(value)].append(negative)
+        for index, bit in enumerate(self.signal("negated", value.as_unsigned() ^ negative.replicate(len(value)))):
+            sign = value.shape().signed and index == len(value) - 1
+            self.add_bit(bit, index, negative=sign, arrival=arrival + 1)
+
     def multiply(self, a: Value, b: Value, narrow: bool = False) -> None:
         """Add ``a * b``, each as signed as its shape; ``narrow`` promises that neither code -2^(bits-1) occurs."""
         multiply(self, a, b, narrow)
+
+    def multiply_shifted(self, a: Operand, b: Operand) -> None:
+        """Add ``a * b`` of numbers of which one has a sign of its own."""
+        multiply_shifted(self, a, b)
 
     def add_bit(
         self, bit: Value, column: int, *, negative: bool = False, inverted: bool = False, arrival: int = 0
@@ -91,6 +107,8 @@ class BitHeap:
         loads
             One register stage per entry, with that enable: they cut the tree into parts of equal depth.
         """
+        for bits, negative in self._negated.items():
+            self._add_count(m, negative, bits)
         plan = compress(self._columns, self.constant)
         self.depth = plan.depth
         self.lower_bound = max(0, self.bits_in + plan.repeated - self.width)
@@ -120,6 +138,16 @@ class BitHeap:
                 for bit in plan.result
             ],
         )
+
+    def _add_count(self, m: Module, negative: Sequence[Value], bits: int | None) -> None:
+        """Add the number of negated terms, less its product by 2^bits for unsigned ones."""
+        count = BitHeap(len(negative).bit_length(), f"{self.name}_negated{bits or ''}")
+        for bit in negative:
+            count.add(bit)
+        for index, bit in enumerate(count.compress(m)):
+            self.add_bit(bit, index, arrival=count.depth)
+            if bits is not None:
+                self.add_bit(bit, bits + index, negative=True, arrival=count.depth)
 
     def _emit(self, m: Module, adders: Sequence[Adder], arrival: int) -> None:
         """Describe the adders that settle at one time: those of one kind as vectors x, y, z, sum and carry.

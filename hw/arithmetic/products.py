@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from amaranth.hdl import Cat, Const, Value
 
+from vsq.hw.arithmetic.operand import Operand, product_shifts, shifted
+
 if TYPE_CHECKING:
     from vsq.hw.arithmetic.bitheap import BitHeap
 
@@ -29,6 +31,16 @@ def multiply(heap: "BitHeap", a: Value, b: Value, narrow: bool = False) -> None:
             ways.append((_sign_magnitude_area(x, y), sign_magnitude, x, y))
     _, add, x, y = min(ways, key=lambda way: way[0])
     add(heap, x, y)
+
+
+def multiply_shifted(heap: "BitHeap", a: Operand, b: Operand) -> None:
+    """Add the product of numbers of which one has a sign of its own: significands multiplied, shifted and negated."""
+    exact = a.significand * b.significand
+    significand: Value = heap.signal("significand", exact)
+    significand = significand.as_signed() if exact.shape().signed else significand
+    shifts = product_shifts(a.shifts, b.shifts)
+    negative = a.negative if b.negative is None else b.negative if a.negative is None else a.negative ^ b.negative
+    heap.add_negated(shifted(significand, shifts), negative, arrival=4)
 
 
 def array(heap: "BitHeap", a: Value, b: Value) -> None:

@@ -7,6 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 
 from vsq.golden.contract.config import Arithmetic, MacConfig, Target
 from vsq.hw.arithmetic.bitheap import BitHeap
+from vsq.hw.arithmetic.operand import Operand
 from vsq.hw.mac.ranges import least_shape
 from vsq.hw.mac.stages import register
 
@@ -21,8 +22,8 @@ class Style(Protocol):
     def dot(
         self,
         m: Module,
-        weights: Sequence[Value],
-        activations: Sequence[Value],
+        weights: Sequence[Operand],
+        activations: Sequence[Operand],
         loads: Sequence[Value],
         narrow: bool,
         shape: Shape,
@@ -46,8 +47,8 @@ class Behavioural:
     def dot(
         self,
         m: Module,
-        weights: Sequence[Value],
-        activations: Sequence[Value],
+        weights: Sequence[Operand],
+        activations: Sequence[Operand],
         loads: Sequence[Value],
         narrow: bool,
         shape: Shape,
@@ -58,9 +59,13 @@ class Behavioural:
         Tree level 0 holds the products, level ceil(log2 V) the sum; the n register stages stand after the levels
         ceil(i*levels/(n+1)), i = 1..n, so late that few bits are held, and so early that the halves balance.
         """
+        numbers = (
+            [operand.number(m, f"{side}{lane}") for lane, operand in enumerate(operands)]
+            for side, operands in (("weight", weights), ("activation", activations))
+        )
         level: list[Value] = [
             self.multiply(m, w, a, 0, _product_shape(w, a), f"product{lane}")
-            for lane, (w, a) in enumerate(zip(weights, activations, strict=True))
+            for lane, (w, a) in enumerate(zip(*numbers, strict=True))
         ]
         depth = (len(level) - 1).bit_length()
         cuts = [-(-i * depth // (len(loads) + 1)) for i in range(1, len(loads) + 1)]
@@ -112,8 +117,8 @@ class BitHeaps:
     def dot(
         self,
         m: Module,
-        weights: Sequence[Value],
-        activations: Sequence[Value],
+        weights: Sequence[Operand],
+        activations: Sequence[Operand],
         loads: Sequence[Value],
         narrow: bool,
         shape: Shape,
@@ -122,7 +127,10 @@ class BitHeaps:
         """Return the dot product as one heap of all partial products, cut into parts of equal depth."""
         heap = BitHeap(shape.width, name)
         for w, a in zip(weights, activations, strict=True):
-            heap.multiply(w, a, narrow)
+            if w.plain and a.plain:
+                heap.multiply(w.significand, a.significand, narrow)
+            else:
+                heap.multiply_shifted(w, a)
         return _named(m, heap.compress(m, loads), shape, name)
 
     def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:

@@ -5,10 +5,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.config import MacConfig
+from vsq.hw.arithmetic.decode import decoder
 from vsq.hw.arithmetic.styles import style_of
 from vsq.hw.mac.ranges import dot_shape
 from vsq.hw.mac.stages import dot_stages, drive, register
-from vsq.hw.mac.streams import shape
+from vsq.hw.mac.streams import pattern
 
 
 class DotProduct(wiring.Component):
@@ -35,8 +36,8 @@ class DotProduct(wiring.Component):
         self.config = config
         self.stages = dot_stages(config)
         members = {
-            "weights": In(data.ArrayLayout(shape(config.weight), config.vector_size)),
-            "activations": In(data.ArrayLayout(shape(config.activation), config.vector_size)),
+            "weights": In(data.ArrayLayout(pattern(config.weight), config.vector_size)),
+            "activations": In(data.ArrayLayout(pattern(config.activation), config.vector_size)),
             "d": Out(dot_shape(config)),
         }
         members |= {f"load{i}": In(1) for i in range(self.stages)}
@@ -45,12 +46,13 @@ class DotProduct(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
+        weight, activation = decoder(self.config.weight), decoder(self.config.activation)
         lanes = range(self.config.vector_size)
         loads = [getattr(self, f"load{i}") for i in range(self.stages)]
         d = style_of(self.config).dot(
             m,
-            [self.weights[i] for i in lanes],
-            [self.activations[i] for i in lanes],
+            [weight.operand(self.weights[i]) for i in lanes],
+            [activation.operand(self.activations[i]) for i in lanes],
             loads[:-1],
             self.config.narrow,
             self.d.shape(),

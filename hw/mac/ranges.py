@@ -1,12 +1,13 @@
 """Exact value ranges inside the MAC and the least shapes that hold them, each with its proof.
 
-``golden`` derives its own bounds from the extreme codes; these come from powers of two, so that a mistake in one
-does not hide in the other.
+``golden`` derives its own bounds from its lists of values; these come from the formats' definitions, so that a mistake
+in one does not hide in the other.
 """
 
 from amaranth.hdl import Shape, signed, unsigned
 
 from vsq.golden.contract.config import MacConfig, Overflow, Rounding
+from vsq.hw.arithmetic.decode import decoder
 
 
 def least_shape(low: int, high: int) -> Shape:
@@ -19,23 +20,11 @@ def least_shape(low: int, high: int) -> Shape:
 def dot_range(config: MacConfig) -> tuple[int, int]:
     """Return the range of d = sum of V products.
 
-    Proof, with half = 2^(bits-1) and full = 2^bits - 1 of a format, and low = half, or half - 1 if narrow, the largest
-    negative magnitude: both signed, a product lies in -low_w*(half_a - 1) or -(half_w - 1)*low_a, whichever is less, to
-    low_w*low_a. One signed, in -low*full .. (half - 1)*full. None, in 0 .. full_w*full_a. V of them reach V times that.
+    Proof: a product is linear in either factor, so it is extreme where both are; V of them reach V times that.
     """
-    w, a = config.weight, config.activation
-    half_w, half_a = 1 << (w.bits - 1), 1 << (a.bits - 1)
-    full_w, full_a = (1 << w.bits) - 1, (1 << a.bits) - 1
-    low_w, low_a = half_w - config.narrow, half_a - config.narrow
-    if w.signed and a.signed:
-        low, high = -max(low_w * (half_a - 1), (half_w - 1) * low_a), low_w * low_a
-    elif w.signed:
-        low, high = -low_w * full_a, (half_w - 1) * full_a
-    elif a.signed:
-        low, high = -low_a * full_w, (half_a - 1) * full_w
-    else:
-        low, high = 0, full_w * full_a
-    return low * config.vector_size, high * config.vector_size
+    weights, activations = (decoder(fmt).range() for fmt in (config.weight, config.activation))
+    products = [w * a for w in weights for a in activations]
+    return min(products) * config.vector_size, max(products) * config.vector_size
 
 
 def rounding_addend(config: MacConfig) -> int:

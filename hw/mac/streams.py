@@ -3,12 +3,13 @@
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from vsq.golden.contract.config import IntFormat, MacConfig, Overflow
+from vsq.golden.contract.config import Format, MacConfig, Overflow
+from vsq.hw.arithmetic.decode import decoder
 
 
-def shape(number: IntFormat) -> Shape:
-    """Return the hardware shape of a number format."""
-    return Shape(number.bits, number.signed)
+def pattern(fmt: Format) -> Shape:
+    """Return the shape of a number's bit pattern."""
+    return decoder(fmt).shape()
 
 
 def beat_layout(config: MacConfig) -> data.StructLayout:
@@ -17,13 +18,13 @@ def beat_layout(config: MacConfig) -> data.StructLayout:
     ``first`` starts a new accumulation, ``last`` asks for its result.
     """
     members: dict[str, object] = {
-        "weights": data.ArrayLayout(shape(config.weight), config.vector_size),
-        "activations": data.ArrayLayout(shape(config.activation), config.vector_size),
+        "weights": data.ArrayLayout(pattern(config.weight), config.vector_size),
+        "activations": data.ArrayLayout(pattern(config.activation), config.vector_size),
     }
     if config.weight_scale:
-        members["weight_scale"] = shape(config.weight_scale)
+        members["weight_scale"] = pattern(config.weight_scale)
     if config.activation_scale:
-        members["activation_scale"] = shape(config.activation_scale)
+        members["activation_scale"] = pattern(config.activation_scale)
     return data.StructLayout({**members, "first": unsigned(1), "last": unsigned(1)})
 
 

@@ -3,15 +3,15 @@
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from vsq.golden.contract.config import IntFormat
+from vsq.golden.contract.config import Format
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.mac.streams import result_layout, shape
+from vsq.hw.mac.streams import pattern, result_layout
 
 
-def _vector(config: PeConfig, element: IntFormat, scale: IntFormat | None) -> data.StructLayout:
-    members: dict[str, object] = {"codes": data.ArrayLayout(shape(element), config.mac.vector_size)}
+def _vector(config: PeConfig, element: Format, scale: Format | None) -> data.StructLayout:
+    members: dict[str, object] = {"codes": data.ArrayLayout(pattern(element), config.mac.vector_size)}
     if scale:
-        members["scale"] = shape(scale)
+        members["scale"] = pattern(scale)
     return data.StructLayout(members)
 
 
@@ -128,7 +128,7 @@ def code_layout(config: PeConfig) -> data.StructLayout:
     """Sign and magnitude of one lane's output code, its vector's scale, if there are scales, and the vector's end."""
     members = {**_sign_magnitude(config, config.mac.activation.qmax), "end": unsigned(1)}
     if config.mac.activation_scale:
-        members["scale"] = shape(config.mac.activation_scale)
+        members["scale"] = pattern(config.mac.activation_scale)
     return data.StructLayout(members)
 
 
