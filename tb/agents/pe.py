@@ -7,7 +7,7 @@ import numpy as np
 
 from vsq.golden.contract.config import Overflow
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.base import Format
 from vsq.golden.model.packing import pack, unpack
 from vsq.golden.model.pe import Command, Result, Streams
 from vsq.golden.model.ppu import LaneParams
@@ -99,12 +99,12 @@ class ResultMonitor(OutputMonitor):
         return tuple(-1 if name in unused else int(field.value) for name, field in fields.items())
 
 
-def _vector_words(fmt: IntFormat, codes: Any, scales: Any) -> list[Words]:
+def _vector_words(fmt: Format, codes: Any, scales: Any) -> list[Words]:
     packed = pack(codes, fmt) if len(codes) else []
     return list(zip(packed, *([] if scales is None else [scales.tolist()]), strict=True))
 
 
-def _vectors(config: PeConfig, fmt: IntFormat, scale: IntFormat | None, words: Sequence[Words]) -> tuple[Any, Any]:
+def _vectors(config: PeConfig, fmt: Format, scale: Format | None, words: Sequence[Words]) -> tuple[Any, Any]:
     size = config.mac.vector_size
     codes = unpack([beat[0] for beat in words], fmt, size) if words else np.zeros((0, size), np.int64)
     return codes, np.array([beat[1] for beat in words], np.int64) if scale else None

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, IntFormat, MacConfig, Overflow
+from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, MacConfig, Overflow
 from vsq.golden.contract.rounding import round_shift
+from vsq.golden.formats.base import Format
 from vsq.golden.stimulus.directed import LONGEST
 from vsq.tb.coverage.traffic import Bins, Point, Traffic
 
@@ -18,12 +19,11 @@ LONG = 32  # beats of an accumulation that counts as long
 _VALUES = 16  # a scale with at most as many values has a bin for each, a wider one as many ranges
 
 
-def _elements(fmt: IntFormat, codes: NDArray[Any], others: NDArray[Any], live: NDArray[np.bool_]) -> Bins:
+def _elements(fmt: Format, codes: NDArray[Any], others: NDArray[Any], live: NDArray[np.bool_]) -> Bins:
     """Return the bins of every lane and every corner code."""
     exposed = (others != 0) & live[:, None]
-    corners = sorted({fmt.min, fmt.max, *(code for code in (-1, 0, 1) if fmt.min <= code <= fmt.max)})
-    hits = {code: ((codes == code) & exposed).sum(axis=0).tolist() for code in corners}
-    return {f"lane {lane} = {code}": hits[code][lane] for lane in range(codes.shape[1]) for code in corners}
+    hits = {code: ((codes == code) & exposed).sum(axis=0).tolist() for code in fmt.corners}
+    return {f"lane {lane} = {code}": hits[code][lane] for lane in range(codes.shape[1]) for code in fmt.corners}
 
 
 def weight_corners(traffic: Traffic) -> Bins:
@@ -71,7 +71,7 @@ def dot_product(traffic: Traffic) -> Bins:
     return bins
 
 
-def _values(fmt: IntFormat | None, scales: NDArray[Any] | None, seen: NDArray[np.bool_]) -> Bins:
+def _values(fmt: Format | None, scales: NDArray[Any] | None, seen: NDArray[np.bool_]) -> Bins:
     """Return the bins of one side's scale: each value, or 0, 1, the largest and equal ranges."""
     if fmt is None or scales is None:
         return {}
@@ -258,8 +258,16 @@ def after_reset(traffic: Traffic) -> Bins:
 
 
 POINTS = (
-    Point("cp_weight_corners", "each lane's weight at its ends, -1, 0 and 1", weight_corners),
-    Point("cp_activation_corners", "each lane's activation at its ends, -1, 0 and 1", activation_corners),
+    Point(
+        "cp_weight_corners",
+        "each lane's weight at its format's corners: the ends, -1, 0, 1",
+        weight_corners,
+    ),
+    Point(
+        "cp_activation_corners",
+        "each lane's activation at its format's corners: the ends, -1, 0, 1",
+        activation_corners,
+    ),
     Point("cp_operand_extremes", "both operands of each lane at an end at once", operand_extremes),
     Point("cp_one_hot", "each lane alone gives d", one_hot),
     Point("cp_dot_product", "d at both ends, and 0 with and without products", dot_product),
