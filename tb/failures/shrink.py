@@ -16,6 +16,7 @@ import numpy as np
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
+from vsq.golden.formats.base import Format
 from vsq.golden.formats.integer import IntFormat
 from vsq.golden.stimulus.stream import Beats
 from vsq.tb.playback.mac import Pace, Playback, check
@@ -134,6 +135,7 @@ class _Search:
         cycles = 0 if pace is None else self._design.play(beats, pace).cycles
         taking = [] if pace is None else pace.taking[:cycles].tolist()
         fields = list(self._fields(beats))
+        forms = [form for _, form, _ in fields]
 
         @strategies.composite
         def streams(draw: Any) -> tuple[Beats, Pace | None]:
@@ -142,7 +144,8 @@ class _Search:
             for _ in range(len(beats)):
                 kept.append(draw(strategies.booleans()))
                 pauses.append(draw(strategies.integers(0, _LONGEST_PAUSE)) if pace else 0)
-                rows.append([draw(strategies.integers(form.min, form.max)) for _, form, _ in fields])
+                places = [draw(strategies.integers(_place(form, form.min), _place(form, form.max))) for form in forms]
+                rows.append(list(map(_at, forms, places)))
             chosen = np.flatnonzero(kept)
             stream = self._beats(np.array(rows)[chosen], fields)
             if not any(stalls) and not any(pauses):
@@ -154,7 +157,8 @@ class _Search:
             [np.reshape(column, (len(beats), -1)) for column in vars(beats).values() if column is not None], 1
         )
         for number, row in enumerate(rows.tolist()):
-            choices += [True, *([min(int(pace.pauses[number]), _LONGEST_PAUSE)] if pace else []), *map(int, row)]
+            choices += [True, *([min(int(pace.pauses[number]), _LONGEST_PAUSE)] if pace else [])]
+            choices += map(_place, forms, row)
         database = InMemoryExampleDatabase()
         database.save(b"failure", choices_to_bytes([*choices, 0]))  # one too many, or it is taken for minimal
         options = settings(
@@ -175,7 +179,7 @@ class _Search:
             return beats, pace
         return smaller
 
-    def _fields(self, beats: Beats) -> Iterator[tuple[str, IntFormat, int]]:
+    def _fields(self, beats: Beats) -> Iterator[tuple[str, Format, int]]:
         """Yield name, format and lane of each number of a beat, in the order of its columns."""
         config, mark = self._config, IntFormat(bits=1, signed=False)
         forms = {
@@ -189,7 +193,7 @@ class _Search:
                 for lane in range(column.shape[1] if column.ndim == 2 else 1):
                     yield name, forms.get(name) or mark, lane
 
-    def _beats(self, rows: Any, fields: list[tuple[str, IntFormat, int]]) -> Beats:
+    def _beats(self, rows: Any, fields: list[tuple[str, Format, int]]) -> Beats:
         """Return the beats of rows of numbers."""
         columns: dict[str, Any] = {"weight_scales": None, "activation_scales": None}
         for name in dict.fromkeys(name for name, _, _ in fields):
@@ -198,3 +202,13 @@ class _Search:
             columns[name] = column if name in ("weights", "activations") else column[:, 0]
         columns |= {name: columns[name].astype(np.bool_) for name in ("first", "last")}
         return Beats(**columns)
+
+
+def _place(form: Format, value: Any) -> int:
+    """Return a value's place among those of its format, counted from 0's: hypothesis shrinks towards it."""
+    return form.values.index(int(value)) - form.values.index(0)
+
+
+def _at(form: Format, place: int) -> int:
+    """Return the value at a place."""
+    return form.values[form.values.index(0) + place]
