@@ -82,6 +82,10 @@ class Format(ABC):
         """Return the format with or without the promise that no value lacks its opposite; itself if none ever does."""
         return self
 
+    def at_most(self, bits: int) -> "Format":
+        """Return the format of this kind in no more than so many bits; itself if there is none."""
+        return self
+
     def unsigned(self) -> "Format":
         """Return the format of as many bits without negative values.
 

@@ -68,6 +68,10 @@ class IntFormat(Format):
         """Return the format with or without the promise; unsigned ones have no use for it."""
         return replace(self, narrow=narrow and self.signed)
 
+    def at_most(self, bits: int) -> "IntFormat":
+        """Return the format in no more than so many bits."""
+        return replace(self, bits=min(self.bits, bits))
+
     def unsigned(self) -> "IntFormat":
         """Return the unsigned format of as many bits."""
         return IntFormat(bits=self.bits, signed=False)

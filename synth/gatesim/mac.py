@@ -49,7 +49,7 @@ class Streams:
             "in_activation_scale": (beats.activation_scales, config.activation_scale),
         }
         words = {
-            name: pack_codes(codes if codes.ndim == 3 else codes[..., None], element.bits)
+            name: pack_codes(element.encode(codes if codes.ndim == 3 else codes[..., None]), element.bits)
             for name, (codes, element) in columns.items()
             if codes is not None and element is not None
         }

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from vsq.golden.contract.config import IntFormat
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.formats.base import Format
 from vsq.golden.model.datapath import matmul
 from vsq.golden.model.mapping import fit_params
 from vsq.golden.model.pe import Command, Streams
@@ -166,8 +166,9 @@ def _ports(config: PeConfig, streams: Sequence[Streams]) -> dict[str, dict[str, 
         }
     }
 
-    def vectors(codes: str, scales: str, element: IntFormat, scale: IntFormat | None) -> dict[str, Words]:
-        found = {"codes": pack_codes(np.array([getattr(part, codes) for part in streams]), element.bits)}
+    def vectors(codes: str, scales: str, element: Format, scale: Format | None) -> dict[str, Words]:
+        values = np.array([getattr(part, codes) for part in streams])
+        found = {"codes": pack_codes(element.encode(values), element.bits)}
         if scale:
             found["scale"] = pack_codes(np.array([getattr(part, scales) for part in streams])[..., None], scale.bits)
         return found

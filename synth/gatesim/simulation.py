@@ -55,8 +55,8 @@ def pack(bits: NDArray[Any]) -> Words:
 
 
 def pack_codes(codes: NDArray[Any], bits: int) -> Words:
-    """Return codes [S, T, ..., N] of S streams as words [T, ..., N * bits, S / 64], code 0 and its LSB first."""
-    split = codes[..., None] >> np.arange(bits) & 1
+    """Return codes or patterns [S, T, ..., N] of S streams as words [T, ..., N * bits, S / 64], the LSB of 0 first."""
+    split = codes[..., None] >> np.arange(bits, dtype=codes.dtype) & np.ones((), codes.dtype)
     return pack(np.moveaxis(split.reshape(*codes.shape[:-1], -1), 0, -1))
 
 

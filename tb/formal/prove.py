@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.formats.integer import IntFormat
 from vsq.golden.stimulus.stream import Beats
 from vsq.hw.emit.mac import rtlil
 from vsq.tb.formal.equivalence import Verdict, compare_starts, compare_with
@@ -38,6 +37,7 @@ CONFIGS = tuple(
             "2/3U/2/2:V=2,R=2,round=half_even,acc=8,pipeline=2",
             "2/2/-/-:V=2,acc=6,narrow=1,pipeline=3",
             "2/2U/2/2:V=2,R=3,acc=6,pipeline=3",
+            "e2m1/2U/2/-:V=1,acc=8,pipeline=1",
         ),
     )
 )
@@ -72,16 +72,12 @@ def every_input(config: MacConfig) -> str:
     sides = (config.weight, config.activation)
     formats = [fmt for fmt in sides for _ in range(config.vector_size)]
     formats += [fmt for fmt in (config.weight_scale, config.activation_scale) if fmt]
-    codes = np.array(list(product(*map(_codes, formats))))
+    codes = np.array(list(product(*(fmt.values for fmt in formats))))
     w, a, *scales = np.split(codes, [config.vector_size, 2 * config.vector_size, 2 * config.vector_size + 1], axis=1)
     columns = iter(column[:, 0] for column in scales if column.size)
     sw, sa = (next(columns) if fmt else None for fmt in (config.weight_scale, config.activation_scale))
     marks = np.ones(len(codes), np.bool_)
     return f"{mac.play(config, Beats(w, a, sw, sa, marks, marks)).board.results:,}"
-
-
-def _codes(fmt: IntFormat) -> range:
-    return range(fmt.min, fmt.max + 1)
 
 
 def _proved(verdict: Verdict) -> str:

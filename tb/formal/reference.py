@@ -4,8 +4,10 @@ Vectors travel through the promised pipeline as they came, and all arithmetic (`
 end, in words that hold every intermediate value.
 """
 
+import numpy as np
+
 from vsq.golden.contract.config import MacConfig, Overflow, Rounding
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.base import Format
 from vsq.tb.mutation.pins import Pins
 
 _STAGE = """
@@ -104,10 +106,13 @@ def reference(config: MacConfig, module: str) -> str:
     )
 
 
-def _code(low: int, fmt: IntFormat) -> str:
+def _code(low: int, fmt: Format) -> str:
     """Return one lane of a beat as a signed number."""
     code = f"beat[{low}+:{fmt.bits}]"
-    return f"$signed({code})" if fmt.signed else f"$signed({{1'b0, {code}}})"
+    if fmt.contiguous:
+        return f"$signed({code})" if fmt.signed else f"$signed({{1'b0, {code}}})"
+    table = enumerate(fmt.decode(np.arange(1 << fmt.bits)).tolist())
+    return "(" + "".join(f"{code} == {pattern} ? {value} : " for pattern, value in table) + "0)"
 
 
 def _carry(shift: int, rounding: Rounding) -> str:

@@ -6,7 +6,7 @@ test is a comparison of rows: a few lines of C++ or plain Verilog do it, without
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, count
+from itertools import accumulate, count, product
 
 import numpy as np
 from amaranth.hdl import Shape
@@ -89,9 +89,8 @@ class Pins:
         kept = ["1'b1"]
         low = dict(zip(self.inputs, accumulate(self.inputs.values(), initial=0), strict=False))
         for pin, fmt in (("in_weights", self.config.weight), ("in_activations", self.config.activation)):
-            for lane in range(self.config.vector_size if fmt.narrow else 0):
-                code = f"{inputs}[{low[pin] + lane * fmt.bits}+:{fmt.bits}]"
-                kept.append(f"{code} != {fmt.bits}'d{1 << (fmt.bits - 1)}")
+            for lane, pattern in product(range(self.config.vector_size), fmt.unused):
+                kept.append(f"{inputs}[{low[pin] + lane * fmt.bits}+:{fmt.bits}] != {fmt.bits}'d{pattern}")
         return " & ".join(f"({expression})" for expression in kept)
 
     def rows(self, beats: int, seed: int) -> list[Row]:

@@ -20,7 +20,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Design, PeConfig
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.base import Format
 from vsq.hw.emit import pe as pe_verilog
 from vsq.hw.emit.mac import rtlil
 from vsq.hw.emit.yosys import YosysError, run_yosys
@@ -181,8 +181,8 @@ def reduced(config: MacConfig) -> MacConfig:
     A rounded scale product stays rounded.
     """
 
-    def small(form: IntFormat | None) -> Any:
-        return form and replace(form, bits=min(form.bits, _SMALL_BITS))
+    def small(form: Format | None) -> Any:
+        return form and form.at_most(_SMALL_BITS)
 
     relative = replace(
         config,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsq.golden.contract.config import IntFormat, MacConfig, Overflow
+from vsq.golden.formats.base import Format
 from vsq.golden.io.files import replacing
 from vsq.golden.model.datapath import MacResult, mac
 from vsq.golden.model.packing import join
@@ -120,7 +121,7 @@ def _words(raw: NDArray[np.uint8]) -> list[int]:
     return [int.from_bytes(row.tobytes(), "little") for row in raw]
 
 
-def _input_fields(config: MacConfig) -> dict[str, tuple[IntFormat, int]]:
+def _input_fields(config: MacConfig) -> dict[str, tuple[Format, int]]:
     """Return an input word's fields from its least significant end: format and number of codes."""
     mark = IntFormat(bits=1, signed=False)
     fields = {
@@ -134,7 +135,7 @@ def _input_fields(config: MacConfig) -> dict[str, tuple[IntFormat, int]]:
     return {name: (form, count) for name, (form, count) in fields.items() if form}
 
 
-def _columns(config: MacConfig, stream: Beats) -> list[tuple[str, NDArray[Any], IntFormat]]:
+def _columns(config: MacConfig, stream: Beats) -> list[tuple[str, NDArray[Any], Format]]:
     """Return an input word's fields from its least significant end: name, codes [B, n] and their format."""
     return [
         (name, getattr(stream, name).reshape(len(stream), count), form)
