@@ -5,9 +5,12 @@ import re
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.base import MAX_BITS, Format
 from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.minifloat import Minifloat
 
 # Element formats that are no integers; those stand for themselves.
-NAMED: dict[str, Format] = {}
+NAMED: dict[str, Format] = {
+    "e2m1": Minifloat(exponent_bits=2, mantissa_bits=1, bias=1),
+}
 
 
 def element_format(text: str) -> Format:

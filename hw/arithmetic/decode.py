@@ -10,6 +10,8 @@ from amaranth.hdl import Shape, Value
 
 from vsq.golden.formats.base import Format
 from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.minifloat import Minifloat
+from vsq.hw.arithmetic.minifloat import MinifloatDecoder
 from vsq.hw.arithmetic.operand import Operand
 
 
@@ -46,7 +48,7 @@ class IntegerDecoder:
         return Operand(pattern)
 
 
-_DECODERS: dict[type[Format], Any] = {IntFormat: IntegerDecoder}
+_DECODERS: dict[type[Format], Any] = {IntFormat: IntegerDecoder, Minifloat: MinifloatDecoder}
 
 
 def decoder(fmt: Format) -> Decoder:

@@ -60,7 +60,7 @@ def operands(config: MacConfig, rng: np.random.Generator, *shape: int):
         if fmt is None:
             return None
         ends = rng.choice([fmt.min, fmt.max, 0], size)
-        return np.where(rng.random(size) < 0.5, ends, rng.integers(fmt.min, fmt.max + 1, size))
+        return np.where(rng.random(size) < 0.5, ends, fmt.sample(rng, size))
 
     return (
         codes(config.weight, *shape, config.vector_size),
@@ -120,7 +120,7 @@ def test_rounding_of_every_scale_pair(rounding, r_bits):
 @st.composite
 def configs(draw) -> MacConfig:
     def element() -> str:
-        return draw(st.sampled_from(["1U", "2", "4", "4U", "5", "8", "8U", "16", "16U"]))
+        return draw(st.sampled_from(["1U", "2", "4", "4U", "5", "8", "8U", "16", "16U", "e2m1"]))
 
     scales = [draw(st.sampled_from(["-", "1", "4", "9", "16"])) for _ in range(2)]
     product = sum(int(scale) for scale in scales if scale != "-")

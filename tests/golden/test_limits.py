@@ -15,6 +15,9 @@ CONFIGS = [
     "4/4/4/-:V=2,R=2,round=truncate",
     "3/3U/2/3:V=5,narrow=1",
     "16/16/16/16:V=3,R=7",
+    "e2m1/e2m1/4/6:V=3",
+    "4/e2m1/-/2:V=2",
+    "e2m1/3U/2/-:V=1",
 ]
 
 
@@ -27,7 +30,7 @@ def value(config, term):
         (term.weight_scale, config.weight_scale),
         (term.activation_scale, config.activation_scale),
     ]:
-        assert code == 1 if fmt is None else fmt.min <= code <= fmt.max
+        assert code == 1 if fmt is None else code in fmt.values
     factor = term.weight_scale * term.activation_scale
     if config.scale_product_bits is not None:
         exact = Fraction(factor, 1 << config.scale_shift)

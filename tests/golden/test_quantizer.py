@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.spelling import element_format
 from vsq.golden.quantizer.core import Granularity, Order, Quantizer, ScaleRounding
 
 FLOAT32_MAX = Fraction(float(np.finfo(np.float32).max))
@@ -25,7 +26,7 @@ MAGNITUDES = st.one_of(st.sampled_from(SPECIAL).map(np.float32).map(float), st.f
 
 @st.composite
 def quantizers(draw):
-    element = draw(st.sampled_from(["2", "3", "4", "8", "16", "1U", "3U", "4U", "16U"]).map(IntFormat.parse))
+    element = draw(st.sampled_from(["2", "3", "4", "8", "16", "1U", "3U", "4U", "16U", "e2m1"]).map(element_format))
     bits = draw(st.sampled_from([None, 1, 2, 4, 6, 16]))
     return Quantizer(
         element=element,
@@ -88,6 +89,13 @@ def rounded(value, most, mode=ScaleRounding.NEAREST):
     return min(most, math.ceil(value) if mode == ScaleRounding.CEIL else round(value))
 
 
+def nearest(element, value):
+    if element.contiguous or value == math.inf:
+        return rounded(value, element.qmax)
+    magnitudes = enumerate(code for code in element.values if code >= 0)
+    return min(magnitudes, key=lambda item: (abs(item[1] - value), item[0] % 2))[1]
+
+
 def oracle(quantizer, x, gamma):
     """Return codes, scales and gammas as nested dictionaries keyed by (row, vector[, element])."""
     size, qmax = quantizer.vector_size, quantizer.element.qmax
@@ -121,7 +129,7 @@ def oracle(quantizer, x, gamma):
             scales[row, g] = sq
             step = s[row, g] if quantizer.order == Order.PAPER else min(FLOAT32_MAX, float32(sq * own))
         for j, value in enumerate(vector):
-            magnitude = rounded(quotient(abs(value), step), qmax)
+            magnitude = nearest(quantizer.element, quotient(abs(value), step))
             codes[row, g, j] = magnitude if value >= 0 else -magnitude
     return codes, scales, {row: gammas[share(row)] for row, _ in s}
 

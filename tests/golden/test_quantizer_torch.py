@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.spelling import element_format
 from vsq.golden.quantizer.core import Granularity, Order, Quantizer, ScaleRounding
 
 torch = pytest.importorskip("torch")
@@ -22,7 +23,7 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 def quantizers(draw):
     bits = draw(st.sampled_from([None, 1, 4, 6, 16]))
     return Quantizer(
-        element=draw(st.sampled_from(["2", "3", "4", "6", "8", "16"]).map(IntFormat.parse)),
+        element=draw(st.sampled_from(["2", "3", "4", "6", "8", "16", "e2m1"]).map(element_format)),
         scale=None if bits is None else IntFormat(bits=bits, signed=False),
         vector_size=draw(st.sampled_from([1, 2, 3, 16])),
         granularity=draw(st.sampled_from(Granularity)),
@@ -124,7 +125,7 @@ def extreme(dtype, seed=3):
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("granularity", Granularity)
-@pytest.mark.parametrize("config", ["4/4/4/4", "2/2/6/6:V=3", "8/8/-/-:V=256"])
+@pytest.mark.parametrize("config", ["4/4/4/4", "2/2/6/6:V=3", "8/8/-/-:V=256", "e2m1/e2m1/4/6"])
 def test_extremes_in_every_dtype(device, dtype, granularity, config):
     x = extreme(dtype)
     for rounding in ScaleRounding:
@@ -135,7 +136,7 @@ def test_extremes_in_every_dtype(device, dtype, granularity, config):
 
 
 @pytest.mark.parametrize("order", Order)
-@pytest.mark.parametrize("config", ["4/4/4/6", "3/3/-/-:V=5"])
+@pytest.mark.parametrize("config", ["4/4/4/6", "3/3/-/-:V=5", "e2m1/e2m1/4/6"])
 def test_the_compiled_graph_gives_the_eager_integers(config, order):
     quantizer = Quantizer.for_weights(MacConfig.parse(config), order=order)
 
@@ -143,6 +144,7 @@ def test_the_compiled_graph_gives_the_eager_integers(config, order):
         result = pytorch.quantize(quantizer, x)
         return result.codes, result.scales, result.gamma, result.dequantize()
 
+    torch.compiler.reset()  # or the graphs of other configurations count as recompilations
     compiled = torch.compile(integers, backend="aot_eager", fullgraph=True)
     for x in (extreme(torch.float32), torch.randn(8, 64, generator=torch.Generator().manual_seed(2))):
         for ours, theirs in zip(integers(x), compiled(x), strict=True):

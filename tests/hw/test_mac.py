@@ -18,6 +18,9 @@ CONFIGS = [
     "2/1U/-/3:V=1,R=2,round=truncate,pipeline=2",
     "1U/1U/1/1:V=1,R=1,acc=2,pipeline=3",
     "8/8U/-/-:V=7,overflow=wrap,pipeline=3",
+    "e2m1/e2m1/4/6:V=5,pipeline=3",
+    "4/e2m1/4/-:V=3,pipeline=2,narrow=1",
+    "e2m1/3U/-/2:V=2,style=behavioural",
 ]
 COUNT = 300
 
@@ -27,6 +30,10 @@ def simulate(config, stream, idle, stall, seed=0):
     dut = VectorMac(config)
     rng = random.Random(seed)
     results, accepted = [], []
+    weights, activations = (
+        (codes if fmt.contiguous else fmt.patterns(codes)).tolist()
+        for fmt, codes in ((config.weight, stream.weights), (config.activation, stream.activations))
+    )
 
     async def drive(ctx):
         sent = 0
@@ -35,8 +42,8 @@ def simulate(config, stream, idle, stall, seed=0):
             ctx.set(dut.i.valid, offered)
             if offered:
                 beat = {
-                    "weights": stream.weights[sent].tolist(),
-                    "activations": stream.activations[sent].tolist(),
+                    "weights": weights[sent],
+                    "activations": activations[sent],
                     "first": int(stream.first[sent]),
                     "last": int(stream.last[sent]),
                 }

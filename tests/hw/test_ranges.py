@@ -10,14 +10,24 @@ from vsq.golden.contract.config import MacConfig, Rounding
 from vsq.golden.contract.rounding import round_shift
 from vsq.hw.mac.ranges import dot_range, dot_shape, factor_max, least_shape, term_shape
 
-SMALL = ["2/2/2/2", "3/2U/1/3", "2U/3/3/1", "1U/1U/2/2", "2/1U/-/3", "3/3/2/-", "2/2/-/-"]
+SMALL = [
+    "2/2/2/2",
+    "3/2U/1/3",
+    "2U/3/3/1",
+    "1U/1U/2/2",
+    "2/1U/-/3",
+    "3/3/2/-",
+    "2/2/-/-",
+    "e2m1/e2m1/2/-",
+    "3/e2m1/1/1",
+    "e2m1/2U/2/2",
+]
 
 
 @pytest.mark.parametrize("text", SMALL)
 def test_dot_range_is_exact(text):
     config = MacConfig.parse(text, vector_size=1)
-    codes = [range(fmt.min, fmt.max + 1) for fmt in (config.weight, config.activation)]
-    products = [w * a for w, a in product(*codes)]
+    products = [w * a for w, a in product(config.weight.values, config.activation.values)]
     assert dot_range(config) == (min(0, *products), max(products))
 
 

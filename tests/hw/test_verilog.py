@@ -24,6 +24,9 @@ EDGES = [
     "4/4/4/6:acc=96",
     "4/4/4/6:acc=3,R=3,round=truncate",
     "8/8/-/-:V=5,pipeline=3,overflow=wrap",
+    "e2m1/e2m1/4/6:V=3,pipeline=2",
+    "4/e2m1/-/6:V=3",
+    "e2m1/3U/-/-:V=3,style=behavioural",
 ]
 CONFIGS = [*(preset(name) for name in PRESETS), *map(MacConfig.parse, EDGES)]
 

@@ -51,6 +51,12 @@ def test_netlist_equals_golden(goal, simulator, simulate):
     assert [outcome.name for outcome in result.outcomes] == list(RANDOM_TESTS)
 
 
+def test_netlist_of_other_formats_equals_golden(simulate):
+    config, library = MacConfig.parse("e2m1/4/-/3:V=3,pipeline=3"), Library.load()
+    netlist = synthesise(rtlil(config, TOP), TOP, Flow(library=library))
+    assert simulate(gate_level_verilog(netlist, library), config=config.full_name).passed
+
+
 def test_netlist_of_a_processing_element_equals_golden(simulate):
     library = Library.load()
     netlist = synthesise(pe_verilog.rtlil(PE_CONFIG, TOP), TOP, Flow(library=library))

@@ -53,7 +53,7 @@ def expected(layer, m, n):
     return acc, layer.sign * acc * 2.0**config.scale_shift * gammas + float(layer.bias[n])
 
 
-@pytest.mark.parametrize("text", ["4/4U/4/6", "4/4/6/6:R=5", "8/8/-/-"])
+@pytest.mark.parametrize("text", ["4/4U/4/6", "4/4/6/6:R=5", "8/8/-/-", "4/e2m1/4/6"])
 def test_a_model_runs_in_integers(text):
     model = quantize(network(), text, forward, rules=HEAD)
     x = images(seed=5)

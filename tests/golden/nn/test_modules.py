@@ -51,7 +51,7 @@ def along_channels(x, quantizer, **options):
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-@pytest.mark.parametrize("text", ["4/4/4/6:V=8", "8/8/-/-", "3/6/4/-:V=3"])
+@pytest.mark.parametrize("text", ["4/4/4/6:V=8", "8/8/-/-", "3/6/4/-:V=3", "e2m1/e2m1/4/6"])
 def test_conv2d_is_the_float_one_of_dequantized_tensors(geometry, text):
     torch.manual_seed(1)
     layer, x = nn.Conv2d(11, 6, **geometry), gaussian(2, 11, 9, 8)

@@ -1,0 +1,55 @@
+"""Every bit pattern of every pair of formats through a dot product."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.formats.minifloat import Minifloat
+from vsq.golden.formats.spelling import NAMED, element_format
+from vsq.hw.arithmetic.decode import decoder
+from vsq.hw.mac.dot import DotProduct
+
+INTEGERS = ["1U", "3U", "2", "4"]
+PAIRS = [pair for name in NAMED for pair in [(name, name), *product([name], INTEGERS), *product(INTEGERS, [name])]]
+
+
+@pytest.mark.parametrize(
+    "options", ["style=behavioural", "style=bitheap", "style=bitheap,narrow=1", "overflow=wrap,acc=5"]
+)
+@pytest.mark.parametrize("pair", PAIRS, ids="/".join)
+def test_every_pattern(pair, options):
+    """The second lane's product is large, so that the result has bits above those of the first one."""
+    config = MacConfig.parse(f"{'/'.join(pair)}/-/-:V=2,pipeline=0,{options}")
+    dut = DotProduct(config)
+    formats = config.weight, config.activation
+    patterns = [[p for p in range(1 << fmt.bits) if p not in fmt.unused] for fmt in formats]
+    values = [fmt.decode(np.arange(1 << fmt.bits)).tolist() for fmt in formats]
+    modulus = 1 << len(dut.d)
+
+    async def bench(ctx):
+        for w, a in product(*patterns):
+            for port, fmt, pattern in ((dut.weights, config.weight, w), (dut.activations, config.activation, a)):
+                ctx.set(port.as_value(), pattern | int(fmt.encode(fmt.max)) << fmt.bits)
+            await ctx.delay(1e-9)
+            exact = values[0][w] * values[1][a] + config.weight.max * config.activation.max
+            assert (ctx.get(dut.d) - exact) % modulus == 0, (w, a)
+            assert config.accumulator_bits or ctx.get(dut.d) == exact
+
+    simulator = Simulator(dut)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+@pytest.mark.parametrize(
+    "fmt",
+    [*map(element_format, [*INTEGERS, "16", *NAMED]), Minifloat(exponent_bits=3, mantissa_bits=2, bias=3)],
+    ids=str,
+)
+def test_ranges_are_the_golden_ones(fmt):
+    for narrow in (False, True):
+        promised = fmt.with_narrow(narrow)
+        assert decoder(promised).range() == (promised.values[0], promised.values[-1])
+    assert decoder(fmt).shape().width == fmt.bits
