@@ -27,3 +27,9 @@ def install(module: str = "") -> str:
     """
     extra = EXTRAS.get(module)
     return f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
+
+
+def missing(error: ModuleNotFoundError) -> str | None:
+    """Return one line that says how to install a package of an extra that is missing; None for any other module."""
+    package = (error.name or "").partition(".")[0]
+    return f"{package} is not installed; {install(package)}" if package in EXTRAS else None

@@ -12,7 +12,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.presets import resolve
 
-__all__ = ["Design", "MacConfig", "PeConfig", "resolve_design"]
+__all__ = ["Design", "MacConfig", "PeConfig", "configuration", "resolve_design"]
 
 MAX_LANES = 64
 MAX_DEPTH = 1 << 16
@@ -210,3 +210,18 @@ def resolve_design(text: str, *, pe: bool = False, **options: Any) -> Design:
         If the text is malformed or a value is out of range.
     """
     return (PeConfig.parse if pe or "@" in text else resolve)(text, **options)
+
+
+def configuration(design: Design | str, *, pe: bool = False, **options: Any) -> Design:
+    """Return a design that is given as its configuration or, as for :func:`resolve_design`, as text and options.
+
+    Raises
+    ------
+    InputError
+        As :func:`resolve_design` does, or if ``pe`` or options are given beside a configuration.
+    """
+    if isinstance(design, str):
+        return resolve_design(design, pe=pe, **options)
+    if pe or options:
+        raise InputError(f"{design}: options change a text, not a configuration; use dataclasses.replace")
+    return design

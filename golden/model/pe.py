@@ -160,6 +160,17 @@ class ProcessingElement:
         return Result(codes=codes, scales=scales)
 
 
+def simulate(config: PeConfig, streams: Streams) -> list[Result]:
+    """Return what an element gives that executes the commands of ``streams`` from reset on: a result for each.
+
+    Raises
+    ------
+    InputError
+        As :meth:`ProcessingElement.run` does.
+    """
+    return ProcessingElement(config).run(streams)
+
+
 class _Source:
     """One stream's arrays, taken from the front."""
 

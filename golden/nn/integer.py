@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from vsq.golden.contract.errors import InputError
-from vsq.golden.io.layers import IntegerLayer
+from vsq.golden.io.layers import IntegerLayer, save
 from vsq.golden.nn.calibration import watch
 from vsq.golden.nn.modules import QuantizedLayer
 from vsq.golden.nn.quantize import quantized_layers
@@ -164,6 +165,23 @@ def integers(
     if forward_loop is not None:
         watch(model, {name: recorder(name) for name in layers}, forward_loop)
     return {name: integer_layer(layer, seen.get(name)) for name, layer in layers.items()}
+
+
+def export(
+    model: nn.Module, path: str | Path, forward_loop: Callable[[nn.Module], Any] | None = None, *, rows: int = 4
+) -> dict[str, IntegerLayer]:
+    """Write the :func:`integers` of a quantized model to a ``.safetensors`` or ``.npz`` file; return them.
+
+    ``vsq regress --workload`` streams the file's layers through the RTL. Parameters are those of :func:`integers`.
+
+    Raises
+    ------
+    InputError
+        As :func:`integers` does, or if the file cannot be written.
+    """
+    exported = integers(model, forward_loop, rows=rows)
+    save(path, exported)
+    return exported
 
 
 @torch.no_grad()

@@ -1,10 +1,11 @@
 """Whole models: every Linear, Conv1d and Conv2d becomes a quantized layer, calibrated by running the model.
 
-    model = quantize(model, "4/8/6/10", lambda m: m(batch), rules=[Rule(pattern="head", scheme=None)])
+    quantized = quantize(model, "4/8/6/10", lambda m: m(batch), rules=[Rule(pattern="head", scheme=None)])
 
 ``ptq`` freezes the weights' integers; ``qat`` leaves them to follow the weights, which any optimiser may then train.
 """
 
+import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
@@ -68,9 +69,10 @@ def quantize(
     rules: Sequence[Rule] = (),
     skip: Iterable[str] = (),
     mode: Mode | str = Mode.PTQ,
+    inplace: bool = False,
     console: Console | None = None,
 ) -> nn.Module:
-    """Replace the layers of ``model``, in place, by calibrated quantized ones; return ``model``.
+    """Return a copy of ``model`` whose layers are calibrated quantized ones, or ``model`` itself, changed in place.
 
     Layers that are not supported (other types, grouped convolutions) are named in a warning and stay in float. All
     layers are replaced at the end, after calibration of the float model: an exception, in ``forward_loop`` too, leaves
@@ -79,15 +81,18 @@ def quantize(
     Parameters
     ----------
     model
-        The float model; parameters are shared, not copied.
+        The float model.
     config
         Of the layers that no rule matches: a configuration, its text, a preset's name, or a whole scheme.
     forward_loop
-        Runs the model that it is given on calibration data. None is for schemes without static gammas.
+        Runs the model that it is given, which is the copy, on calibration data. None is for schemes without static
+        gammas.
     rules, skip
         See :func:`vsq.golden.nn.rules.assign`.
     mode
         ``ptq`` or ``qat``.
+    inplace
+        Whether to change ``model`` and share its parameters, instead of copying it.
     console
         Where the summary is printed: each layer's configuration and figures. None prints nothing.
 
@@ -95,8 +100,10 @@ def quantize(
     ------
     InputError
         If a pattern matches nothing, a layer never ran in ``forward_loop``, or a tensor is NaN, infinite or, in an
-        unsigned format, negative; the message names it.
+        unsigned format, negative; the message names it. If the model cannot be copied.
     """
+    if not inplace:
+        model = _copied(model)
     layers = _fresh_layers(model, config, rules, skip, mode)
     watches = {name: _Watch(layer) for name, layer in layers.items()}
     if forward_loop is not None:
@@ -110,6 +117,13 @@ def quantize(
     if console is not None:
         console.print(fidelity.table(_summaries(model, watches)))
     return _place(model, layers)
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except (RuntimeError, TypeError) as error:  # a parameter that is computed, an attribute that cannot be copied
+        raise InputError(f"model {type(model).__name__}: it cannot be copied ({error}); give inplace=True") from error
 
 
 def quantizable(module: nn.Module) -> bool:
@@ -147,7 +161,8 @@ class _Watch:
         """Give the layer its static gamma, if it needs one."""
         if self.rows is None:
             raise InputError(
-                f"inputs of {self.layer.name}: the calibration loop never ran the layer; run the whole model in it"
+                f"inputs of {self.layer.name}: the calibration loop never ran the layer; run the whole model that it "
+                "is given"
             )
         if self.observer is not None:
             self.layer.input_gamma.copy_(self.observer.gamma())

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design, PeConfig, resolve_design
+from vsq.golden.contract.pe_config import Design, PeConfig, configuration
 
 
 def of_one_kind(designs: Iterable[Design | str], *, pe: bool = False) -> tuple[list[MacConfig], list[PeConfig]]:
@@ -24,7 +24,7 @@ def of_one_kind(designs: Iterable[Design | str], *, pe: bool = False) -> tuple[l
     """
     given = list(designs)
     pe |= any("@" in design for design in given if isinstance(design, str))
-    found = [resolve_design(design, pe=pe) if isinstance(design, str) else design for design in given]
+    found = [configuration(design, pe=pe and isinstance(design, str)) for design in given]
     macs = [config for config in found if isinstance(config, MacConfig)]
     elements = [config for config in found if not isinstance(config, MacConfig)]
     if macs and elements:

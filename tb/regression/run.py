@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design
+from vsq.golden.contract.pe_config import Design, configuration
 from vsq.golden.io.files import replacing, write_text
 from vsq.golden.stimulus.stream import Beats, unreached
 from vsq.tb.failures.recording import Recording
@@ -55,11 +55,11 @@ class Summary:
 
 
 def regress(
-    configs: Sequence[Design],
+    designs: Iterable[Design | str],
     *,
     sims: Sequence[str] = tuple(simulators.SIMULATORS),
-    workers: int = 1,
-    out: Path,
+    jobs: int = 1,
+    out: str | Path = "build/regress",
     beats: int | None = None,
     seed: int = 1,
     dut: Dut | None = None,
@@ -74,11 +74,12 @@ def regress(
 
     Parameters
     ----------
-    configs
-        Vector MACs and processing elements; doubles run once.
+    designs
+        Vector MACs and processing elements: configurations, or texts such as ``4/4U/4/6`` and ``4/4/4/6@lanes=8``.
+        Duplicates run once.
     sims
         Names of simulators.
-    workers
+    jobs
         Jobs at a time.
     out
         A folder, made if absent.
@@ -95,16 +96,17 @@ def regress(
     InputError
         If a simulator is missing or too old, a number is out of range, or ``out`` cannot be written.
     """
-    for name, value in (("beats", beats), ("jobs", workers)):
+    for name, value in (("beats", beats), ("jobs", jobs)):
         if value is not None and value < 1:
             raise InputError(f"{name} {value}: at least 1 is needed; ask for more")
     if seed < 0:
         raise InputError(f"seed {seed}: seeds are not negative; choose another")
+    configs = [configuration(design) for design in designs]
     with tempfile.TemporaryDirectory(prefix="vsq-dut-") as folder:
         path = Path(folder, f"{TOP}.v")
         if dut:
             write_text(path, dut.verilog)
-        jobs = [
+        wanted = [
             Job(
                 config=name,
                 simulator=sim,
@@ -116,7 +118,7 @@ def regress(
             for name in dict.fromkeys(config.full_name for config in configs)
             for sim in dict.fromkeys(sims)
         ]
-        return run(jobs, workers=workers, out=out, console=console)
+        return run(wanted, workers=jobs, out=Path(out), console=console)
 
 
 def play(config: MacConfig, beats: Beats, *, sims: Sequence[str], out: Path, console: Console | None = None) -> Summary:

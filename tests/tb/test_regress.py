@@ -235,7 +235,7 @@ def test_interruption_leaves_no_simulator_and_no_partial_file(number, require_to
     ("arguments", "message"),
     [
         ({"beats": 0}, "beats 0: at least 1"),
-        ({"workers": 0}, "jobs 0: at least 1"),
+        ({"jobs": 0}, "jobs 0: at least 1"),
         ({"seed": -1}, "seed -1: seeds are not negative"),
         ({"sims": ["vcs"]}, "simulator 'vcs': choose among"),
     ],

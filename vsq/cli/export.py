@@ -26,13 +26,12 @@ def run(args: Namespace, console: Console) -> int:
     """Quantize, print a row for each layer, and write the file."""
     config = resolve(args.config)
 
-    from vsq.golden.io import layers
     from vsq.golden.nn.evaluation import tasks
-    from vsq.golden.nn.integer import integers
+    from vsq.golden.nn.integer import export
     from vsq.golden.nn.quantize import quantize
 
     task = tasks.load(args.workload)
-    model = quantize(task.model(), config, task.calibrate, console=console)
-    layers.save(args.out, integers(model, task.calibrate, rows=args.rows))
+    model = quantize(task.model(), config, task.calibrate, inplace=True, console=console)
+    export(model, args.out, task.calibrate, rows=args.rows)
     print(args.out)
     return 0

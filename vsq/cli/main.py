@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from vsq.golden.contract.distribution import EXTRAS, NAME, VERSION, install
+from vsq.golden.contract.distribution import NAME, VERSION, missing
 from vsq.golden.contract.errors import InputError
 from vsq.ui import console
 
@@ -90,10 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vsq: error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
+        if not (hint := missing(error)):
             raise
-        print(f"vsq: error: {package} is not installed; {install(package)}", file=sys.stderr)
+        print(f"vsq: error: {hint}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader has gone, as head does: end as SIGPIPE ends a program
         _discard_output()

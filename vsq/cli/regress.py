@@ -72,7 +72,7 @@ def run(args: Namespace, console: Console) -> int:
     jobs = args.jobs or os.cpu_count() or 1
     dut = Dut.read(configs[0], args.dut, args.top) if args.dut else None
     summary = regress(
-        configs, sims=sims, workers=jobs, out=args.out, beats=args.beats, seed=seed, dut=dut, console=console
+        configs, sims=sims, jobs=jobs, out=args.out, beats=args.beats, seed=seed, dut=dut, console=console
     )
     return summary.exit_code
 

@@ -159,7 +159,7 @@ def measure(
 def _quantized(task: Task, scheme: Scheme, mode: Mode, split: bool) -> torch.nn.Module:
     """Return the task's model, quantized, and trained if the mode says so."""
     model = split_model(task.model()) if split else task.model()
-    model = quantize(model, scheme, task.calibrate, mode=mode)
+    model = quantize(model, scheme, task.calibrate, mode=mode, inplace=True)
     if mode == Mode.QAT and task.train is not None:
         task.train(model)
     return model

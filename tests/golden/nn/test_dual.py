@@ -63,7 +63,7 @@ def test_a_model_with_doubled_layers_runs_and_is_nearer():
     images = torch.randn(16, 3, 8, 8)
     scheme = SCHEMES["3/8/-/-"]
     exact = model(images)
-    single = quantize(copy.deepcopy(model), scheme, lambda m: m(images))
+    single = quantize(model, scheme, lambda m: m(images))
     doubled = quantize(dual_model(copy.deepcopy(model), scheme, 0.001), scheme, lambda m: m(images))
     with inference(doubled) as differences:
         output = doubled(images)

@@ -113,7 +113,7 @@ def test_what_fails_leaves_the_model_as_it_was(change, loop, options, error):
     modules, hooks = list(model.named_modules()), [len(module._forward_pre_hooks) for module in model.modules()]
     weights = {name: (value, value.clone()) for name, value in model.state_dict(keep_vars=True).items()}
     with pytest.raises(error):
-        quantize(model, **{"config": "4/4/4/6", "forward_loop": loop, **options})
+        quantize(model, **{"config": "4/4/4/6", "forward_loop": loop, "inplace": True, **options})
     assert list(model.named_modules()) == modules
     assert [len(module._forward_pre_hooks) for module in model.modules()] == hooks
     after = model.state_dict(keep_vars=True)
@@ -125,6 +125,28 @@ def test_what_fails_leaves_the_model_as_it_was(change, loop, options, error):
         assert {*quantized_layers(quantize(model, "4/4/4/6", forward))} == {"0", "2", "5"}
 
 
+def test_the_model_is_copied_unless_it_may_change():
+    model = network()
+    modules, before = list(model.named_modules()), model(images())
+    quantized = quantize(model, "4/4/4/6", forward)
+    assert list(model.named_modules()) == modules
+    assert torch.equal(model(images()), before)
+    assert not {*map(id, model.parameters())} & {*map(id, quantized.parameters())}
+    weights = {*map(id, model.parameters())}
+    changed = quantize(model, "4/4/4/6", forward, inplace=True)
+    assert changed is model
+    assert weights == {*map(id, changed.parameters())}
+    assert torch.equal(changed(images()), quantized(images()))
+
+
+def test_a_model_that_cannot_be_copied():
+    model = network()
+    model.computed = model[0].weight * 2
+    with pytest.raises(InputError, match=r"^model Sequential: it cannot be copied \(.*\); give inplace=True$"):
+        quantize(model, "4/4/4/6", forward)
+    quantize(model, "4/4/4/6", forward, inplace=True)
+
+
 def test_a_second_call_says_that_the_model_is_quantized():
     model = quantize(network(), "4/4/4/6", forward)
     before = model(images())
@@ -132,7 +154,7 @@ def test_a_second_call_says_that_the_model_is_quantized():
         quantize(model, "8/8/-/-", forward)
     assert torch.equal(model(images()), before)
     partly = quantize(network(), "4/4/4/6", forward, skip=["5"])
-    quantize(partly, "8/8/-/-", forward)  # the rest
+    quantize(partly, "8/8/-/-", forward, inplace=True)  # the rest
     schemes = {name: str(layer.scheme) for name, layer in quantized_layers(partly).items()}
     assert schemes == {"0": "4/4/4/6", "2": "4/4/4/6", "5": "8/8/-/-"}
 
@@ -152,7 +174,7 @@ def test_unsupported_layers_stay_in_float_with_a_warning():
     model = nn.Sequential(nn.Conv2d(3, 6, 3, groups=3), nn.Flatten(), nn.Bilinear(96, 96, 4), nn.Linear(4, 2))
     model.forward = lambda x: model[3](model[2](h := model[1](model[0](x)), h))
     with pytest.warns(UserWarning, match="stays in float") as caught:
-        quantize(model, "4/4/4/6", forward)
+        quantize(model, "4/4/4/6", forward, inplace=True)
     assert [str(warning.message) for warning in caught] == [
         "layer '0' stays in float: Conv2d with 3 groups is not supported",
         "layer '2' stays in float: type Bilinear is not supported",
@@ -221,7 +243,7 @@ def test_split_layers_are_quantized_like_any_other():
     float_model = network()
     model = quantize(split_model(copy.deepcopy(float_model)), "2/8/-/-", forward)
     assert {*quantized_layers(model)} >= {"0.lower", "0.middle", "0.upper", "5.lower"}
-    plain = quantize(copy.deepcopy(float_model), "2/8/-/-", forward)
+    plain = quantize(float_model, "2/8/-/-", forward)
     target = float_model(images())
     assert (model(images()) - target).norm() < (plain(images()) - target).norm()
 

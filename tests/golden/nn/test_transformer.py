@@ -1,7 +1,6 @@
 """PyTorch's transformer layers, which have fused paths of their own past the layers inside."""
 
 import contextlib
-import copy
 
 import numpy as np
 import pytest
@@ -45,7 +44,7 @@ def layer_by_layer(model, x, mask=None):
 def test_an_encoder_computes_with_the_quantized_layers(context, batch_first, training):
     float_model = encoder(batch_first).train(training)
     with context():
-        model = quantize(copy.deepcopy(float_model), COARSE, lambda model: model(tokens()))
+        model = quantize(float_model, COARSE, lambda model: model(tokens()))
         y = model(tokens(1))
         assert torch.equal(y, layer_by_layer(model, tokens(1)))
         assert (y - float_model(tokens(1))).abs().max() > 0.1
@@ -57,7 +56,7 @@ def test_nested_tensors_of_padded_batches():
     mask = torch.tensor([[False] * 5, [False] * 3 + [True] * 2, [False] * 4 + [True]])
     float_model = encoder(nested=True)
     with torch.no_grad():
-        model = quantize(copy.deepcopy(float_model), COARSE, lambda model: model(tokens(), src_key_padding_mask=mask))
+        model = quantize(float_model, COARSE, lambda model: model(tokens(), src_key_padding_mask=mask))
         y = model(tokens(1), src_key_padding_mask=mask)
         assert y[mask].eq(0).all()
         for row, hidden, of_row in zip(tokens(1), mask, y, strict=True):
@@ -76,7 +75,7 @@ def test_what_an_attention_never_calls_is_named():
     model = nn.ModuleDict({"attention": attention, "head": nn.Linear(WIDTH, 4)})
     model.forward = lambda x: model["head"](attention(x, x, x)[0])
     with pytest.warns(UserWarning, match="stays in float") as caught:
-        quantize(model, "4/4/4/6", lambda model: model(tokens()))
+        quantize(model, "4/4/4/6", lambda model: model(tokens()), inplace=True)
     assert [str(warning.message) for warning in caught] == [
         "layer 'attention' stays in float: type MultiheadAttention is not supported",
         "layer 'attention.out_proj' stays in float: MultiheadAttention takes its weights without calling it",
