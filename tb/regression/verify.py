@@ -184,13 +184,15 @@ def reduced(config: MacConfig) -> MacConfig:
     def small(form: Format | None) -> Any:
         return form and form.at_most(_SMALL_BITS)
 
+    weight, activation = small(config.weight), small(config.activation)
+    widest = max(_SMALL_BITS, weight.bits, activation.bits)  # beyond that, where a format has no small relative
     relative = replace(
         config,
-        weight=small(config.weight),
-        activation=small(config.activation),
+        weight=weight,
+        activation=activation,
         weight_scale=small(config.weight_scale),
         activation_scale=small(config.activation_scale),
-        vector_size=min(config.vector_size, _SMALL_SIZE),
+        vector_size=min(config.vector_size, max(1, _SMALL_SIZE * _SMALL_BITS // widest)),
         scale_product_bits=None,
         accumulator_bits=min(config.acc_bits, _SMALL_ACC_BITS),
         max_vectors=None,

@@ -64,6 +64,11 @@ def test_the_small_relative_keeps_the_options(config):
     assert small.acc_bits <= 6
 
 
+def test_elements_that_cannot_be_smaller_stand_alone():
+    """All inputs of a vector are simulated, which two of such elements a side would make too many."""
+    assert reduced(MacConfig.parse("e2m1/4/4/6")).full_name == "e2m1/2/2/2:V=1,acc=6"
+
+
 def test_a_design_is_verified_by_every_means(require_tool, tmp_path, capsys):
     for simulator in simulators.SIMULATORS:
         require_tool(simulator)
