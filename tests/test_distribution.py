@@ -1,6 +1,7 @@
 """The wheel and the source distribution: all that belongs in them, and what commands say without an extra."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,10 @@ from vsq.golden.contract.distribution import EXTRAS, NAME, VERSION
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".ci", "docs", "golden", "hw", "synth", "tb", "tests", "benchmarks", "vsq")
-FILES = (".gitignore", "CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "constraints.txt")
+FILES = (
+    *(".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE"),
+    *("MANIFEST.in", "Makefile", "README.md", "constraints.txt"),
+)
 BUILD = "from setuptools import build_meta as b; b.build_wheel('dist'); b.build_sdist('dist')"
 
 
@@ -39,6 +43,7 @@ def test_the_name_stands_in_one_constant():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["name"] == NAME
     assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
+    assert f"\nversion: {VERSION}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_the_source_distribution_is_the_checkout(built):
@@ -79,14 +84,21 @@ def installed(built, tmp_path_factory):
             for name in {file.parts[0] for file in one.files or []} - {"..", "__pycache__"}:
                 if not (site / name).exists():
                     (site / name).symlink_to(one.locate_file(name))
+        [script] = Distribution.at(next(site.glob("vsq_rtl-*.dist-info"))).entry_points
+        command = folder / "bin" / script.name  # as an installer writes it
+        command.write_text(f"#!{folder}/bin/python\nimport sys\nfrom {script.module} import main\nsys.exit(main())\n")
+        command.chmod(0o755)
         return folder / "bin" / "python"
 
     return install
 
 
 def run(python, folder, *arguments):
+    return execute([python, "-P", "-m", "vsq", *arguments], folder)
+
+
+def execute(command, folder):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    command = [python, "-P", "-m", "vsq", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -124,13 +136,44 @@ def test_a_missing_extra_is_one_line(extra, installed, tmp_path):
         assert not list(tmp_path.iterdir())
 
 
-def test_a_regression_from_the_wheel_in_a_folder_with_packages_of_the_same_names(installed, require_tool, tmp_path):
+def test_the_core_generates(installed, tmp_path):
+    for design, interface in (("4/4/4/6:V=1", "axis"), ("4/4/4/6:V=1@lanes=1", "native")):
+        done = run(installed(), tmp_path, "generate", design, "--vectors", "9", "--interface", interface)
+        assert done.returncode == 0, done.stderr
+    assert len([*tmp_path.glob("*_tb.v")]) == 2
+
+
+def test_a_name_of_the_api_that_needs_an_extra(installed, tmp_path):
+    done = execute([installed(), "-c", "from vsq import MacConfig, generate, quantize"], tmp_path)
+    assert done.returncode == 1
+    hint = "vsq.quantize: torch is not installed; pip install -e '.[torch]'"
+    assert done.stderr.splitlines()[-1] == f"ImportError: {hint}"
+
+
+SCRIPT = """
+import vsq
+verilog, _ = vsq.generate("4/4/4/6:V=1", "build", "mac")
+print(vsq.__file__, verilog)
+"""
+
+
+def test_everything_from_the_wheel_in_a_folder_with_packages_of_the_same_names(installed, require_tool, tmp_path):
     require_tool("icarus")
-    for name in ("tb", "hw", "golden"):
+    python = installed("sim")
+    for name in ("tb", "hw", "golden", "synth"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise RuntimeError('the package of another project')\n")
-    done = run(
-        installed("sim"), tmp_path, *["regress", "4/4/4/6:V=1", "--sim", "icarus", "--beats", "20", "--seed", "1"]
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 of 1 passed" in done.stdout
+    (tmp_path / "script.py").write_text(SCRIPT)
+    [bench] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own-bench.md").read_text(), re.DOTALL)
+    (tmp_path / "my_bench.py").write_text(bench)
+    regression = ["regress", "4/4/4/6:V=1", "--sim", "icarus", "--beats", "20", "--seed", "1"]
+    for command, printed in (
+        ([python.with_name("vsq"), *regression], "1 of 1 passed"),
+        ([python, "-m", "vsq", "presets"], "headline"),
+        ([python, "script.py"], f"{python.parents[1]}/lib"),
+        ([python, "my_bench.py", "icarus"], "TESTS=1 PASS=1 FAIL=0"),
+    ):
+        done = execute(command, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert printed in done.stdout + done.stderr
+    assert [*python.parents[1].glob("lib/python*/site-packages/vsq/py.typed")]

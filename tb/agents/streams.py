@@ -13,8 +13,7 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 from vsq.golden.contract.config import MacConfig, Overflow
 from vsq.golden.model.packing import pack
 from vsq.golden.stimulus.stream import Beats
-
-Words = tuple[int, ...]
+from vsq.tb.agents.pe_words import Words
 
 
 def beat_fields(config: MacConfig) -> list[str]:

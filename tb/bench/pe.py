@@ -14,7 +14,8 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Streams
 from vsq.golden.stimulus import commands as pe_stimulus
-from vsq.tb.agents.pe import ResultMonitor, input_fields, input_words, result_fields
+from vsq.tb.agents.pe import ResultMonitor
+from vsq.tb.agents.pe_words import input_fields, input_words, result_fields
 from vsq.tb.agents.streams import Driver, InputMonitor, Sink, flowing, random_bursts
 from vsq.tb.bench.mac import Bursts, Run, start_clock
 from vsq.tb.coverage import pe as pe_points

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus.stream import Beats
 from vsq.hw.emit.mac import emit
-from vsq.tb.agents.streams import Words
+from vsq.tb.agents.pe_words import Words
 from vsq.tb.playback import build
 from vsq.tb.regression.job import TOP
 from vsq.tb.scoreboard.mac import Scoreboard

@@ -16,8 +16,7 @@ from vsq.golden.model.pe import Command, Result, Streams
 from vsq.hw.emit.emission import plain_ports
 from vsq.hw.emit.pe import emit
 from vsq.hw.pe.top import pe_signature
-from vsq.tb.agents.pe import input_fields, input_words, result_fields
-from vsq.tb.agents.streams import Words
+from vsq.tb.agents.pe_words import Words, input_fields, input_words, result_fields
 from vsq.tb.playback import build
 from vsq.tb.regression.job import TOP
 from vsq.tb.simulation import simulators
@@ -159,7 +158,7 @@ class Playback:
         return [beat for beat, _ in lines]
 
     def mismatch(self, streams: Streams, expected: Sequence[Words], arguments: Sequence[str] = ()) -> str | None:
-        """Return how the result stream differs from :func:`vsq.tb.agents.pe.result_words`; None if it does not.
+        """Return how the result stream differs from :func:`vsq.tb.agents.pe_words.result_words`; None if it does not.
 
         ``arguments`` are those of :meth:`beats`, which raises the same.
         """

@@ -10,7 +10,8 @@ from vsq.golden.contract.config import MacConfig, Overflow
 from vsq.golden.model.datapath import State, Trace, mac
 from vsq.golden.model.packing import unpack
 from vsq.golden.stimulus.stream import Beats
-from vsq.tb.agents.streams import Words, beat_fields
+from vsq.tb.agents.pe_words import Words
+from vsq.tb.agents.streams import beat_fields
 
 _CHECK_EVERY = 256  # results; the model runs on whole chunks of beats
 _REPORTED_BEATS = 8

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, ProcessingElement, Result
-from vsq.tb.agents.pe import command_of, input_fields, result_fields, result_words, streams_of
-from vsq.tb.agents.streams import Words
+from vsq.tb.agents.pe_words import Words, command_of, input_fields, result_fields, result_words, streams_of
 
 
 class PeScoreboard:

@@ -9,7 +9,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, ProcessingElement, Streams
 from vsq.golden.stimulus.commands import commands
 from vsq.hw.pe.top import pe_signature
-from vsq.tb.agents.pe import input_fields, input_words, result_fields, result_words
+from vsq.tb.agents.pe_words import input_fields, input_words, result_fields, result_words
 from vsq.tb.playback.build import joined
 from vsq.tb.vectors.plain_bench import Stream, write_bench
 

@@ -41,7 +41,7 @@ def test_the_example_finds_a_wrong_design(require_tool, tmp_path):
     done = simulate(
         tmp_path,
         "icarus",
-        lambda text: text.replace("generate(CONFIG, folder", "generate(MacConfig.parse('4/4/4/6:V=8,acc=29'), folder"),
+        lambda text: text.replace("generate(CONFIG, folder", "generate('4/4/4/6:V=8,acc=29', folder"),
     )
     assert done.returncode == 1
     assert "TESTS=1 PASS=0 FAIL=1" in done.stdout + done.stderr

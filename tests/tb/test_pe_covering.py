@@ -7,7 +7,7 @@ import pytest
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.stimulus import commands as pe_stimulus
-from vsq.tb.agents.pe import result_words
+from vsq.tb.agents.pe_words import result_words
 from vsq.tb.playback.pe import Playback
 from vsq.tb.regression.pe_covering import covering_elements, full_pe_regression, random_elements
 

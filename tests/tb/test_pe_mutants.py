@@ -9,7 +9,7 @@ import re
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.stimulus import commands as pe_stimulus
 from vsq.hw.emit.pe import PARTS, emit
-from vsq.tb.agents.pe import result_words
+from vsq.tb.agents.pe_words import result_words
 from vsq.tb.playback.pe import Playback
 from vsq.tb.regression.job import TOP
 
