@@ -48,13 +48,13 @@ def test_netlist_equals_golden(goal, simulator, simulate):
     netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=library, goal=goal))
     result = simulate(gate_level_verilog(netlist, library), simulator=simulator)
     assert result.passed
-    assert [outcome.name for outcome in result.outcomes] == list(RANDOM_TESTS)
+    assert [outcome.name for outcome in result.outcomes] == [*RANDOM_TESTS, "coverage"]
 
 
 def test_netlist_of_other_formats_equals_golden(simulate):
     config, library = MacConfig.parse("e2m1/4/-/3:V=3,pipeline=3"), Library.load()
     netlist = synthesise(rtlil(config, TOP), TOP, Flow(library=library))
-    assert simulate(gate_level_verilog(netlist, library), config=config.full_name).passed
+    assert simulate(gate_level_verilog(netlist, library), config=config).passed
 
 
 def test_netlist_of_a_processing_element_equals_golden(simulate):
