@@ -14,7 +14,7 @@ READY   := $(VENV)/.ready
 PEERS   := $(VENV)-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verilog regress mutants prove network area report lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
+.PHONY: help demo test test-slow test-all verilog regress mutants prove network area report lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,13 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## generate 4/4U/4/6, co-simulate a real layer, print accuracy and area
 	$(BIN)/vsq demo --out $(OUT)/demo
 
-test: $(READY) ## run the tests (absent simulators are skipped visibly)
-	$(BIN)/python -m pytest -n $(JOBS)
+test: $(READY) ## run the tests but the slow ones (absent simulators are skipped visibly)
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
+
+test-slow: $(READY) ## run the slow tests
+	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+test-all: test test-slow ## run all tests
 
 verilog: $(READY) ## emit Verilog, manifest and test vectors of CONFIG into OUT
 	$(BIN)/vsq generate $(CONFIG) --out $(OUT) --vectors 1000

@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 
 from vsq.golden.contract.distribution import EXTRAS, NAME, VERSION
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".ci", "docs", "golden", "hw", "synth", "tb", "tests", "benchmarks", "vsq")
 FILES = (

@@ -15,6 +15,8 @@ from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job
 from vsq.tb.regression.pool import run_jobs
 from vsq.tb.simulation.simulators import SIMULATORS
 
+pytestmark = pytest.mark.slow
+
 CONFIG = MacConfig.parse("4/4U/4/6:V=3,R=6,acc=16")
 PE_CONFIG = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")
 

@@ -10,6 +10,8 @@ from vsq.tb.playback import build
 from vsq.tb.regression.pool import environment, module
 from vsq.tb.simulation.simulators import find
 
+pytestmark = pytest.mark.slow
+
 
 def no_python(folder):
     """Every program on PATH but those called python and more."""

@@ -10,6 +10,8 @@ from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job, Result
 from vsq.tb.regression.pool import run_jobs
 from vsq.tb.simulation.simulators import Simulator, probe
 
+pytestmark = pytest.mark.slow
+
 CONFIG = MacConfig.parse("4/4U/4/6:V=4,R=6,acc=16")
 PORT = re.compile(r"^  (input|output)(?: signed)?(?: \[(\d+):0\])? (\w+);", re.MULTILINE)
 

@@ -11,6 +11,8 @@ from vsq.tb.agents.pe_words import result_words
 from vsq.tb.playback.pe import Playback
 from vsq.tb.regression.pe_covering import covering_elements, full_pe_regression, random_elements
 
+pytestmark = pytest.mark.slow
+
 # Written from the requirement, not from the module under test.
 FACTORS = {
     "config": ("4/4/4/6", "4/4U/4/4", "8/8/-/-", "2/7/-/9", "5/3U/6/-", "9/16/3/16", "3/1U/2/4"),

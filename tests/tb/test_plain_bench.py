@@ -205,6 +205,7 @@ def test_another_latency_is_found(simulate, tmp_path):
     assert f"{due + 1} cycles instead of {due}" in text
 
 
+@pytest.mark.slow
 def test_the_commands_of_its_header(require_tool, tmp_path):
     """They run as they stand there, under both simulators; ``+dump`` leaves waves."""
     generate(MacConfig.parse(EDGES[0]), tmp_path, "dut", vectors=VECTORS)

@@ -16,6 +16,8 @@ from vsq.tb.mutation.pins import Pins
 from vsq.tb.playback import mac
 from vsq.tb.regression.job import TOP
 
+pytestmark = pytest.mark.slow
+
 CONFIG = MacConfig.parse("4/4U/4/4:V=4,R=6,acc=12")
 TINY = MacConfig.parse("3/3U/4/4:V=1,R=6,acc=10")
 DEFECTS = {

@@ -10,6 +10,8 @@ from vsq.tb.failures.shrink import shrink
 from vsq.tb.playback.mac import PlaybackError, play
 from vsq.tb.regression.job import TOP
 
+pytestmark = pytest.mark.slow
+
 CONFIG = MacConfig.parse("4/4/4/6:V=4,R=6,acc=18")
 BEATS = 500_000
 TIE = 72  # p = 4.5 * 2^s

@@ -18,6 +18,8 @@ from vsq.tb.regression import covering
 from vsq.tb.regression.verify import Stage, reduced, verify
 from vsq.tb.simulation import simulators
 
+pytestmark = pytest.mark.slow
+
 SMALL = "2/2/-/-:V=1,acc=5"
 
 

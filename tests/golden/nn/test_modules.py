@@ -215,6 +215,7 @@ def test_layers_compile_as_one_graph():
         assert torch.equal(compiled(x), layer(x))
 
 
+@pytest.mark.slow
 def test_compiled_layers_are_right_where_vectors_do_not_fit():
     """The compiled kernels skipped the last vector's elements, which then were what the memory held."""
     seed = secrets.randbits(32)
