@@ -14,6 +14,7 @@ from vsq.golden.stimulus import stream
 
 _LONGEST_COMMAND = 24  # rows * vectors of all but a few random commands
 _FULL_SHARE = 0.1  # commands that fill a buffer
+_EXTREME_SHARE = 0.1  # commands whose accumulators go as far as they can
 _ILLEGAL_SHARE = 0.15
 
 
@@ -22,7 +23,8 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Res
 
     Rows and vectors are mostly small and sometimes fill a buffer; loads, requantisation and ReLU are random, as far as
     the command is legal; some commands are illegal, as far as their ports can express it. Elements and scales are
-    those of :func:`vsq.golden.stimulus.stream.beats`; output parameters spread z over and beyond its range.
+    those of :func:`vsq.golden.stimulus.stream.beats`, and some commands have extreme ones alone, one direction for all
+    their vectors; output parameters spread z over and beyond its range.
 
     Raises
     ------
@@ -34,12 +36,18 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Res
     rng = np.random.default_rng(seed)
     element, parts, results = ProcessingElement(config), [], []
     for _ in range(count):
-        command = _command(rng, config)
-        if rng.random() < _ILLEGAL_SHARE:
+        command, extreme = _command(rng, config), bool(rng.random() < _EXTREME_SHARE)
+        if extreme:
+            vectors = min(config.weight_depth, config.activation_depth)
+            command = replace(command, rows=1, vectors=vectors, requantise=False, relu=False)
+            command = replace(command, load_weights=True, load_activations=True)
+        elif rng.random() < _ILLEGAL_SHARE:
             command = replace(command, **_fault(rng, config))
         elif not element.is_legal(command):
             command = replace(command, load_weights=True, load_activations=True, load_params=config.ppu)
         part = _beats(rng, config, command, element.is_legal(command))
+        if extreme:
+            _to_the_limits(rng, config, part)
         parts.append(part)
         results += element.run(part)
     return concatenate(parts), results
@@ -147,6 +155,19 @@ def _beats(rng: np.random.Generator, config: PeConfig, command: Command, legal: 
         activation_scales=cut(draws[1].activation_scales, activations),
         params=_params(rng, config, params) if config.ppu else None,
     )
+
+
+def _to_the_limits(rng: np.random.Generator, config: PeConfig, streams: Streams) -> None:
+    """Put extreme codes, the same for all elements of a side, in the place of what is there, and the largest scales."""
+    mac = config.mac
+    for codes, fmt in ((streams.weights, mac.weight), (streams.activations, mac.activation)):
+        codes[:] = rng.choice([fmt.min, fmt.max]) if fmt.signed else fmt.max
+    for scales, form in (
+        (streams.weight_scales, mac.weight_scale),
+        (streams.activation_scales, mac.activation_scale),
+    ):
+        if scales is not None and form is not None:
+            scales[:] = form.max
 
 
 def _params(rng: np.random.Generator, config: PeConfig, count: int) -> LaneParams:

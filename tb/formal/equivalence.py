@@ -16,7 +16,7 @@ from pathlib import Path
 import pyosys
 
 from vsq.hw.emit.yosys import run_yosys
-from vsq.tb.mutation.pins import EXPOSE, Pins
+from vsq.tb.mutation.pins import EXPOSE, Ports
 from vsq.tb.regression.job import TOP
 
 _ABC = Path(pyosys.__file__).with_name("yosys-abc")
@@ -30,7 +30,8 @@ module pair(input clk, input [{in_high}:0] in, output differs);
   wire [{out_high}:0] a, b;
   {design}
   {other}
-  assign differs = started & kept & {legal} & (a[{handshakes}-1:0] != b[{handshakes}-1:0] | a[1] & a != b);
+  wire [{out_high}:0] cared = {cared}, unequal = a ^ b;
+  assign differs = started & kept & {legal} & (|unequal[{handshakes}-1:0] | a[1] & |(unequal & cared));
 endmodule
 """
 
@@ -43,13 +44,14 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-def compare(pins: Pins, rtlil: str, mutation: str, seconds: int) -> Verdict:
+def compare(pins: Ports, rtlil: str, mutation: str, seconds: int) -> Verdict:
     """Decide whether a mutant differs from the design, if both start from the same arbitrary registers.
 
     Parameters
     ----------
     pins
-        The pins of the configuration, with enables.
+        The pins of the design. Where the enables of the data registers are among them, a register that loads what no
+        result depends on makes a difference.
     rtlil
         The design.
     mutation
@@ -63,25 +65,26 @@ def compare(pins: Pins, rtlil: str, mutation: str, seconds: int) -> Verdict:
     return _decide(_with_shared_start(_pair(pins, rtlil, [f"copy {TOP} other", change])), seconds)
 
 
-def compare_with(pins: Pins, rtlil: str, other: str, seconds: int) -> Verdict:
+def compare_with(pins: Ports, rtlil: str, other: str, seconds: int) -> Verdict:
     """Decide whether a design differs from Verilog with the module ``other``, if all registers start at 0."""
     pair = _pair(pins, rtlil, ["read_verilog other.v"], {"other.v": other})
     return _decide(_from_zero(pair, ""), seconds)
 
 
-def compare_starts(pins: Pins, rtlil: str, seconds: int) -> Verdict:
+def compare_starts(pins: Ports, rtlil: str, seconds: int) -> Verdict:
     """Decide whether a design from arbitrary registers differs from itself with all of them at 0."""
     pair = _pair(pins, rtlil, [f"copy {TOP} other"])
     return _decide(_with_shared_start(_from_zero(pair, r"other_design\.")), seconds)
 
 
-def _pair(pins: Pins, rtlil: str, commands: Sequence[str], sources: Mapping[str, str] | None = None) -> str:
+def _pair(pins: Ports, rtlil: str, commands: Sequence[str], sources: Mapping[str, str] | None = None) -> str:
     """Return both designs and their comparison as BLIF; the commands make the module ``other``."""
     pair = _PAIR.format(
         in_high=sum(pins.inputs.values()) - 1,
         out_high=sum(pins.outputs.values()) - 1,
         handshakes=pins.handshakes,
         legal=pins.legal("inputs"),
+        cared=pins.cared("a"),
         design=pins.instance(TOP, "design", "inputs", "a"),
         other=pins.instance("other", "other_design", "inputs", "b"),
     )
@@ -96,6 +99,7 @@ def _pair(pins: Pins, rtlil: str, commands: Sequence[str], sources: Mapping[str,
         "proc",
         "flatten",
         "opt -full",
+        "memory",
         "techmap",
         "dfflegalize -cell $_DFF_P_ 01",
         "opt_expr",

@@ -4,7 +4,7 @@ The golden model gives the results and :class:`vsq.tb.coverage.pipeline.Pipeline
 test is a comparison of rows: a few lines of C++ or plain Verilog do it, without agents.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, count, product
 
@@ -38,8 +38,53 @@ class Row:
     promised: int
 
 
-class Pins:
-    """The pins of one configuration, joined into a word of inputs and a word of outputs.
+class Ports:
+    """The pins of a design, joined into a word of inputs and a word of outputs.
+
+    Parameters
+    ----------
+    widths
+        Of each port, by name.
+    inputs, outputs
+        Names from the least significant bit. Bit 1 of the outputs is the valid of the results.
+    handshakes
+        How many of the outputs' low bits are promised in every cycle; the others are while a result is valid.
+
+    Attributes
+    ----------
+    inputs, outputs
+        Width of each pin, by name, in this order.
+    """
+
+    def __init__(
+        self, widths: Mapping[str, int], inputs: Sequence[str], outputs: Sequence[str], handshakes: int
+    ) -> None:
+        self.inputs = {name: widths[name] for name in inputs}
+        self.outputs = {name: widths[name] for name in outputs}
+        self.handshakes = handshakes
+
+    def instance(self, module: str, name: str, inputs: str, outputs: str, extra: str = "") -> str:
+        """Return a Verilog instance of the design on slices of two words; ``extra`` are further connections."""
+        connections = [
+            f".{pin}({word}[{low}+:{width}])"
+            for word, pins in ((inputs, self.inputs), (outputs, self.outputs))
+            for pin, width, low in zip(pins, pins.values(), accumulate(pins.values(), initial=0), strict=False)
+        ]
+        return f"{module} {name}({', '.join(['.clk(clk)', *connections])}{extra});"
+
+    def legal(self, inputs: str) -> str:
+        """Return a Verilog expression that the inputs keep what is promised of them: here everything is legal."""
+        del inputs
+        return "1'b1"
+
+    def cared(self, outputs: str) -> str:
+        """Return a Verilog expression with ones where the bits of a valid result matter: here everywhere."""
+        del outputs
+        return f"{{{sum(self.outputs.values())}{{1'b1}}}}"
+
+
+class Pins(Ports):
+    """The pins of one vector MAC.
 
     From the least significant bit, the inputs are ``rst``, ``out_ready``, ``in_valid`` and a beat's fields; the outputs
     ``in_ready``, ``out_valid``, the enables and a result's fields.
@@ -50,13 +95,6 @@ class Pins:
         The vector MAC.
     enables
         Whether the enables of the data registers are seen too: wires of the top module that :data:`EXPOSE` makes ports.
-
-    Attributes
-    ----------
-    inputs, outputs
-        Width of each pin, by name, in this order.
-    handshakes
-        How many of the outputs' low bits are promised in every cycle; a result's are while ``out_valid``.
     """
 
     def __init__(self, config: MacConfig, *, enables: bool = False) -> None:
@@ -66,23 +104,8 @@ class Pins:
         loads = [f"{_ENABLE}{stage}" for stage in range(config.pipeline + 1)] if enables else []
         widths |= dict.fromkeys(loads, 1)
         beat, result = [f"in_{name}" for name in beat_fields(config)], [f"out_{name}" for name in result_fields(config)]
-        self.inputs = {name: widths[name] for name in ("rst", "out_ready", "in_valid", *beat)}
-        self.outputs = {name: widths[name] for name in ("in_ready", "out_valid", *loads, *result)}
-        self.handshakes = 2 + len(loads)
-
-    def output_at(self, bit: int) -> str:
-        """Return the name of the output pin that a bit of the word belongs to."""
-        ends = np.cumsum(list(self.outputs.values()))
-        return list(self.outputs)[int(np.searchsorted(ends, bit, side="right"))]
-
-    def instance(self, module: str, name: str, inputs: str, outputs: str, extra: str = "") -> str:
-        """Return a Verilog instance of the design on slices of two words; ``extra`` are further connections."""
-        connections = [
-            f".{pin}({word}[{low}+:{width}])"
-            for word, pins in ((inputs, self.inputs), (outputs, self.outputs))
-            for pin, width, low in zip(pins, pins.values(), accumulate(pins.values(), initial=0), strict=False)
-        ]
-        return f"{module} {name}({', '.join(['.clk(clk)', *connections])}{extra});"
+        handshakes = ["in_ready", "out_valid", *loads]
+        super().__init__(widths, ["rst", "out_ready", "in_valid", *beat], [*handshakes, *result], len(handshakes))
 
     def legal(self, inputs: str) -> str:
         """Return a Verilog expression that the inputs keep the narrow promise, if the configuration makes it."""

@@ -13,12 +13,12 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.tb.mutation.mutants import Mutants
 from vsq.tb.playback import build as playback
 from vsq.tb.regression import worker
-from vsq.tb.regression.job import TOP, Job, kind_of
+from vsq.tb.regression.job import MAC, PE, TOP, Job, kind_of
+from vsq.tb.regression.run import BEATS
 from vsq.tb.simulation import simulators
 from vsq.tb.vectors.generation import generate
 
-BEATS = {"mac": 2000, "pe": 60}  # of the cocotb bench; an element's are commands
-VECTORS = {"mac": 1000, "pe": 60}  # of the plain-Verilog bench; an element's are commands
+VECTORS = {MAC: 1000, PE: 400}  # of the plain-Verilog bench; an element's are commands
 _FLAGS = ("--binary", "--timing", "--x-initial", "unique", "-CFLAGS", "-fcoroutines", "-CFLAGS", "-O1")
 _SECONDS = 120  # after which a variant has hung the plain bench
 

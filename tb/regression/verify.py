@@ -24,9 +24,9 @@ from vsq.golden.formats.base import Format
 from vsq.hw.emit import pe as pe_verilog
 from vsq.hw.emit.mac import rtlil
 from vsq.hw.emit.yosys import YosysError, run_yosys
-from vsq.tb.mutation import mutate as mutation
 from vsq.tb.mutation import undefined
 from vsq.tb.mutation.pins import Pins
+from vsq.tb.mutation.score import score
 from vsq.tb.regression.dut import Dut
 from vsq.tb.regression.job import TOP
 from vsq.tb.regression.run import regress
@@ -105,13 +105,10 @@ class Verifier:
         return f"{result.counts['beats']:,} beats, {result.counts['results']:,} results"
 
     def _mutants(self) -> str:
-        report = mutation.mutate(self.mac, self.mutants, self.seed, mutation.BEATS, self.out / "mutants")
-        missed = [f"missed: {mutant.change} ({mutant.verdict})" for mutant in report.mutants if mutant.survives]
-        if missed:
-            raise AssertionError("\n".join(missed))
-        found = sum(bool(mutant.found) for mutant in report.mutants)
-        of = f" of {self.mac.full_name}, each lane's" if isinstance(self.config, PeConfig) else ""
-        return f"{found} found, {len(report.mutants) - found} proved equivalent{of}"
+        report = score(self.config, self.mutants, self.seed, "cocotb", self.out / "mutants")
+        if report.missed:
+            raise AssertionError("\n".join(f"missed: {mutant.change} ({mutant.verdict})" for mutant in report.missed))
+        return f"{report.found} found, {len(report.mutants) - report.found} proved equivalent"
 
     def _proof(self, name: str) -> str:
         from vsq.tb.formal.prove import CHECKS

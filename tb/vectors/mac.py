@@ -58,7 +58,8 @@ def write_vectors(
     beat_stream, result_stream = (_axis_streams if axis else _native_streams)(config, stream, result)
     title = f"block-scaled vector MAC {config.full_name}{' with AXI4-Stream ports' if axis else ''}"
     cycles = len(stream) + config.pipeline
-    settings = {"stall": stall, "idle": _IDLE_CYCLES, "cycles": cycles}
+    fill = min(len(stream), int(np.flatnonzero(stream.last)[stall]) + 1 + config.pipeline)
+    settings = {"stall": stall, "fill": fill, "idle": _IDLE_CYCLES, "cycles": cycles}
     files = write_bench(folder, name, title, [beat_stream], result_stream, **settings)
     arrays = {key: column for key, column in vars(stream).items() if column is not None}
     acc = result.acc.astype(str) if result.acc.dtype == object else result.acc  # beyond 63 bits: decimal text
@@ -80,10 +81,11 @@ def _stream(config: MacConfig, count: int, seed: int, *, axis: bool) -> tuple[Be
     else:
         stream.first[0], stream.last[0] = False, True
     result = mac(config, **vars(stream))
-    filled = np.flatnonzero(result.acc[1:] != 0) + 1
+    ends = np.flatnonzero(stream.last)
+    filled = np.flatnonzero((result.acc[1:] != 0) & (ends[1:] + config.pipeline < len(stream))) + 1
     candidates = [*filled[result.overflow[filled]], *filled, 0]
     stall = int(candidates[0])
-    end = np.flatnonzero(stream.last)[stall]
+    end = ends[stall]
     stream.last[end : end + config.pipeline + 2] = True
     if axis:
         stream.first[1:] = stream.last[:-1]

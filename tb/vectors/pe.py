@@ -1,13 +1,15 @@
 """Test vectors of processing elements, and a plain-Verilog bench that plays them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 from amaranth.hdl import Shape
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.pe import Command, ProcessingElement, Streams
-from vsq.golden.stimulus.commands import commands
+from vsq.golden.model.pe import Command, ProcessingElement, Result, Streams
+from vsq.golden.stimulus.commands import commands, result_beats
 from vsq.hw.pe.top import pe_signature
 from vsq.tb.agents.pe_words import input_fields, input_words, result_fields, result_words
 from vsq.tb.playback.build import joined
@@ -43,8 +45,8 @@ def write_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: s
         words = [joined(sizes.values(), (beat[field] for field in sizes)) for beat in columns]
         inputs.append(Stream(name=stream, prefix=f"{stream}_", widths=sizes, words=words))
     sizes, fields = widths["result"], result_fields(config)
-    results = result_words(config, ProcessingElement(config).run(streams))
-    columns = [dict(zip(fields, beat, strict=True)) for beat in results]
+    results = ProcessingElement(config).run(streams)
+    columns = [dict(zip(fields, beat, strict=True)) for beat in result_words(config, results)]
     result = Stream(
         name="expected",
         prefix="result_",
@@ -57,7 +59,18 @@ def write_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: s
     )
     idle = config.activation_depth + config.weight_depth + 4 * config.lane_count + _LATENCY
     title = f"processing element {config.full_name}"
-    return write_bench(folder, name, title, inputs, result, stall=len(columns) // 2, idle=idle, cycles=0)
+    return write_bench(folder, name, title, inputs, result, stall=_stall(config, results), fill=0, idle=idle, cycles=0)
+
+
+def _stall(config: PeConfig, results: Sequence[Result]) -> int:
+    """Return the number of the result beat to stall: the first of most that are requantised in a row, or the middle.
+
+    Those behind it fill every stage.
+    """
+    beats = list(result_beats(config, results))
+    runs = groupby(range(len(beats)), lambda number: "codes" in beats[number])
+    requantised = [list(run) for is_vector, run in runs if is_vector]
+    return max(requantised, key=len)[0] if requantised else len(beats) // 2
 
 
 def drawn_streams(config: PeConfig, count: int, seed: int) -> Streams:

@@ -51,7 +51,16 @@ class Stream:
 
 
 def write_bench(
-    folder: Path, name: str, title: str, inputs: Sequence[Stream], result: Stream, *, stall: int, idle: int, cycles: int
+    folder: Path,
+    name: str,
+    title: str,
+    inputs: Sequence[Stream],
+    result: Stream,
+    *,
+    stall: int,
+    fill: int,
+    idle: int,
+    cycles: int,
 ) -> list[Path]:
     """Write a bench and the words that it reads, one hexadecimal word a line; return the files' paths.
 
@@ -67,6 +76,8 @@ def write_bench(
         Its streams, and the results expected.
     stall
         Number of the result, from 0, that waits while the design fills up, until a reset.
+    fill
+        Words of the only input stream that the design takes until then; 0 if it promises no number.
     idle
         Cycles without a transfer after which nothing more comes.
     cycles
@@ -95,6 +106,7 @@ def write_bench(
         results=len(result.words),
         width=result.bits,
         stall=stall,
+        fill=fill,
         span=min(_MOST_SPAN, 1 + sum(len(stream.words) for stream in inputs)),
         idle=idle,
         cycles=cycles,

@@ -8,7 +8,8 @@
 // The last line is PASS or FAIL; the exit code is 0 after PASS alone.
 //
 // The vectors are played from a reset of one cycle, again and again:
-//   play 0                random pauses; result STALL is never taken, and the next play's reset meets a full design
+//   play 0                random pauses; result STALL is never taken, and the next play's reset meets a full design: FILL
+//                         vectors are taken, if it promises a number, of which the last come one by one
 //   plays 1 to CUTS       random pauses, until a reset at a random moment
 //   play FULL_SPEED       no pause, to the end; takes CYCLES, if the design promises a number
 //   play LAST             random pauses, to the end
@@ -22,6 +23,9 @@ module %%{name}_tb;
   localparam RESULTS = %%results; // of a play to the end
   localparam WIDTH = %%width; // of a result
   localparam STALL = %%stall;
+  localparam FILL = %%fill; // vectors taken while result STALL waits; 0: no promise
+  localparam SINGLE = 8; // of them that come one by one
+  localparam APART = 16; // cycles between those
   localparam CUTS = 8;
   localparam SPAN = %%span; // cycles within which a play is cut
   localparam FULL_SPEED = CUTS + 1;
@@ -36,7 +40,7 @@ module %%{name}_tb;
   wire out_valid;
   wire [WIDTH-1:0] got;
   wire [STREAMS-1:0] valid, ready, done;
-  integer seed, play = 0, cycle = 0, cut = 0, idle = 0, elapsed = -1, took = 0, received = 0, errors = 0, i;
+  integer seed, play = 0, cycle = 0, cut = 0, idle = 0, elapsed = -1, took = 0, taken = 0, received = 0, errors = 0, i;
   integer pace [0:STREAMS]; // eighths of the cycles in which a stream moves, less one; the last is of the results
 %%sources
 %%care
@@ -64,6 +68,7 @@ module %%{name}_tb;
       cycle = 0;
       idle = 0;
       elapsed = -1;
+      taken = 0;
       received = 0;
       cut = {$random(seed)} % SPAN;
     end else begin
@@ -72,6 +77,10 @@ module %%{name}_tb;
         if (idle == IDLE && !(play == 0 ? received == STALL && out_valid : received == RESULTS && &done)) begin
           error("vectors or results are missing");
           $display("  vectors taken of each stream: %b, results: %0d of %0d", done, received, RESULTS);
+        end
+        if (play == 0 && FILL != 0 && taken != FILL) begin
+          error("the design does not fill up");
+          $display("  %0d vectors taken instead of %0d", taken, FILL);
         end
         if (play == FULL_SPEED && CYCLES != 0 && took != CYCLES) begin
           error("not at full speed");
@@ -84,7 +93,8 @@ module %%{name}_tb;
       for (i = 0; i <= STREAMS; i = i + 1)
         if (cycle % 64 == 0) pace[i] = {$random(seed)} % 8;
       for (i = 0; i < STREAMS; i = i + 1)
-        go[i] <= play == FULL_SPEED || {$random(seed)} % 8 <= pace[i];
+        if (play == 0 && taken + SINGLE >= FILL && FILL != 0) go[i] <= cycle % APART == 0;
+        else go[i] <= play == FULL_SPEED || {$random(seed)} % 8 <= pace[i];
       out_ready <= !(play == 0 && received >= STALL) && (play == FULL_SPEED || {$random(seed)} % 8 <= pace[STREAMS]);
       cycle = cycle + 1;
     end
@@ -96,6 +106,7 @@ module %%{name}_tb;
       if (cycle == 0 && out_valid) error("a result right after the reset");
       if (waits && !out_valid) error("a waiting result was withdrawn");
       if (waits && got !== held) error("a waiting result changed");
+      if (valid[0] && ready[0]) taken = taken + 1;
       if (elapsed >= 0 || |(valid & ready)) elapsed = elapsed + 1;
       idle = |(valid & ready) || (out_valid && out_ready) ? 0 : idle + 1;
       if (out_valid && out_ready) begin

@@ -1,58 +1,74 @@
 """A sample of the mutation run: mutants of a small design are found or proved equivalent, and the prover can deny."""
 
+import json
 import re
-from dataclasses import replace
 
 import pytest
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit import pe as pe_verilog
 from vsq.hw.emit.mac import rtlil
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.formal.equivalence import Verdict, compare
-from vsq.tb.mutation import mutate as mutation
-from vsq.tb.mutation.pins import Pins
-from vsq.tb.mutation.variants import run_variants
+from vsq.tb.mutation import mutate, score
+from vsq.tb.mutation.configurations import drawn
+from vsq.tb.mutation.pe_pins import PePins
+from vsq.tb.mutation.pins import EXPOSE, Pins
+from vsq.tb.mutation.runs import RUNS
+from vsq.tb.mutation.undefined import run_undefined
 from vsq.tb.regression.job import TOP
 
 CONFIG = MacConfig.parse("3/3U/3/3:V=2,R=4,acc=10,pipeline=2")
-BEATS = 1500
+ELEMENT = PeConfig.parse("2/2U/-/2:V=1,acc=5@lanes=2,weight_depth=1,activation_depth=2,multiplier_bits=2")
+COUNT = 20
+GATING = "-mode const1 .*-wire mac_lane_nonzero "  # data registers load zeros instead of holding still
 
 
-@pytest.fixture(scope="module")
-def report(require_tool, tmp_path_factory):
+@pytest.mark.parametrize("bench", RUNS)
+def test_every_mutant_is_found_or_proved_equivalent(bench, require_tool, tmp_path):
     require_tool("verilator")
-    folder = tmp_path_factory.mktemp("mutants")
-    return folder, mutation.mutate(CONFIG, 60, 1, BEATS, folder)
+    report = score.score(CONFIG, COUNT, 1, bench, tmp_path)
+    assert len(report.mutants) == COUNT
+    assert report.missed == []
+    assert report.found > 0.8 * COUNT
+    [path] = tmp_path.iterdir()
+    assert [mutant["change"] for mutant in json.loads(path.read_text())["mutants"]] == [
+        mutant.change for mutant in report.mutants
+    ]
 
 
-def test_every_mutant_is_found_or_proved_equivalent(report):
-    _, found = report
-    assert len(found.mutants) == 60
-    assert [mutant for mutant in found.mutants if mutant.survives] == []
-    assert sum(bool(mutant.found) for mutant in found.mutants) > 50
+def test_what_the_bench_misses_counts_against_it(monkeypatch, tmp_path, capsys):
+    """A bench that finds the first mutant alone: the others are proved equivalent, or missed."""
+    monkeypatch.setitem(RUNS, "plain", lambda config, mutants, seed, folder: ["", "wrong"] + [""] * 3)
+    monkeypatch.setattr(score, "compare", lambda *_: next(verdicts))
+    verdicts = iter([Verdict.EQUIVALENT, Verdict.UNKNOWN, Verdict.DIFFERENT])
+    report = score.score(CONFIG, 4, 1, "plain", tmp_path)
+    assert (report.found, [mutant.verdict for mutant in report.missed]) == (1, ["unknown", "differs"])
+    monkeypatch.setitem(RUNS, "plain", lambda *_: ["wrong"] * 5)
+    with pytest.raises(RuntimeError, match="the unchanged design fails: wrong"):
+        score.score(CONFIG, 4, 1, "plain", tmp_path)
 
 
-def test_a_report_is_read_again(report, monkeypatch):
-    folder, found = report
-    monkeypatch.delattr(mutation, "run_variants")
-    assert mutation.mutate(CONFIG, 60, 1, BEATS, folder) == found
-    with pytest.raises(NameError):
-        mutation.mutate(CONFIG, 59, 1, BEATS, folder)
+@pytest.mark.parametrize("arguments", [["--mutants", "0"], ["--mutants", "70000"], ["--seed", "-1"], ["2/2"]])
+def test_bad_input_is_one_line(arguments, capsys):
+    assert mutate.main(arguments) == 2
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
-def test_unchanged_design_keeps_its_promise_with_a_narrow_promise_and_one_stage(require_tool, tmp_path):
-    require_tool("verilator")
-    config = replace(CONFIG, narrow=True, pipeline=1)
-    pins = Pins(config)
-    design = run_yosys(["read_rtlil a.il", "write_verilog a.v"], {"a.il": rtlil(config, TOP)}, ["a.v"])["a.v"]
-    assert run_variants(pins, design, 1, pins.rows(400, 1), tmp_path) == [None]
+def test_the_seed_draws_small_macs_and_elements():
+    designs = [*drawn(5, 4)]
+    assert designs == [*drawn(5, 4)]
+    assert [isinstance(design, PeConfig) for design in designs] == [False, True, False, True]
+    assert {design.full_name for design in designs}.isdisjoint(design.full_name for design in drawn(6, 4))
 
 
-def mutations(pattern):
-    """Return the mutations of the flattened design whose command matches."""
+def mutations(pattern, design):
+    """Return the mutations of the flattened design whose command matches, and the one that changes nothing."""
     commands = ["read_rtlil a.il", "flatten", "opt_clean", "mutate -list 3000 -seed 1 -o a.txt"]
-    listing = run_yosys(commands, {"a.il": rtlil(CONFIG, TOP)}, ["a.txt"])["a.txt"]
-    return [line for line in listing.splitlines() if re.search(pattern, line)]
+    listing = run_yosys(commands, {"a.il": design}, ["a.txt"])["a.txt"]
+    none = f"mutate -mode none -module {TOP} "
+    return [line for line in [*listing.splitlines(), none] if re.search(pattern, line)]
 
 
 @pytest.mark.parametrize(
@@ -60,12 +76,38 @@ def mutations(pattern):
     [
         ("-mode inv .*mac_lane_accumulator.* -port Q ", Verdict.DIFFERENT),
         ("-mode const0 .*mac_lane_dot_product.* -port Q ", Verdict.DIFFERENT),
-        ("-mode const1 .*-wire mac_lane_nonzero ", Verdict.DIFFERENT),  # data registers are no longer gated
+        (GATING, Verdict.EQUIVALENT),
         ("-mode const0 .* -port CLK ", Verdict.UNKNOWN),
         ("-mode none", Verdict.EQUIVALENT),
     ],
 )
 def test_verdicts(pattern, verdict):
-    command = next(iter(mutations(pattern)), None) if pattern != "-mode none" else "mutate -mode none -module dut "
-    assert command
-    assert compare(Pins(CONFIG, enables=True), rtlil(CONFIG, TOP), command, 20) == verdict
+    design = rtlil(CONFIG, TOP)
+    [command, *_] = mutations(pattern, design)
+    assert compare(Pins(CONFIG), design, command, 20) == verdict
+
+
+@pytest.mark.parametrize(
+    ("pattern", "verdict"),
+    [("-mode inv .*-wire result_acc ", Verdict.DIFFERENT), ("-mode none", Verdict.EQUIVALENT)],
+)
+def test_verdicts_of_elements(pattern, verdict):
+    design = pe_verilog.rtlil(ELEMENT, TOP)
+    [command, *_] = mutations(pattern, design)
+    assert compare(PePins(ELEMENT), design, command, 20) == verdict
+
+
+def test_data_registers_that_do_not_hold_still_are_found(require_tool, tmp_path):
+    """No result shows it; the enables do, to the proof and to the promised pins."""
+    require_tool("icarus")
+    design, pins = rtlil(CONFIG, TOP), Pins(CONFIG, enables=True)
+    command = mutations(GATING, design)[0]
+    assert compare(pins, design, command, 20) == Verdict.DIFFERENT
+    rows = pins.rows(200, 1)
+    verdicts = []
+    for change in ([], [command]):
+        script = ["read_rtlil a.il", EXPOSE, "flatten", "opt_clean", *change, "write_verilog -noattr a.v"]
+        verilog = run_yosys(script, {"a.il": design}, ["a.v"])["a.v"]
+        verdicts.append(run_undefined(pins, verilog, rows, tmp_path))
+    assert verdicts[0] == "passed"
+    assert verdicts[1].startswith("cycle ")

