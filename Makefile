@@ -1,5 +1,5 @@
 # Every target makes its own virtual environment; nothing else needs to be installed first.
-# Settings: CONFIG (verilog), CONFIGS (area), SCORED and LIBERTY (report), OUT, LIBRARY (bench-area), JOBS, PYTHON.
+# Settings: CONFIG (verilog), CONFIGS (area), SCORED and LIBERTY (report), OUT, LIBRARY (bench-area), BENCH and SEED (mutants), JOBS, PYTHON.
 
 VENV    ?= .venv
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
@@ -8,6 +8,8 @@ CONFIGS ?= 4/4/4/6 4/8/6/10 6/6/4/4 8/8/-/-
 SCORED  ?= 8/8/-/- 4/4/4/6 4/4/4/4 4/4/4/4:R=6 4/4/4/4:R=4 6/6/4/4 4/8/6/10 4/8/6/10:R=8
 OUT     ?= build
 LIBRARY ?= nand2
+BENCH   ?= cocotb
+SEED    ?= 1
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
@@ -49,8 +51,8 @@ network: $(READY) ## run the digits network, and a layer of MiniLM, on the RTL o
 	$(BIN)/vsq network digits 4/4U/4/6
 	$(BIN)/vsq network minilm 4/4/4/6
 
-mutants: $(READY) ## change single bits of the design, 200 for each preset, and show which the bench misses
-	$(BIN)/python -m vsq.tb.mutation.mutate --jobs $(JOBS) --out $(OUT)/mutants
+mutants: $(READY) ## change single bits of designs, 200 each, and show which BENCH (cocotb or plain) misses
+	$(BIN)/python -m vsq.tb.mutation.mutate --bench $(BENCH) --seed $(SEED) --jobs $(JOBS) --out $(OUT)/mutants
 
 prove: $(READY) ## prove protocol, formula and power-up of small designs, and simulate every input
 	$(BIN)/python -m vsq.tb.formal.prove
