@@ -7,7 +7,7 @@ from amaranth.hdl import Shape
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.emission import plain_ports
 from vsq.hw.pe.top import pe_signature
-from vsq.tb.agents.pe import input_fields, result_fields
+from vsq.tb.agents.pe_words import input_fields, result_fields
 from vsq.tb.mutation.pins import Ports
 
 
