@@ -8,7 +8,7 @@ seconds.
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from vsq.tb.scoreboard.mac import Scoreboard
 
 _EXAMPLES = 3000
 _LONGEST_PAUSE = 64
+_SMALL_SCALE = 31  # the largest that pairs of scales are tried to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,7 @@ class _Search:
             pace = None
         beats, pace = self._without_runs(beats, pace)
         beats, pace = self._simplified(beats, self._trimmed(beats, pace) if pace else None)
+        beats = self._with_least_scales(beats, pace)
         return Minimal(beats=beats, pace=pace, failure=self.failure(beats, pace), tried=self.tried)
 
     def _without_runs(self, beats: Beats, pace: Pace | None) -> tuple[Beats, Pace | None]:
@@ -178,6 +180,27 @@ class _Search:
         except NoSuchExample:  # a longer pause than hypothesis is given matters
             return beats, pace
         return smaller
+
+    def _with_least_scales(self, beats: Beats, pace: Pace | None) -> Beats:
+        """Give each beat the pair of small scales with the least product that fails; no single step may lead there."""
+        weights, activations = beats.weight_scales, beats.activation_scales
+        if weights is None or activations is None:
+            return beats
+        ranges = [range(min(scales.max(), _SMALL_SCALE) + 1) for scales in (weights, activations)]
+        pairs = sorted(product(*ranges), key=lambda pair: (pair[0] * pair[1], *pair))
+        for beat, scaled in enumerate(weights.astype(np.int64) * activations):
+            for pair in pairs:
+                if pair[0] * pair[1] >= scaled:
+                    break
+                columns = [
+                    np.where(np.arange(len(beats)) == beat, *scales)
+                    for scales in zip(pair, (beats.weight_scales, beats.activation_scales), strict=True)
+                ]
+                fewer = replace(beats, weight_scales=columns[0], activation_scales=columns[1])
+                if self.failure(fewer, pace):
+                    beats = fewer
+                    break
+        return beats
 
     def _fields(self, beats: Beats) -> Iterator[tuple[str, Format, int]]:
         """Yield name, format and lane of each number of a beat, in the order of its columns."""
