@@ -183,24 +183,23 @@ class _Search:
 
     def _with_least_scales(self, beats: Beats, pace: Pace | None) -> Beats:
         """Give each beat the pair of small scales with the least product that fails; no single step may lead there."""
-        weights, activations = beats.weight_scales, beats.activation_scales
-        if weights is None or activations is None:
+        if beats.weight_scales is None or beats.activation_scales is None:
             return beats
+        weights, activations = beats.weight_scales.copy(), beats.activation_scales.copy()
         ranges = [range(min(scales.max(), _SMALL_SCALE) + 1) for scales in (weights, activations)]
         pairs = sorted(product(*ranges), key=lambda pair: (pair[0] * pair[1], *pair))
-        for beat, scaled in enumerate(weights.astype(np.int64) * activations):
+        for beat in range(len(beats)):
+            kept = weights[beat], activations[beat]
             for pair in pairs:
-                if pair[0] * pair[1] >= scaled:
+                if pair[0] * pair[1] >= int(kept[0]) * int(kept[1]):
+                    weights[beat], activations[beat] = kept
                     break
-                columns = [
-                    np.where(np.arange(len(beats)) == beat, *scales)
-                    for scales in zip(pair, (beats.weight_scales, beats.activation_scales), strict=True)
-                ]
-                fewer = replace(beats, weight_scales=columns[0], activation_scales=columns[1])
-                if self.failure(fewer, pace):
-                    beats = fewer
+                weights[beat], activations[beat] = pair
+                if self.failure(replace(beats, weight_scales=weights, activation_scales=activations), pace):
                     break
-        return beats
+            else:
+                weights[beat], activations[beat] = kept
+        return replace(beats, weight_scales=weights, activation_scales=activations)
 
     def _fields(self, beats: Beats) -> Iterator[tuple[str, Format, int]]:
         """Yield name, format and lane of each number of a beat, in the order of its columns."""
