@@ -156,7 +156,7 @@ def test_verilog_that_does_not_compile_fails(simulator, tmp_path):
     assert headline == "the build failed"
     assert "dut.v:1" in error
     assert "error" in error.lower()
-    kept = tmp_path / "out" / "failures" / job.name
+    kept = tmp_path / "out" / "run-1" / "failures" / job.name
     assert log == f"log: {kept / 'build.log'}"
     assert "syntax error" in (kept / "build.log").read_text()
 
