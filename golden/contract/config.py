@@ -24,7 +24,7 @@ DEFAULT_MAX_VECTORS = 256
 
 
 class Overflow(StrEnum):
-    """What the accumulator does beyond its bits: clamp (with a sticky flag), or drop the high bits."""
+    """The accumulator's behaviour beyond its bits: clamp (with a sticky flag), or drop the high bits."""
 
     SATURATE = "saturate"
     WRAP = "wrap"
@@ -39,7 +39,7 @@ class Arithmetic(StrEnum):
 
 
 class Target(StrEnum):
-    """What the hardware is built from: standard cells, or an FPGA's lookup tables, carry chains and DSP blocks."""
+    """The technology of the hardware: standard cells, or an FPGA's lookup tables, carry chains and DSP blocks."""
 
     ASIC = "asic"
     FPGA = "fpga"

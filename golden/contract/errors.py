@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """Bad input: the message is one line that names the value, the rule and a mend.
+    """Bad input: the message is one line naming the value, the rule it breaks, and how to fix it.
 
     The command line prints it as it is and exits with code 2; library users catch it as a ``ValueError``.
     """

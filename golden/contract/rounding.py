@@ -5,7 +5,7 @@ from typing import Any
 
 
 class Rounding(StrEnum):
-    """How the scale product drops its low bits: round(p / 2^s)."""
+    """The rounding that drops the scale product's low bits: round(p / 2^s)."""
 
     HALF_UP = "half_up"
     HALF_EVEN = "half_even"

@@ -1,4 +1,4 @@
-"""What a number format is: integers in some unit, and the bit patterns that stand for them."""
+"""Number formats: integers in some unit, and the bit patterns that encode them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -100,7 +100,7 @@ def streams(layers: Mapping[str, IntegerLayer], pattern: str = "*") -> dict[MacC
 
 
 def save(path: str | Path, layers: Mapping[str, IntegerLayer]) -> None:
-    """Write the layers, whole or not at all; the suffix, ``.safetensors`` or ``.npz``, chooses the container.
+    """Write the layers atomically; the suffix, ``.safetensors`` or ``.npz``, chooses the container.
 
     Raises
     ------

@@ -35,14 +35,14 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True)
 class IntegerTensors:
-    """What a file holds: the configuration that the tensors were quantized for, and the tensors by name."""
+    """The contents of a file: the configuration that the tensors were quantized for, and the tensors by name."""
 
     config: MacConfig
     tensors: Tensors
 
 
 def save(path: str | Path, config: MacConfig, tensors: Tensors) -> None:
-    """Write ``tensors``, whole or not at all; the suffix of ``path`` chooses the container.
+    """Write ``tensors`` atomically; the suffix of ``path`` chooses the container.
 
     Raises
     ------

@@ -33,7 +33,7 @@ _BLOCK_ELEMENTS = 1 << 16
 
 @dataclass(frozen=True)
 class State:
-    """What the accumulator carries from one beat to the next; the default is the state after reset."""
+    """The accumulator's state between two beats; the default is the state after reset."""
 
     acc: int = 0
     overflow: bool = False

@@ -52,7 +52,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Streams:
-    """What the four input streams carry; a side without scales has None, an element without PPU no parameters."""
+    """The contents of the four input streams; a side without scales has None, an element without PPU no parameters."""
 
     commands: Sequence[Command]
     weights: Integers  # [B, V]
@@ -64,7 +64,7 @@ class Streams:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
-    """What one command gives: accumulators and overflow flags [rows, L], or codes [rows, L/V, V], scales [rows, L/V].
+    """Results of one command: accumulators and overflow flags [rows, L], or codes [rows, L/V, V], scales [rows, L/V].
 
     Arrays that do not apply are None; an illegal command has none.
     """

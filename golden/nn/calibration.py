@@ -26,7 +26,7 @@ SAMPLE_ELEMENTS = 1 << 18
 
 
 class Calibration(StrEnum):
-    """How the threshold is chosen.
+    """The method that chooses the threshold.
 
     ``max``: the largest magnitude. ``percentile``: the magnitude that a share of all elements stays below.
     ``entropy``: the least Kullback-Leibler divergence. ``mse``: the least squared error of the quantizer itself.
@@ -39,7 +39,7 @@ class Calibration(StrEnum):
 
 
 class Calibrator(Protocol):
-    """What :func:`calibrate` needs: an :class:`Observer`, or something around one."""
+    """The interface that :func:`calibrate` requires: that of an :class:`Observer` or of a wrapper around one."""
 
     def observe(self, x: torch.Tensor) -> None:
         """Take one batch."""

@@ -1,4 +1,4 @@
-"""How well quantized tensors stand for the real ones, layer by layer."""
+"""Fidelity of quantized tensors to the real ones, layer by layer."""
 
 import math
 from collections.abc import Iterable

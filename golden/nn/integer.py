@@ -23,7 +23,7 @@ _UNIT = 2.0**-24  # half a unit in the last place of float32
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a layer's float32 outputs were from those of its integers.
+    """The difference between a layer's float32 outputs and those of its integers.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def straight_through(x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 
 
 class QuantizedLayer(nn.Module):
-    """What the quantized layers share. Each is a subclass of its float layer too, with all its attributes.
+    """The base of the quantized layers. Each is a subclass of its float layer too, with all its attributes.
 
     Weights are quantized anew in each call, for training, until :meth:`freeze` keeps their integers.
 
@@ -109,11 +109,11 @@ class QuantizedLayer(nn.Module):
 
     @property
     def frozen(self) -> bool:
-        """Whether the weights' integers are kept."""
+        """Whether the weights' integers are frozen."""
         return self.weight_codes is not None
 
     def quantized_weights(self) -> Quantized[torch.Tensor]:
-        """Return the weights' integers: the kept ones, or those of the weights as they are now."""
+        """Return the weights' integers: the frozen ones, or those of the weights as they are now."""
         rows = self.magnitudes()
         if self.weight_codes is not None and self.weight_gamma is not None:
             return Quantized(
@@ -238,7 +238,7 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):
 
 
 class _QuantizedConv(QuantizedLayer):
-    """What the quantized convolutions share; they have one group."""
+    """The base of the quantized convolutions, which have one group."""
 
     in_channels: int
     kernel_size: tuple[int, ...]

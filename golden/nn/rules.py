@@ -1,4 +1,4 @@
-"""Which layer of a model is quantized how: by its name and its type; the first rule that matches decides."""
+"""Quantization of a model's layers by rules on their names and types; the first rule that matches decides."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from vsq.golden.nn.scheme import Scheme
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What happens to the layers that match.
+    """The quantization of the layers that match.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How one layer is quantized: its formats, where its scales come from, and how they are rounded."""
+"""The quantization of one layer: its formats, the source of its scales, and their rounding."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,14 +11,14 @@ from vsq.golden.quantizer.core import Granularity, Order, Quantizer, ScaleRoundi
 
 
 class WeightScales(StrEnum):
-    """What chooses a weight's scales: its largest magnitudes, or the least squared error."""
+    """The criterion for a weight's scales: its largest magnitudes, or the least squared error."""
 
     MAX = "max"
     MMSE = "mmse"
 
 
 class InputGamma(StrEnum):
-    """Where the gamma of a layer's inputs comes from.
+    """The source of the gamma of a layer's inputs.
 
     ``static``: calibrated, one for all inputs. ``tensor``: taken from each call's whole input. ``row``: taken from what
     one row of outputs is computed from, which is a token of a Linear and a window of a convolution.

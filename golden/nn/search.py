@@ -18,7 +18,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class Minimum(NamedTuple):
-    """Where the error was least, and how large it is there."""
+    """The factor with the least error, and that error."""
 
     factor: torch.Tensor
     error: torch.Tensor

@@ -31,14 +31,14 @@ from vsq.golden.quantizer.tensor import Quantized, quiet, step_size
 
 
 class Order(StrEnum):
-    """Which scale the elements are divided by: the one that hardware multiplies by, or the unrounded one (Eq. 7)."""
+    """The scale that the elements are divided by: the one that hardware multiplies by, or the unrounded one (Eq. 7)."""
 
     REQUANTISED = "requantised"
     PAPER = "paper"
 
 
 class ScaleRounding(StrEnum):
-    """How s / gamma becomes an integer.
+    """The rounding of s / gamma to an integer.
 
     ``nearest`` (the paper's) sends vectors far below the largest to scale 0; ``ceil`` never clips an element, and
     ``at_least_one`` is ``nearest`` but keeps vectors that are not all zero from vanishing.
@@ -50,7 +50,7 @@ class ScaleRounding(StrEnum):
 
 
 class Granularity(StrEnum):
-    """What shares one gamma: an index of the first axis, a row (all axes but the last), or the whole tensor."""
+    """The scope of one gamma: an index of the first axis, a row (all axes but the last), or the whole tensor."""
 
     CHANNEL = "channel"
     TOKEN = "token"
@@ -59,7 +59,7 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Quantizer:
-    """How one tensor becomes integers.
+    """The quantization of one tensor to integers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a quantizer makes of a tensor: integer codes, integer scales, and the real gammas that they stand on."""
+"""A quantized tensor: integer codes, integer scales per vector, and real gammas."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """A quantized convolutional network on a processing element: its layers' integers, and the way from one to the next.
 
 The element's requantised outputs are the next layer's inputs; between the layers only max-pooling, padding and the
-sliding of windows happen, all on integers. The last layer leaves its accumulators. Whoever executes the commands, model
-or hardware, is an argument, so that both run the same network.
+sliding of windows happen, all on integers. The last layer leaves its accumulators. The executor of the commands, golden
+model or RTL, is passed in, so that both run the same network.
 """
 
 from collections.abc import Callable, Iterator, Sequence

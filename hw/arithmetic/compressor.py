@@ -111,7 +111,7 @@ def compress(columns: Sequence[Iterable[Bit]], constant: int) -> Plan:
 
 
 class _Queue:
-    """The bits of one column, earliest first, apart by polarity."""
+    """The bits of one column, earliest first, one queue per polarity."""
 
     def __init__(self, bits: Iterable[Bit]):
         self._heaps: dict[bool, list[tuple[int, int, Bit]]] = {False: [], True: []}

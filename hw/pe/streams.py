@@ -62,7 +62,7 @@ def output_layout(config: PeConfig) -> data.StructLayout:
 
 
 def operand_layout(config: PeConfig) -> data.StructLayout:
-    """What all lanes multiply in one cycle: their weight vectors, the shared activation vector, and its marks."""
+    """The operands of all lanes in one cycle: their weight vectors, the shared activation vector, and its marks."""
     return data.StructLayout(
         {
             "weights": data.ArrayLayout(weight_layout(config), config.lane_count),

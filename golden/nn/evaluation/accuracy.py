@@ -1,6 +1,6 @@
 """Accuracy against configuration, per-vector beside per-channel scales (``vsq accuracy``).
 
-Scores are kept in a JSON file as soon as they are known; another run takes from it what it already holds.
+Each score is cached in a JSON file as soon as it is known, from which another run resumes.
 """
 
 import json
@@ -99,7 +99,7 @@ def measure(
     split
         Whether weights are split into three planes first (SplitQuant).
     path
-        JSON file of the scores, which is read if it exists; None keeps none.
+        JSON cache of the scores, which is read if it exists; None for no cache.
     console
         Where the progress is shown; None shows nothing.
 

@@ -1,4 +1,4 @@
-"""What accuracy is measured on: a model, data to calibrate and to train with, and a score.
+"""Evaluation tasks: a model, data for calibration and training, and a score.
 
 A user's own task is one :class:`Task`: with :mod:`vsq.golden.workloads.imagenet`, for example,
 

@@ -1,4 +1,4 @@
-"""Layers that one quantized plane approximates poorly, as sums of two: scales of least squared error for whole models.
+"""Two-plane approximation of layers with a large quantization error: scales of least squared error for whole models.
 
     y = layer(x) ~ first(x) + second(x),   W ~ alpha_1*Q_1 + alpha_2*Q_2
 
