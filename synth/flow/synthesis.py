@@ -12,7 +12,7 @@ from vsq.synth.library.liberty import Adder, Library
 
 
 class Goal(StrEnum):
-    """What the flow minimises: area (adder cells, carries ripple) or delay (gates that ABC restructures and sizes)."""
+    """The cost to minimise: area (adder cells, carries ripple) or delay (gates that ABC restructures and sizes)."""
 
     AREA = "area"
     DELAY = "delay"
@@ -29,7 +29,7 @@ _LIBRARY_ERRORS = ("cannot be legalized", "ABC")
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """How to synthesise: onto which library, for which goal, and whether module boundaries dissolve.
+    """The settings of a synthesis: its library, its goal, and whether module boundaries dissolve.
 
     Boundaries are kept by default, so that area can be split by component; what optimisation across them would save
     is then left in.
@@ -47,7 +47,7 @@ class Flow:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What Yosys is told to do: a flow in detail, or the alternatives that benchmarks compare it with."""
+    """The steps for Yosys: a flow in detail, or the alternatives that benchmarks compare it with."""
 
     library: Library
     synth_options: str = ""

@@ -67,7 +67,8 @@ class Library:
         ------
         InputError
             If the file is missing or malformed, or lacks what any design needs: a flip-flop, an inverter, a
-            two-input NAND, NOR, AND or OR, and a gate of a third function. The message names file, rule and mend.
+            two-input NAND, NOR, AND or OR, and a gate of a third function. The message names the
+            file, the rule it breaks and how to fix it.
         """
         path = BUILT_IN.get(str(path), Path(path))
         try:
@@ -143,7 +144,7 @@ class Library:
 
     @property
     def notes(self) -> list[str]:
-        """What people should know of the library's figures, a sentence each."""
+        """Notes for people on the library's figures, a sentence each."""
         if not self.corrections:
             return []
         return [f"Library {self.name}: areas corrected to those of its LEF: {', '.join(self.corrections)}."]

@@ -1,4 +1,4 @@
-"""What library cells compute, as functions of bit-parallel words, and which of them are registers."""
+"""The functions of library cells on bit-parallel words, and the cells that are registers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a Liberty file says about energy: pin capacitances, tables of internal energy, supply voltage and leakage."""
+"""The energy data of a Liberty file: pin capacitances, tables of internal energy, supply voltage and leakage."""
 
 import re
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ Config = TypeVar("Config", MacConfig, PeConfig)
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What energy is measured with: the flow and its library's power data, the data, input slew, hazards or not."""
+    """An energy measurement's setup: the flow and its library's power data, the data, input slew, hazards or not."""
 
     flow: Flow
     power: Power

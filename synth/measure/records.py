@@ -51,7 +51,7 @@ def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, obje
 
 
 def write_document(path: Path, document: dict[str, object]) -> None:
-    """Write a document as JSON, whole or not at all.
+    """Write a document as JSON, atomically.
 
     Raises
     ------

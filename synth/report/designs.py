@@ -1,4 +1,4 @@
-"""What ``vsq report`` measures: one record file for each processing element, kept so that another run takes it up.
+"""Measurements of ``vsq report``: one record file for each processing element, cached; interrupted runs resume.
 
 Files hold absolute figures only; :mod:`vsq.synth.report.rows` makes ratios of them.
 """
@@ -36,7 +36,7 @@ _MEMORY_BIT = "memory bit"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all designs are measured with.
+    """The measurement settings that all designs share.
 
     Parameters
     ----------
@@ -74,20 +74,20 @@ class Settings:
 
     @property
     def about(self) -> dict[str, object]:
-        """What must be the same for a figure to be taken up again."""
+        """The settings that must be equal for a cached figure to be used again."""
         digest = Library.load(self.liberty).digest if self.liberty else None
         return {**asdict(self), "liberty": digest, "slew": SLEW}
 
     @property
     def omissions(self) -> list[str]:
-        """What is left out, each with the reason, for people."""
+        """The figures that are left out, each with the reason, for people."""
         if self.liberty is None:
             return ["Critical paths and energy are left out: no library with timing and power was given (--liberty)."]
         return [] if self.timing else ["Critical paths are left out: OpenSTA (sta) or the library's timing is missing."]
 
 
 def notes(settings: Settings, bit_area: Decimal) -> list[str]:
-    """Return what the figures are of, for people."""
+    """Return notes on the figures, for people."""
     found = [
         f"Area is of cells of the library {Library.load().name}, and of buffers at {bit_area} two-input NANDs a bit; "
         '"logic" is without buffers, "MACs" are dot products, scale paths and accumulators alone.',

@@ -45,7 +45,7 @@ class Accuracy:
 
     @property
     def title(self) -> str:
-        """What the scores are."""
+        """A title for the scores: task, metric and activation gamma."""
         return f"{self.task}: {self.metric}, {self.input_gamma} activation gamma"
 
     def of(self, config: PeConfig) -> float | None:

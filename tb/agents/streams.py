@@ -1,4 +1,4 @@
-"""What touches the pins: drivers of streams, and monitors that sample accepted transfers.
+"""Pin-level stream drivers, and monitors that sample accepted transfers.
 
 Drivers write after the rising edge; monitors sample at the falling edge, where every signal has settled and is what the
 next rising edge sees. Words are packed before the simulation, so that a cycle costs a few reads and writes.
@@ -102,7 +102,7 @@ VALID, READY = 1, 2  # a cycle's handshake
 
 
 class Handshakes:
-    """What a monitor saw of a stream's ``valid`` and ``ready`` in every cycle.
+    """A stream's ``valid`` and ``ready`` in every cycle, as a monitor samples them.
 
     Attributes
     ----------

@@ -108,7 +108,7 @@ def scale_corners(traffic: Traffic) -> Bins:
 
 
 def scale_rounding(traffic: Traffic) -> Bins:
-    """What the rounding drops from the scale product, in units of the last bit kept.
+    """The part of the scale product that the rounding drops, in units of the last bit that remains.
 
     With b = ws + as (1 bit for a side without scale), products 2^s and ties of an odd quotient, 3 * 2^(s-1), need
     factors of s and s+1 bits in all: b - 2 >= s. Rests other than 0 and 1/2 need s >= 2.

@@ -16,7 +16,7 @@ from vsq.tb.coverage.points import Hits
 
 @dataclass(frozen=True, kw_only=True)
 class PeTraffic:
-    """What was seen from one reset to the next.
+    """Monitored traffic of a processing element between two resets.
 
     Parameters
     ----------

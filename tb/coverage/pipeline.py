@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Marks:
-    """What control knows of a vector: whether a result follows, and whether it changes any data register."""
+    """The control information of a vector: whether a result follows, and whether it changes any data register."""
 
     last: bool
     active: bool = True

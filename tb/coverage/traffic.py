@@ -1,4 +1,4 @@
-"""What the monitors of a vector MAC saw from one reset to the next, and what coverage points look at."""
+"""Monitored traffic of a vector MAC between two resets, the input of coverage points."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -100,17 +100,17 @@ class Traffic:
 
     @cached_property
     def register(self) -> NDArray[Any]:
-        """What the accumulator held before the beat; 0 after reset, [B]."""
+        """The accumulator before the beat; 0 after reset, [B]."""
         return np.concatenate([np.zeros(1, self.trace.acc.dtype), self.trace.acc])[:-1]
 
     @cached_property
     def base(self) -> NDArray[Any]:
-        """What the beat's term was added to, [B]."""
+        """The value that the beat's term was added to, [B]."""
         return np.where(self.beats.first, 0, self.register)
 
     @cached_property
     def filled(self) -> Flags:
-        """Which register stages hold a vector, the last one a result: [C+1, D+1], before each cycle and at the end.
+        """Whether each stage holds a vector, the last one a result: [C+1, D+1], before each cycle and at the end.
 
         Reconstructed from the pins by the rule of :class:`vsq.tb.coverage.pipeline.Pipeline`.
 

@@ -37,7 +37,7 @@ endmodule
 
 
 class Verdict(StrEnum):
-    """What is known of a pair."""
+    """The outcome of comparing a pair."""
 
     EQUIVALENT = "proved equivalent"
     DIFFERENT = "differs"

@@ -1,4 +1,4 @@
-"""What every pin of the vector MAC carries in every cycle of a test, known before any simulation.
+"""The value of every pin of the vector MAC in every cycle of a test, computed before any simulation.
 
 The golden model gives the results and :class:`vsq.tb.coverage.pipeline.Pipeline` the cycle of each handshake, so that a
 test is a comparison of rows: a few lines of C++ or plain Verilog do it, without agents.

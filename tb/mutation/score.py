@@ -1,4 +1,4 @@
-"""How many mutants of a design a bench that ships finds, and which of the others are proved to be equivalent."""
+"""The mutation score of a bench that ships: mutants found, and those of the others that are proved equivalent."""
 
 import json
 import tempfile
@@ -53,7 +53,7 @@ class Report:
 
     @property
     def found(self) -> int:
-        """How many the bench finds."""
+        """The number of mutants that the bench finds."""
         return sum(bool(mutant.found) for mutant in self.mutants)
 
     @property

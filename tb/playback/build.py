@@ -1,4 +1,4 @@
-"""What the playback of vector MACs and of processing elements shares: programs built once, ports as slices of words."""
+"""Shared parts of the playback of vector MACs and processing elements: building programs, ports as slices of words."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def compiled(
 ) -> list[str]:
     """Build the module ``top`` of the sources in ``folder``, and return the command that runs it.
 
-    What Verilator builds is kept by a hash of the sources, the flags and the tools' versions, and is not built again.
+    Verilator's builds are cached by a hash of the sources, the flags and the tools' versions.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ endmodule
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """When beats are offered and results taken.
+    """The cycles in which beats are offered and results taken.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
-    """What came out: the words of each result, and for each the number of beats accepted up to then."""
+    """The output of a playback: the words of each result, and for each the number of beats accepted up to then."""
 
     results: list[Words]
     after: NDArray[np.uint64]
@@ -99,7 +99,7 @@ class Totals:
 
 
 class PlaybackError(AssertionError):
-    """What :func:`check` found; ``beats`` are those that led to it, from a ``first`` on."""
+    """A failure that :func:`check` detected; ``beats`` are those that led to it, from a ``first`` on."""
 
     def __init__(self, message: str, beats: slice) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What one job simulates and what it finds: one configuration in one simulator."""
+"""One job of a regression and its result: one configuration in one simulator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ def kind_of(config: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to simulate.
+    """A simulation job.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Job:
 
     @property
     def kind(self) -> str:
-        """What is simulated: :data:`MAC` or :data:`PE`."""
+        """The kind of the design: :data:`MAC` or :data:`PE`."""
         return kind_of(self.config)
 
     @property
@@ -82,7 +82,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a job found.
+    """The result of a job.
 
     ``counts`` has beats and results; of a vector MAC cycles, and overflows ``above`` and ``below`` the range; of a
     processing element, whose beats are commands, the ``illegal`` ones and the ``operands`` multiplied. ``coverage`` has

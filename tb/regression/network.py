@@ -24,7 +24,7 @@ FIELDS = ("acc", "overflow", "codes", "scales")
 
 @dataclass(frozen=True, kw_only=True)
 class LayerRun:
-    """What one layer showed: how many integers were compared and how many differ, operands, cycles."""
+    """The result of one layer: how many integers were compared and how many differ, operands, cycles."""
 
     name: str
     integers: int

@@ -1,4 +1,4 @@
-"""What a regression reports on its jobs: the columns of its table, and its coverage as JSON."""
+"""The report of a regression on its jobs: the columns of its table, and its coverage as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def merged_coverage(results: Results) -> dict[str, Hits]:
 
 
 def write_coverage(results: Results, path: Path) -> None:
-    """Write the hits of every job, and the closure of every job and configuration, whole or not at all."""
+    """Write the hits of every job, and the closure of every job and configuration, atomically."""
     document = {
         "goals": GOALS[MAC] | GOALS[PE],
         "configurations": {config: _closure(hits) for config, hits in merged_coverage(results).items()},

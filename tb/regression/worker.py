@@ -1,6 +1,6 @@
 """The process of one job: ``python -m vsq.tb.regression.worker FOLDER``.
 
-The folder holds ``job.json`` on entry; ``result.json`` comes last, whole or not at all.
+The folder holds ``job.json`` on entry; ``result.json`` comes last, written atomically.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a failed command left in its log, the lines that say why first."""
+"""Excerpts from the logs of failed commands: the lines that state the reason, or else the last ones."""
 
 import re
 from pathlib import Path

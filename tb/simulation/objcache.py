@@ -1,11 +1,11 @@
-"""Files that compilers made, kept for the next run that asks for the same.
+"""A cache of compiled files across runs.
 
 As a command this is a compiler cache for Verilator's own runtime, which is the same in every build and takes most of
 its time. Verilator's makefiles put the command in ``OBJCACHE`` before the compiler's; it keeps the objects of the
 sources ``verilated*.cpp`` and passes every other command on. An object's key is a hash of the compiler's version, the
 full command and the source's size and time, so that no changed tool or flag meets an old object.
 
-Whole simulators are kept in the same folder, by a hash of the RTL, the tools and the flags.
+Whole simulators are cached in the same folder, by a hash of the RTL, the tools and the flags.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ _KEPT = 100  # files of one stem; beyond, the least recently used go
 
 
 def folder() -> Path:
-    """Return where files are kept: ``vsq/verilator`` in the user's cache folder."""
+    """Return the folder of the cache: ``vsq/verilator`` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base, "vsq", "verilator")
 

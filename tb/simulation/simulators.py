@@ -40,7 +40,7 @@ class Simulator:
 
 @dataclass(frozen=True)
 class Requirement:
-    """What a simulator needs: the oldest version that cocotb 2.1 supports, and the programs it calls."""
+    """The requirements of a simulator: the oldest version that cocotb 2.1 supports, and the programs it calls."""
 
     locate: Callable[[], Path | None]
     read_version: Callable[[Path], str]

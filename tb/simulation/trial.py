@@ -1,6 +1,6 @@
 """A design of three lines, built and simulated: ``python -m vsq.tb.simulation.trial SIMULATOR FOLDER``.
 
-Nothing of it is cached: a build kept from before hides that a compiler has gone since.
+Nothing of it is cached: a cached build would hide that a compiler has been removed since.
 """
 
 import sys
