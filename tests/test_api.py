@@ -118,6 +118,8 @@ def test_area_is_what_the_command_prints(tmp_path, capsys):
         ([], {}, "no design"),
         ([vsq.MacConfig.parse("4/4/4/6"), "4/4/4/6@lanes=16"], {}, "give one kind"),
         (["4/4/4/6"], {"goal": "power"}, "choose one of area, delay"),
+        (["4/4/4/6", "4/4/4/6@lanes=16"], {}, "give one kind"),
+        ("4/4/4/", {}, "4/4/4/"),
         (["4/4/4/6@lanes=16"], {"bit_area": "-1"}, "from 0"),
         (["4/4/4/6"], {"liberty": "missing.lib"}, "missing.lib"),
     ],

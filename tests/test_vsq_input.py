@@ -103,3 +103,21 @@ def test_a_full_disk_is_one_line():
         done = subprocess.run(command("presets"), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "vsq: error: standard output: cannot be written (No space left on device); free some space\n"
+
+
+def test_a_closed_output_is_no_error():
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command("presets")], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["area", "2/2/2/2:V=2", "2/2/2/2:V=2@lanes=2"], "give one kind"),
+        (["regress", "4/4/4/6", "--layer", "conv1"], "--layer conv1: it is of a workload"),
+    ],
+)
+def test_what_contradicts_itself_is_one_line(arguments, message, capsys):
+    assert vsq.main(arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line

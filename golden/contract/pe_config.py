@@ -5,6 +5,7 @@ command does are described in :mod:`vsq.golden.model.pe`.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -225,3 +226,8 @@ def configuration(design: Design | str, *, pe: bool = False, **options: Any) -> 
     if pe or options:
         raise InputError(f"{design}: options change a text, not a configuration; use dataclasses.replace")
     return design
+
+
+def several(designs: Design | str | Iterable[Design | str]) -> list[Design | str]:
+    """Return designs as a list; one configuration, or one text, alone is a list of one."""
+    return [designs] if isinstance(designs, str | MacConfig | PeConfig) else list(designs)

@@ -17,6 +17,8 @@ def replacing(path: Path) -> Iterator[Path]:
     InputError
         If the folder or the file cannot be written.
     """
+    if not path.name:
+        raise InputError(f"{path}: that is a folder; give a file")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -152,11 +152,13 @@ def integers(
     Raises
     ------
     InputError
-        As :func:`integer_layer` does, or if ``rows`` is not positive.
+        As :func:`integer_layer` does, if no layer is quantized, or if ``rows`` is not positive.
     """
     if rows < 1:
         raise InputError(f"{rows} rows: at least 1 is recorded; ask for more, or give no forward_loop")
     layers = quantized_layers(model)
+    if not layers:
+        raise InputError(f"model {type(model).__name__}: no layer is quantized; call quantize first")
     seen: dict[str, torch.Tensor] = {}
 
     def recorder(name: str) -> Callable[[torch.Tensor], object]:

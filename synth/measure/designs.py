@@ -4,27 +4,27 @@ from collections.abc import Iterable
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design, PeConfig, configuration
+from vsq.golden.contract.pe_config import Design, PeConfig, configuration, several
 
 
-def of_one_kind(designs: Iterable[Design | str], *, pe: bool = False) -> tuple[list[MacConfig], list[PeConfig]]:
+def of_one_kind(
+    designs: Design | str | Iterable[Design | str], *, pe: bool = False
+) -> tuple[list[MacConfig], list[PeConfig]]:
     """Return the designs, in order, as vector MACs or as processing elements; the other list is empty.
 
     Parameters
     ----------
     designs
-        Configurations, or texts of them. If one text has an ``@``, all name processing elements.
+        Configurations, or texts of them; one of either alone is a list of one.
     pe
-        Whether texts without ``@`` name processing elements in any case.
+        Whether texts without ``@`` name processing elements too.
 
     Raises
     ------
     InputError
         If there is no design, if both kinds are there, or if a text is malformed.
     """
-    given = list(designs)
-    pe |= any("@" in design for design in given if isinstance(design, str))
-    found = [configuration(design, pe=pe and isinstance(design, str)) for design in given]
+    found = [configuration(design, pe=pe and isinstance(design, str)) for design in several(designs)]
     macs = [config for config in found if isinstance(config, MacConfig)]
     elements = [config for config in found if not isinstance(config, MacConfig)]
     if macs and elements:

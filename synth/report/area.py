@@ -51,7 +51,7 @@ class AreaReport:
 
 
 def area(
-    designs: Iterable[Design | str],
+    designs: Design | str | Iterable[Design | str],
     *,
     pe: bool = False,
     liberty: str | Path = "nand2",

@@ -55,7 +55,7 @@ class EnergyReport:
 
 
 def energy(
-    designs: Iterable[Design | str],
+    designs: Design | str | Iterable[Design | str],
     liberty: str | Path,
     *,
     pe: bool = False,

@@ -24,6 +24,7 @@ from vsq.tb.scoreboard.mac import Scoreboard
 
 _EXAMPLES = 3000
 _LONGEST_PAUSE = 64
+_FEW_BEATS = 4
 _SMALL_SCALE = 31  # the largest that pairs of scales are tried to
 
 
@@ -132,7 +133,7 @@ class _Search:
         """Let hypothesis minimise what fails, starting from this stream."""
         from hypothesis import HealthCheck, Phase, find, settings, strategies
         from hypothesis.database import InMemoryExampleDatabase, choices_to_bytes
-        from hypothesis.errors import NoSuchExample
+        from hypothesis.errors import NoSuchExample, Unsatisfiable
 
         cycles = 0 if pace is None else self._design.play(beats, pace).cycles
         taking = [] if pace is None else pace.taking[:cycles].tolist()
@@ -177,13 +178,16 @@ class _Search:
                 settings=options,
                 database_key=b"failure",
             )
-        except NoSuchExample:  # a longer pause than hypothesis is given matters
+        except (NoSuchExample, Unsatisfiable):  # a longer pause, or more numbers, than hypothesis takes
             return beats, pace
         return smaller
 
     def _with_least_scales(self, beats: Beats, pace: Pace | None) -> Beats:
-        """Give each beat the pair of small scales with the least product that fails; no single step may lead there."""
-        if beats.weight_scales is None or beats.activation_scales is None:
+        """Give each of a few beats the pair of small scales with the least product that fails.
+
+        No single step of hypothesis may lead there: two roundings differ for some products alone.
+        """
+        if len(beats) > _FEW_BEATS or beats.weight_scales is None or beats.activation_scales is None:
             return beats
         weights, activations = beats.weight_scales.copy(), beats.activation_scales.copy()
         ranges = [range(min(scales.max(), _SMALL_SCALE) + 1) for scales in (weights, activations)]

@@ -17,7 +17,7 @@ from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design, configuration
+from vsq.golden.contract.pe_config import Design, configuration, several
 from vsq.golden.io.files import replacing, write_text
 from vsq.golden.stimulus.stream import Beats, unreached
 from vsq.tb.failures.recording import Recording
@@ -55,7 +55,7 @@ class Summary:
 
 
 def regress(
-    designs: Iterable[Design | str],
+    designs: Design | str | Iterable[Design | str],
     *,
     sims: Sequence[str] = tuple(simulators.SIMULATORS),
     jobs: int = 1,
@@ -101,7 +101,7 @@ def regress(
             raise InputError(f"{name} {value}: at least 1 is needed; ask for more")
     if seed < 0:
         raise InputError(f"seed {seed}: seeds are not negative; choose another")
-    configs = [configuration(design) for design in designs]
+    configs = [configuration(design) for design in several(designs)]
     with tempfile.TemporaryDirectory(prefix="vsq-dut-") as folder:
         path = Path(folder, f"{TOP}.v")
         if dut:

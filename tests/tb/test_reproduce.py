@@ -1,6 +1,7 @@
 """A failure is recorded, replayed with waves, and shrunk to a minimal stream."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -141,3 +142,15 @@ def test_a_failure_that_needs_pauses_keeps_only_those(require_tool):
     assert minimal.beats.last[-1]
     assert not minimal.beats.weights.any()
     assert shrink(CONFIG, beats(CONFIG, 100, 2), pace, emit(CONFIG, TOP)) is None
+
+
+@pytest.mark.slow
+def test_a_failure_that_takes_hundreds_of_beats_is_shrunk(require_tool):
+    """More numbers than hypothesis takes: whole runs of beats are dropped, and what is left fails."""
+    require_tool("verilator")
+    config = MacConfig.parse("4/4U/4/6:V=3")
+    unlimited = re.sub(r"assign exceeds = .*;", "assign exceeds = 1'h0;", emit(config, TOP))
+    stream = complete(config, 60, 11)
+    minimal = shrink(config, stream, None, unlimited)
+    assert 100 < len(minimal.beats) < len(stream)
+    assert minimal.failure

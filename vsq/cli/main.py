@@ -79,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 is success, 1 a check that failed, 2 bad input or a full disk, 130 an interrupt, 141 an output that nobody reads.
     """
+    if sys.stdout is None:  # the caller closed it
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     top = parser()
     top.set_defaults(run=lambda *_: top.print_help())
     args = top.parse_args(arguments)

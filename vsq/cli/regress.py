@@ -44,7 +44,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--workload", type=Path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote"
     )
-    parser.add_argument("--layer", default="*", metavar="PATTERN", help="layers of the workload (default: all)")
+    parser.add_argument("--layer", metavar="PATTERN", help="layers of the workload (default: all)")
     parser.add_argument(
         "--reproduce", type=Path, metavar="FILE", help="replay the recording of a failed job, and shrink it"
     )
@@ -64,7 +64,7 @@ def run(args: Namespace, console: Console) -> int:
     configs = _configs(args, seed)
     sims = args.sim.split(",") if args.sim else _found()
     if args.workload:
-        streams = layers.streams(layers.load(args.workload), args.layer)
+        streams = layers.streams(layers.load(args.workload), args.layer or "*")
         return max(
             play(config, beats, sims=sims, out=args.out / config.slug, console=console).exit_code
             for config, beats in streams.items()
@@ -84,6 +84,8 @@ def _check(args: Namespace) -> None:
         raise InputError("--workload and --reproduce: the file names the configurations; leave out all others")
     if args.dut and (args.workload or (not args.reproduce and (len(args.configs) != 1 or args.preset or args.full))):
         raise InputError("--dut: it is a design of one configuration; name that one and no other")
+    if args.layer is not None and not args.workload:
+        raise InputError(f"--layer {args.layer}: it is of a workload; give its file by --workload too")
     if args.top and not args.dut:
         raise InputError(f"--top {args.top}: it is a module of --dut; give its file too")
     if args.pe and not args.configs and not args.reproduce:

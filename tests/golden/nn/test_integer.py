@@ -190,3 +190,9 @@ def test_what_has_no_integers_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(InputError, match=r"weights\.npz"):
         files.load(path)
+
+
+def test_a_float_model_has_no_integers(tmp_path):
+    with pytest.raises(InputError, match="no layer is quantized"):
+        integer.export(nn.Sequential(nn.Linear(20, 7)), tmp_path / "float.npz")
+    assert not list(tmp_path.iterdir())
