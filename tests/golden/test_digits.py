@@ -10,7 +10,7 @@ from vsq.golden.io import tensors
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from vsq.golden.workloads import convnet, digits  # noqa: E402
+from vsq.golden.workloads import convnet, digits
 
 CONFIG = MacConfig.parse("4/4U/4/6:R=7")
 

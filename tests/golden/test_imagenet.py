@@ -8,7 +8,7 @@ from vsq.golden.contract.errors import InputError
 torch = pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
 
-from vsq.golden.workloads import imagenet  # noqa: E402
+from vsq.golden.workloads import imagenet
 
 
 def save(path, pixels):

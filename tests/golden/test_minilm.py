@@ -12,12 +12,12 @@ from vsq.golden.quantizer.core import Quantizer
 
 torch = pytest.importorskip("torch")
 
-from vsq.golden.nn import mmse  # noqa: E402
-from vsq.golden.nn.calibration import watch  # noqa: E402
-from vsq.golden.nn.planes import dual_precision  # noqa: E402
-from vsq.golden.quantizer import pytorch  # noqa: E402
-from vsq.golden.workloads import minilm  # noqa: E402
-from vsq.golden.workloads.sentences import CALIBRATION, EVALUATION, LONG, SHORT  # noqa: E402
+from vsq.golden.nn import mmse
+from vsq.golden.nn.calibration import watch
+from vsq.golden.nn.planes import dual_precision
+from vsq.golden.quantizer import pytorch
+from vsq.golden.workloads import minilm
+from vsq.golden.workloads.sentences import CALIBRATION, EVALUATION, LONG, SHORT
 
 ORACLE = Path(__file__).parent / "oracles" / "minilm.npz"
 

@@ -14,7 +14,7 @@ from vsq.golden.quantizer.core import Granularity, Order, Quantizer, ScaleRoundi
 
 torch = pytest.importorskip("torch")
 
-from vsq.golden.quantizer import pytorch  # noqa: E402
+from vsq.golden.quantizer import pytorch
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

@@ -16,10 +16,10 @@ from vsq.golden.io import charts
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from vsq.golden.nn.evaluation import accuracy, tasks  # noqa: E402
-from vsq.golden.nn.evaluation.score_plot import score_chart  # noqa: E402
-from vsq.golden.nn.planes.splitquant import split_model  # noqa: E402
-from vsq.golden.nn.quantize import quantize  # noqa: E402
+from vsq.golden.nn.evaluation import accuracy, tasks
+from vsq.golden.nn.evaluation.score_plot import score_chart
+from vsq.golden.nn.planes.splitquant import split_model
+from vsq.golden.nn.quantize import quantize
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from vsq.golden.quantizer.core import Granularity, Quantizer
 
 torch = pytest.importorskip("torch")
 
-from vsq.golden.nn import histogram  # noqa: E402
-from vsq.golden.nn.calibration import SAMPLE_ELEMENTS, Calibration, calibrate, observer  # noqa: E402
-from vsq.golden.quantizer import pytorch  # noqa: E402
+from vsq.golden.nn import histogram
+from vsq.golden.nn.calibration import SAMPLE_ELEMENTS, Calibration, calibrate, observer
+from vsq.golden.quantizer import pytorch
 
 LEVELS = [None, IntFormat(bits=6, signed=False)]
 

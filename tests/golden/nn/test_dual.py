@@ -6,16 +6,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch import nn
 
-from vsq.golden.contract.config import MacConfig  # noqa: E402
-from vsq.golden.contract.errors import InputError  # noqa: E402
-from vsq.golden.nn import mmse  # noqa: E402
-from vsq.golden.nn.integer import inference  # noqa: E402
-from vsq.golden.nn.planes.dual import DualLayer, dual_layer, dual_model  # noqa: E402
-from vsq.golden.nn.planes.plane import total  # noqa: E402
-from vsq.golden.nn.quantize import fresh_layer, quantize  # noqa: E402
-from vsq.golden.nn.scheme import Scheme  # noqa: E402
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.nn import mmse
+from vsq.golden.nn.integer import inference
+from vsq.golden.nn.planes.dual import DualLayer, dual_layer, dual_model
+from vsq.golden.nn.planes.plane import total
+from vsq.golden.nn.quantize import fresh_layer, quantize
+from vsq.golden.nn.scheme import Scheme
 
 SCHEMES = {text: Scheme(config=MacConfig.parse(text), weight_scales="mmse") for text in ("3/8/-/-", "3/8/4/6")}
 LAYERS = {

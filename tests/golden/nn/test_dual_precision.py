@@ -11,7 +11,7 @@ from vsq.golden.formats import fp8
 
 torch = pytest.importorskip("torch")
 
-from vsq.golden.nn.planes import dual_precision as dpq  # noqa: E402
+from vsq.golden.nn.planes import dual_precision as dpq
 
 
 def layer(rows=12, columns=40, samples=200, seed=0):

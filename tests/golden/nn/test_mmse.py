@@ -10,9 +10,9 @@ from vsq.golden.quantizer.core import Granularity, Quantizer
 
 torch = pytest.importorskip("torch")
 
-from vsq.golden.nn import mmse, search  # noqa: E402
-from vsq.golden.nn.planes.plane import total  # noqa: E402
-from vsq.golden.quantizer import pytorch  # noqa: E402
+from vsq.golden.nn import mmse, search
+from vsq.golden.nn.planes.plane import total
+from vsq.golden.quantizer import pytorch
 
 PER_CHANNEL = Quantizer.for_weights(MacConfig.parse("4/4/-/-"))
 

@@ -17,9 +17,9 @@ from vsq.golden.quantizer.core import Granularity, Quantizer, ScaleRounding
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from vsq.golden.nn import modules  # noqa: E402
-from vsq.golden.nn.scheme import Scheme  # noqa: E402
-from vsq.golden.quantizer import pytorch  # noqa: E402
+from vsq.golden.nn import modules
+from vsq.golden.nn.scheme import Scheme
+from vsq.golden.quantizer import pytorch
 
 GEOMETRIES = [
     {"kernel_size": 3},

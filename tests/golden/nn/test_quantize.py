@@ -16,12 +16,12 @@ from vsq.golden.quantizer.core import Quantizer
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from vsq.golden.nn.fidelity import fidelity  # noqa: E402
-from vsq.golden.nn.planes.splitquant import split_model  # noqa: E402
-from vsq.golden.nn.quantize import prepare, quantize, quantized_layers  # noqa: E402
-from vsq.golden.nn.rules import Rule  # noqa: E402
-from vsq.golden.nn.scheme import Scheme  # noqa: E402
-from vsq.golden.quantizer import pytorch  # noqa: E402
+from vsq.golden.nn.fidelity import fidelity
+from vsq.golden.nn.planes.splitquant import split_model
+from vsq.golden.nn.quantize import prepare, quantize, quantized_layers
+from vsq.golden.nn.rules import Rule
+from vsq.golden.nn.scheme import Scheme
+from vsq.golden.quantizer import pytorch
 
 
 def network(seed=0):

@@ -10,8 +10,8 @@ from vsq.golden.quantizer.core import Quantizer
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from vsq.golden.nn.refine import refine  # noqa: E402
-from vsq.golden.quantizer import pytorch  # noqa: E402
+from vsq.golden.nn.refine import refine
+from vsq.golden.quantizer import pytorch
 
 CONFIGS = ["3/8/-/-", "3/8/4/4"]
 

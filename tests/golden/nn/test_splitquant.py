@@ -11,11 +11,11 @@ from vsq.golden.quantizer.core import Granularity, Quantizer
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from vsq.golden.nn import mmse  # noqa: E402
-from vsq.golden.nn.planes import splitquant  # noqa: E402
-from vsq.golden.nn.planes.kmeans import boundaries  # noqa: E402
-from vsq.golden.nn.planes.plane import total  # noqa: E402
-from vsq.golden.quantizer import pytorch  # noqa: E402
+from vsq.golden.nn import mmse
+from vsq.golden.nn.planes import splitquant
+from vsq.golden.nn.planes.kmeans import boundaries
+from vsq.golden.nn.planes.plane import total
+from vsq.golden.quantizer import pytorch
 
 BY = [pytorch.quantize, mmse.quantize]
 

