@@ -50,7 +50,7 @@ def test_generate_writes_a_processing_element(tmp_path, capsys):
         (["generate", "4/4"], "W/A/ws/as"),
         (["generate", "4/4/4/17"], "scale bits are 1 to 16"),
         (["generate", "1/4/4/4"], "write '1U'"),
-        (["generate", "4/4/4/4", "--scale-product-bits", "9"], "from 1 to 8 (ws+as of 4/4/4/4)"),
+        (["generate", "4/4/4/4", "--scale-product-bits", "9"], "4/4/4/4 has a scale product of 8 bits"),
         (["generate", "4/4/-/-", "--scale-product-bits", "3"], "no scale product to round"),
         (["generate", "2/2/1/1:R=1,round=truncate"], "becomes 0"),
         (["generate", "4/4/4/4", "--pipeline", "4"], "from 0 to 3"),

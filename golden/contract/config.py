@@ -5,11 +5,12 @@ internal widths separately, so that one mistake cannot hide in both.
 """
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.options import check_options, option, read_options, spell_options
 from vsq.golden.contract.rounding import Rounding, round_shift
 from vsq.golden.formats.base import Format
 from vsq.golden.formats.integer import IntFormat
@@ -43,21 +44,6 @@ class Target(StrEnum):
 
     ASIC = "asic"
     FPGA = "fpga"
-
-
-# Spelling of the options that may follow W/A/ws/as, in the order in which they are printed.
-_OPTIONS = {
-    "V": "vector_size",
-    "R": "scale_product_bits",
-    "round": "rounding",
-    "acc": "accumulator_bits",
-    "max_vectors": "max_vectors",
-    "overflow": "overflow",
-    "narrow": "narrow",
-    "pipeline": "pipeline",
-    "style": "arithmetic",
-    "target": "target",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,43 +92,56 @@ class MacConfig:
     activation: Format
     weight_scale: IntFormat | None = None
     activation_scale: IntFormat | None = None
-    vector_size: int = 16
-    scale_product_bits: int | None = None
-    rounding: Rounding = Rounding.HALF_UP
-    accumulator_bits: int | None = None
-    max_vectors: int | None = None
-    overflow: Overflow = Overflow.SATURATE
-    narrow: bool = False
-    pipeline: int = 1
-    arithmetic: Arithmetic = Arithmetic.AUTO
-    target: Target = Target.ASIC
+    vector_size: int = option(16, "elements per vector", key="V", symbol="V", high=MAX_VECTOR_SIZE)
+    scale_product_bits: int | None = option(
+        None, "bits to which the scale product is rounded", key="R", symbol="R", limit="ws+as", rule="full product"
+    )
+    rounding: Rounding = option(Rounding.HALF_UP, "how the scale product is rounded", key="round")
+    accumulator_bits: int | None = option(
+        None, "width of the accumulator, P", key="acc", symbol="P", low=2, high=MAX_ACCUMULATOR_BITS, rule="exact bound"
+    )
+    max_vectors: int | None = option(
+        None,
+        "vectors per result for which the default P cannot overflow",
+        symbol="N",
+        high=1 << 40,
+        limit="2^40",
+        rule=str(DEFAULT_MAX_VECTORS),
+    )
+    overflow: Overflow = option(
+        Overflow.SATURATE, "what the accumulator does beyond P bits; `saturate` has a sticky flag"
+    )
+    narrow: bool = option(
+        False, "assume that signed codes never equal -2^(bits-1): smaller hardware, and what quantizers produce"
+    )
+    pipeline: int = option(1, "register stages before the accumulator", symbol="D", low=0, high=MAX_PIPELINE)
+    arithmetic: Arithmetic = option(
+        Arithmetic.AUTO,
+        "style of the arithmetic: compressor trees, or `*` and `+`",
+        key="style",
+        tried=(Arithmetic.BITHEAP, Arithmetic.BEHAVIOURAL),
+    )
+    target: Target = option(
+        Target.ASIC, "what `auto` style follows: bit heaps for standard cells, operators for FPGAs", tried=()
+    )
 
     def __post_init__(self) -> None:
-        if self.narrow not in (False, True):
-            raise InputError(f"narrow = {self.narrow!r}: a promise is kept or not; choose 0 or 1")
-        object.__setattr__(self, "narrow", bool(self.narrow))
+        check_options(self)
         for side in ("weight", "activation"):
             object.__setattr__(self, side, getattr(self, side).with_narrow(self.narrow))
         for side, scale in (("weight", self.weight_scale), ("activation", self.activation_scale)):
             if scale is not None and scale.signed:
                 raise InputError(f"{side} scale {scale}: scales are unsigned; give an unsigned format")
-        _check_range("vector size V", self.vector_size, 1, MAX_VECTOR_SIZE)
-        _check_range("pipeline depth", self.pipeline, 0, MAX_PIPELINE)
-        for name, kind in (
-            ("rounding", Rounding),
-            ("overflow", Overflow),
-            ("arithmetic", Arithmetic),
-            ("target", Target),
-        ):
-            _check_choice(self, name, kind)
         if self.scale_product_bits is not None:
             if self.full_product_bits == 0:
                 raise InputError(
                     f"R = {self.scale_product_bits}: {self} has no scale product to round; leave R out or add a scale"
                 )
-            _check_range(
-                "scale-product bits R", self.scale_product_bits, 1, self.full_product_bits, f" (ws+as of {self})"
-            )
+            if self.scale_product_bits > self.full_product_bits:
+                raise InputError(
+                    f"R = {self.scale_product_bits}: {self} has a scale product of {self.full_product_bits} bits; "
+                    "give no more, or leave R out"
+                )
             if self.scale_factor_max == 0:
                 raise InputError(
                     f"R = {self.scale_product_bits}, {self.rounding}: every scale product of {self} becomes 0; "
@@ -154,15 +153,11 @@ class MacConfig:
                     f"accumulator bits {self.accumulator_bits} and max_vectors {self.max_vectors}: "
                     "they both set the accumulator's width; give one of them"
                 )
-            _check_range("accumulator bits P", self.accumulator_bits, 2, MAX_ACCUMULATOR_BITS)
-        else:
-            if self.max_vectors is not None:
-                _check_range("max_vectors", self.max_vectors, 1, 1 << 40)
-            if self.acc_bits > MAX_ACCUMULATOR_BITS:
-                raise InputError(
-                    f"max_vectors {self.max_vectors}: the accumulator would need {self.acc_bits} bits and "
-                    f"{MAX_ACCUMULATOR_BITS} is the limit; accumulate fewer vectors or give accumulator bits"
-                )
+        elif self.acc_bits > MAX_ACCUMULATOR_BITS:
+            raise InputError(
+                f"max_vectors {self.max_vectors}: the accumulator would need {self.acc_bits} bits and "
+                f"{MAX_ACCUMULATOR_BITS} is the limit; accumulate fewer vectors or give accumulator bits"
+            )
 
     # Text form ------------------------------------------------------------------------------------------------
 
@@ -177,7 +172,7 @@ class MacConfig:
         InputError
             If the text is malformed or a value is out of range; the message names the part.
         """
-        spec, colon, tail = text.strip().partition(":")
+        spec, _, tail = text.strip().partition(":")
         parts = spec.split("/")
         if len(parts) != 4:
             raise InputError(
@@ -194,15 +189,7 @@ class MacConfig:
                 values[name] = read(part)
             except InputError as error:
                 raise InputError(f"{text!r}, {name.replace('_', ' ')}: {error}") from None
-        for item in tail.split(",") if colon else []:
-            key, equals, value = item.partition("=")
-            if key not in _OPTIONS or not equals or not value:
-                raise InputError(
-                    f"{text!r}: option {item!r} is not one of {', '.join(_OPTIONS)}; write for example V=16,R=6"
-                )
-            if _OPTIONS[key] in values:
-                raise InputError(f"{text!r}: option {key} is given twice; give it once")
-            values[_OPTIONS[key]] = int(value) if re.fullmatch(r"\d{1,15}", value) else value
+        values |= read_options(cls, tail, text)
         values.update((name, value) for name, value in options.items() if value is not None)
         return cls(**values)
 
@@ -214,14 +201,8 @@ class MacConfig:
     @property
     def full_name(self) -> str:
         """``W/A/ws/as:V=…`` with every option that is not at its default; :meth:`parse` reads it back."""
-        defaults = {field.name: field.default for field in fields(self)}
-        values = {key: (getattr(self, name), defaults[name]) for key, name in _OPTIONS.items()}
-        tail = [
-            f"{key}={int(value) if isinstance(value, bool) else value}"
-            for key, (value, default) in values.items()
-            if value != default
-        ]
-        return f"{self}:{','.join(tail)}" if tail else str(self)
+        tail = spell_options(self)
+        return f"{self}:{tail}" if tail else str(self)
 
     @property
     def slug(self) -> str:
@@ -277,18 +258,3 @@ class MacConfig:
         low, high = self.term_range
         vectors = self.max_vectors or DEFAULT_MAX_VECTORS
         return 1 + max((-low * vectors - 1).bit_length() if low else 0, (high * vectors).bit_length())
-
-
-def _check_range(name: str, value: object, low: int, high: int, note: str = "") -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise InputError(
-            f"{name} = {value!r}: must be a whole number from {low} to {high}{note}; choose one in that range"
-        )
-
-
-def _check_choice(config: MacConfig, name: str, kind: type[StrEnum]) -> None:
-    """Accept the enum's value as plain text too, so that every front end may pass strings."""
-    try:
-        object.__setattr__(config, name, kind(getattr(config, name)))
-    except ValueError:
-        raise InputError(f"{name} = {getattr(config, name)!r}: choose one of {', '.join(kind)}") from None

@@ -4,22 +4,19 @@ Only the contract stands here: parameters, and the widths and ranges of what cro
 command does are described in :mod:`vsq.golden.model.pe`.
 """
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.options import check_options, declared, option, read_options, spell_options
 from vsq.golden.contract.presets import resolve
 
 __all__ = ["Design", "MacConfig", "PeConfig", "configuration", "resolve_design"]
 
 MAX_LANES = 64
 MAX_DEPTH = 1 << 16
-MAX_MULTIPLIER_BITS = 32
-
-_SWITCHES = {"on": True, "off": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,26 +49,16 @@ class PeConfig:
     """
 
     mac: MacConfig
-    lanes: int | None = None
-    weight_depth: int = 32
-    activation_depth: int = 256
-    ppu: bool = True
-    multiplier_bits: int = 12
+    lanes: int | None = option(None, "output channels computed side by side, L", high=MAX_LANES, rule="V")
+    weight_depth: int = option(32, "entries of a bank of weights, a power of two", high=MAX_DEPTH)
+    activation_depth: int = option(256, "entries of a bank of activations, a power of two", high=MAX_DEPTH)
+    ppu: bool = option(True, "post-processing unit", words=("off", "on"))
+    multiplier_bits: int = option(12, "width of the unsigned output multipliers", high=32)
 
     def __post_init__(self) -> None:
         if self.lanes is None:
             object.__setattr__(self, "lanes", self.mac.vector_size)
-        for name, most in (
-            ("lanes", MAX_LANES),
-            ("weight_depth", MAX_DEPTH),
-            ("activation_depth", MAX_DEPTH),
-            ("multiplier_bits", MAX_MULTIPLIER_BITS),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-                raise InputError(
-                    f"{name} = {value!r}: must be a whole number from 1 to {most}; choose one in that range"
-                )
+        check_options(self)
         for name in ("weight_depth", "activation_depth"):
             depth = getattr(self, name)
             if depth & (depth - 1):
@@ -106,18 +93,9 @@ class PeConfig:
             If the text is malformed or a value is out of range; the message names the part.
         """
         spec, _, tail = text.strip().partition("@")
-        names = [field.name for field in fields(cls) if field.name != "mac"]
-        values: dict[str, Any] = {"mac": resolve(spec, **{n: v for n, v in options.items() if n not in names})}
-        for item in tail.split(",") if tail else []:
-            key, _, value = item.partition("=")
-            if key not in names or not (value in _SWITCHES if key == "ppu" else re.fullmatch(r"\d{1,9}", value)):
-                raise InputError(
-                    f"{text!r}: option {item!r} is not one of {', '.join(names)} with a value; "
-                    "write for example lanes=32,ppu=off"
-                )
-            if key in values:
-                raise InputError(f"{text!r}: option {key} is given twice; give it once")
-            values[key] = _SWITCHES[value] if key == "ppu" else int(value)
+        names = [each.name for each in declared(cls)]
+        mac = resolve(spec, **{name: value for name, value in options.items() if name not in names})
+        values = {"mac": mac, **read_options(cls, tail, text)}
         values.update((name, options[name]) for name in names if options.get(name) is not None)
         return cls(**values)
 
@@ -127,13 +105,8 @@ class PeConfig:
 
         :meth:`parse` and :func:`resolve_design` read it back.
         """
-        defaults = {field.name: field.default for field in fields(self)} | {"lanes": self.mac.vector_size}
-        tail = []
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "mac" and value != defaults[field.name]:
-                tail.append(f"{field.name}={'off' if field.name == 'ppu' else value}")
-        return f"{self._spelled_mac.full_name}@{','.join(tail)}"
+        options = spell_options(self, {"lanes": self.mac.vector_size})
+        return f"{self._spelled_mac.full_name}@{options}"
 
     def __str__(self) -> str:
         return self.full_name

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from vsq.golden.contract.config import Arithmetic, MacConfig, Overflow, Rounding
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.options import factors
 from vsq.golden.contract.pe_config import Design, PeConfig
 from vsq.golden.contract.presets import preset
 
@@ -65,11 +66,7 @@ def _options(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "vector_size": _one_of(rng, 2, 3, 4),
         "scale_product_bits": _one_of(rng, None, 2, 3, 4),
-        "rounding": _one_of(rng, *Rounding),
-        "overflow": _one_of(rng, *Overflow),
-        "narrow": _one_of(rng, False, True),
-        "pipeline": _one_of(rng, 0, 1, 2, 3),
-        "arithmetic": _one_of(rng, Arithmetic.BITHEAP, Arithmetic.BEHAVIOURAL),
+        **{name: _one_of(rng, *values) for name, values in factors(MacConfig).items()},
     }
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
 
-from vsq.golden.contract.config import Arithmetic, MacConfig, Overflow, Rounding
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.options import factors
 
 # Configurations whose vector size is one of several, and those that stand at a vector size of their own.
 _SIZES = {
@@ -20,11 +21,8 @@ FACTORS: dict[str, tuple[Any, ...]] = {
     "config": tuple(_SIZES),
     "vector_size": tuple(sorted({size for sizes in _SIZES.values() for size in sizes})),
     "scale_product_bits": (None, 4, 6),
-    "pipeline": (0, 1, 2, 3),
-    "rounding": tuple(Rounding),
-    "overflow": tuple(Overflow),
     "accumulator": (EXACT, TIGHT),
-    "arithmetic": (Arithmetic.BITHEAP, Arithmetic.BEHAVIOURAL),
+    **factors(MacConfig),
 }
 
 Row = dict[str, Any]
@@ -35,7 +33,7 @@ def full_regression() -> list[MacConfig]:
     return [_configuration(row) for row in covering_rows(FACTORS, _completable)]
 
 
-def covering_rows(factors: Mapping[str, tuple[Any, ...]], completable: Callable[[Row], bool]) -> list[Row]:
+def covering_rows(values: Mapping[str, tuple[Any, ...]], completable: Callable[[Row], bool]) -> list[Row]:
     """Return rows of factors' values, found greedily and always the same, in which each legal pair occurs.
 
     Each row starts from the first pair that no row has yet, and then takes, factor by factor, the legal value that
@@ -43,27 +41,27 @@ def covering_rows(factors: Mapping[str, tuple[Any, ...]], completable: Callable[
 
     Parameters
     ----------
-    factors
-        The values of each factor by name.
+    values
+        Of each factor by name.
     completable
         Whether a partial row is part of a legal one.
     """
 
     def pairs(row: Row) -> list[tuple[tuple[str, Any], tuple[str, Any]]]:
-        return list(combinations(((name, row[name]) for name in factors if name in row), 2))
+        return list(combinations(((name, row[name]) for name in values if name in row), 2))
 
     missing = dict.fromkeys(
         ((one, x), (two, y))
-        for one, two in combinations(factors, 2)
-        for x in factors[one]
-        for y in factors[two]
+        for one, two in combinations(values, 2)
+        for x in values[one]
+        for y in values[two]
         if completable({one: x, two: y})
     )
     rows = []
     while missing:
         row: Row = dict(next(iter(missing)))
-        for name in [name for name in factors if name not in row]:
-            candidates = [{**row, name: value} for value in factors[name]]
+        for name in [name for name in values if name not in row]:
+            candidates = [{**row, name: value} for value in values[name]]
             row = max(filter(completable, candidates), key=lambda row: sum(pair in missing for pair in pairs(row)))
         for pair in pairs(row):
             missing.pop(pair, None)

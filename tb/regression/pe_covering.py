@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from vsq.golden.contract.config import Arithmetic, MacConfig, Overflow, Rounding
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.options import factors
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.tb.regression.covering import EXACT, TIGHT, Row, covering_rows, tight_accumulator_bits
 
@@ -20,15 +21,11 @@ FACTORS: dict[str, tuple[Any, ...]] = {
     "shape": ((1, 1), (1, 5), (2, 6), (3, 3), (4, 7), (8, 8), (16, 1), (1, 64)),  # V, L
     "weight_depth": (4, 1, 32),
     "activation_depth": (8, 1, 32),
-    "ppu": (True, False),
     "multiplier_bits": (12, 1, 5, 32),
     "scale_product_bits": (None, 3),  # None leaves it to the configuration
-    "rounding": tuple(Rounding),
-    "overflow": tuple(Overflow),
     "accumulator": (EXACT, TIGHT),
-    "narrow": (False, True),
-    "pipeline": (0, 1, 2, 3),
-    "arithmetic": (Arithmetic.BITHEAP, Arithmetic.BEHAVIOURAL),
+    **factors(PeConfig),
+    **factors(MacConfig),
 }
 
 
@@ -75,11 +72,7 @@ def _draw(rng: np.random.Generator) -> PeConfig:
     options = {
         "vector_size": size,
         "scale_product_bits": chosen(None, upto(16)),
-        "rounding": chosen(*Rounding),
-        "overflow": chosen(*Overflow),
-        "narrow": chosen(False, True),
-        "pipeline": int(rng.integers(4)),
-        "arithmetic": chosen(Arithmetic.BITHEAP, Arithmetic.BEHAVIOURAL),
+        **{name: chosen(*values) for name, values in factors(MacConfig).items()},
     }
     return PeConfig.parse(
         text,

@@ -74,7 +74,7 @@ def test_the_largest_shift_leaves_nothing():
         ("4/4/4/6@weight_depth=0", "weight_depth = 0"),
         ("4/4/4/6@activation_depth=24", "activation_depth = 24: banks are powers of two; give 32"),
         ("4/4/4/6@multiplier_bits=33", "from 1 to 32"),
-        ("4/4/4/6@ppu=maybe", "option 'ppu=maybe'"),
+        ("4/4/4/6@ppu=maybe", "ppu = maybe: choose off or on"),
         ("4/4/4/6@banks=2", "option 'banks=2'"),
         ("4/4/4/6@lanes=16,lanes=16", "given twice"),
         ("4/4/4@lanes=16", "four parts"),

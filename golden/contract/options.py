@@ -1,0 +1,183 @@
+"""Options of a configuration: each is declared once, where its field is.
+
+The text form, the checks, the command line, the documentation's tables and the covering arrays of the regression follow
+from the declaration.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from vsq.golden.contract.errors import InputError
+
+_SMALL = 8  # a range of so few numbers can be tried value by value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option: a whole number, a choice, or a switch, as its default says.
+
+    Parameters
+    ----------
+    name
+        Of the field, and of the constructor's argument.
+    default
+        Its value if it is not given: a member of an enumeration for a choice, a bool for a switch. None leaves a number
+        to a rule.
+    about
+        What it sets, for help texts and tables.
+    key
+        Its spelling in a text, such as ``V`` of ``V=16``.
+    symbol
+        What stands for its value in a help text.
+    low, high
+        Limits of a number; no upper one if ``high`` is None.
+    limit, rule
+        How a table says the upper limit and the default, where a rule gives them.
+    words
+        Spelling of a switch that is off, and on.
+    tried
+        Values that a regression tries; None for all, where they are few.
+    """
+
+    name: str
+    default: Any
+    about: str
+    key: str
+    symbol: str | None = None
+    low: int = 1
+    high: int | None = None
+    limit: str = ""
+    rule: str = ""
+    words: tuple[str, str] = ("0", "1")
+    tried: tuple[Any, ...] | None = None
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """Every value, where they are few; else empty."""
+        if isinstance(self.default, StrEnum):
+            return tuple(type(self.default))
+        if isinstance(self.default, bool):
+            return (False, True)
+        few = self.high is not None and self.high - self.low < _SMALL
+        return tuple(range(self.low, self.high + 1)) if few and self.high is not None else ()
+
+    @property
+    def limits(self) -> str:
+        """The values of a number in words; empty for a choice or a switch."""
+        if isinstance(self.default, StrEnum | bool):
+            return ""
+        top = self.limit or (f"{self.high:,}" if self.high else "")
+        return f"{self.low} to {top}"
+
+    @property
+    def help(self) -> str:
+        """What it sets, and a number's limits, as a line of help."""
+        return f"{self.about.replace('`', '')}{f', {self.limits}' if self.limits else ''}"
+
+    def spell(self, value: Any) -> str:
+        """Return a value's text, as :meth:`read` reads it."""
+        return self.words[value] if isinstance(self.default, bool) else str(value)
+
+    def read(self, text: str) -> Any:
+        """Return the value of a text; a text that is no number or word of a switch remains, for :meth:`check`."""
+        if isinstance(self.default, bool):
+            return self.words.index(text) if text in self.words else text
+        return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else text
+
+    def check(self, value: Any) -> Any:
+        """Return a value in its type: a choice may be given by its text, and a switch by 0 or 1.
+
+        Raises
+        ------
+        InputError
+            If it is not one of the option's values.
+        """
+        if isinstance(self.default, StrEnum):
+            try:
+                return type(self.default)(value)
+            except ValueError:
+                raise InputError(f"{self.key} = {value}: choose one of {', '.join(type(self.default))}") from None
+        if isinstance(self.default, bool):
+            if value not in (False, True):
+                raise InputError(f"{self.key} = {value}: choose {' or '.join(self.words)}")
+            return bool(value)
+        if value is None and self.default is None:
+            return value
+        if isinstance(value, bool) or not isinstance(value, int) or value < self.low or value > (self.high or value):
+            most = f"to {self.high}" if self.high else "up"
+            raise InputError(f"{self.key} = {value}: must be a whole number from {self.low} {most}; {self.about}")
+        return value
+
+
+def option(default: Any, about: str, **settings: Any) -> Any:
+    """Return the field of a dataclass that is an option, with settings of :class:`Option`."""
+    return dataclasses.field(default=default, metadata={"option": {"about": about, **settings}})
+
+
+def declared(config: Any) -> tuple[Option, ...]:
+    """Return the options of a configuration or of its class, in the order in which they are printed."""
+    return tuple(
+        Option(name=field.name, default=field.default, **{"key": field.name, **field.metadata["option"]})
+        for field in dataclasses.fields(config)
+        if "option" in field.metadata
+    )
+
+
+def factors(config: type) -> dict[str, tuple[Any, ...]]:
+    """Return the values by name of the options that have few: what a regression tries in all pairs."""
+    tried = {each.name: each.values if each.tried is None else each.tried for each in declared(config)}
+    return {name: values for name, values in tried.items() if values}
+
+
+def check_options(config: Any) -> None:
+    """Check every option of a frozen configuration, and give it its type.
+
+    Raises
+    ------
+    InputError
+        If a value is not one of the option's.
+    """
+    for each in declared(config):
+        object.__setattr__(config, each.name, each.check(getattr(config, each.name)))
+
+
+def read_options(config: type, tail: str, text: str) -> dict[str, Any]:
+    """Return constructor arguments from ``key=value,key=value``, the tail of a text; it may be empty.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, has no value, or is given twice. The values are checked by :func:`check_options`.
+    """
+    known, values = {each.key: each for each in declared(config)}, dict[str, Any]()
+    for item in tail.split(",") if tail else []:
+        key, _, value = item.partition("=")
+        if key not in known or not value:
+            example = next(f"{each.key}={each.spell(each.default)}" for each in known.values() if each.default)
+            raise InputError(f"{text!r}: option {item!r} is not one of {', '.join(known)}; write for example {example}")
+        if known[key].name in values:
+            raise InputError(f"{text!r}: option {key} is given twice; give it once")
+        values[known[key].name] = known[key].read(value)
+    return values
+
+
+def spell_options(config: Any, defaults: Mapping[str, Any] | None = None) -> str:
+    """Return ``key=value,key=value`` of every option that is not at its default, or at the one given here."""
+    pairs = [
+        (each, getattr(config, each.name), (defaults or {}).get(each.name, each.default)) for each in declared(config)
+    ]
+    return ",".join(f"{each.key}={each.spell(value)}" for each, value, default in pairs if value != default)
+
+
+def table(config: type) -> str:
+    """Return the options as a table in Markdown."""
+    rows = ["| option | values | default | meaning |", "| --- | --- | --- | --- |"]
+    for each in declared(config):
+        values = each.limits or ", ".join(f"`{each.spell(value)}`" for value in each.values)
+        default = each.rule if each.default is None else each.spell(each.default)
+        rows.append(f"| `{each.key}` | {values} | {default} | {each.about} |")
+    return "\n".join(rows)
