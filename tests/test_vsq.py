@@ -88,13 +88,6 @@ def test_bad_usage_is_one_line_and_exit_code_2(arguments, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_unwritable_output_is_refused(tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    assert vsq.main(["generate", "4/4/4/6", "--out", str(tmp_path / "file" / "folder")]) == 2
-    assert "choose another place" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
 def test_presets_are_listed_and_doctor_reports(capsys, monkeypatch):
     assert vsq.main(["presets"]) == 0
     listed = capsys.readouterr().out

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from vsq.cli import accuracy as cli_accuracy
+from vsq.cli import export as cli_export
 from vsq.cli import main as vsq
 from vsq.golden.contract.errors import InputError
-from vsq.golden.io import charts
+from vsq.golden.io import charts, tensors
 from vsq.golden.nn.calibration import Calibration
 from vsq.golden.nn.quantize import Mode
 from vsq.golden.nn.scheme import InputGamma
@@ -30,6 +31,21 @@ ACCURACY = ["accuracy", "digits"]
         *(([*ENERGY, "--slew", slew], f"{slew!r} is not a number above 0") for slew in ("-1", "nan", "1e30", "0", "x")),
         ([*ACCURACY, "--mode", "ptq,qta"], "'qta' is not one of ptq, qat"),
         ([*ACCURACY, "--plot", "x.foo"], "'x.foo' does not end in one of .html, .svg, .png"),
+        ([*ACCURACY, "--plot", ".."], "'..' does not end in"),
+        *(
+            ([*ACCURACY, "--json", text], message)
+            for text, message in (("", "the text is empty"), ("..", "is a folder"))
+        ),
+        (["area", "4/4/4/6", "--json", f"{__file__}/x.json"], f"{__file__} is a file; give another folder"),
+        ([*ENERGY, "--json", ""], "the text is empty"),
+        (["export", "digits", "4/4/4/6", "--out", "x.txt"], "'x.txt' does not end in one of .safetensors, .npz"),
+        *(
+            ([*one, "--out", __file__], f"{__file__} is a file")
+            for one in (GENERATE, ["regress"], ["verify", "4/4/4/6"])
+        ),
+        *(([one, "--out", f"{__file__}/x/y"], f"{__file__} is a file; give") for one in ("demo", "report")),
+        ([*GENERATE, "--out", ""], "the text is empty"),
+        ([*GENERATE, "--name", ""], "the text is empty"),
         ([*ACCURACY, "--input-gamma", "rows"], "invalid choice: 'rows'"),
         ([*ACCURACY, "--calibration", "best"], "invalid choice: 'best'"),
     ],
@@ -48,6 +64,7 @@ def test_the_names_of_options_are_those_of_the_code_that_they_choose():
     names = cli_accuracy.MODES, cli_accuracy.INPUT_GAMMAS, cli_accuracy.CALIBRATIONS
     assert [set(one) for one in names] == [set(map(str, enum)) for enum in (Mode, InputGamma, Calibration)]
     assert cli_accuracy.PICTURES == charts.SUFFIXES
+    assert set(cli_export.CONTAINERS) == set(tensors.CONTAINERS)
 
 
 def test_more_images_than_there_are(capsys, require_tool):

@@ -34,7 +34,6 @@ def test_an_exported_model_becomes_streams(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["accuracy", "digitz"], "'digitz'"),
-        (["export", "digits", "4/4/4/6", "--out", "integers.txt"], "'.txt' is not one of"),
         (["regress", "4/4/4/6", "--workload", "integers.npz"], "leave out all others"),
         (["regress", "--workload", "absent.npz", "--sim", "icarus"], "absent.npz"),
     ],

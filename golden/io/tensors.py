@@ -254,13 +254,13 @@ def _from_safetensors(content: bytes) -> tuple[Arrays, str]:
     return load(content), header["__metadata__"]["metadata"]
 
 
-_CONTAINERS = {".npz": (_to_npz, _from_npz), ".safetensors": (_to_safetensors, _from_safetensors)}
+CONTAINERS = {".npz": (_to_npz, _from_npz), ".safetensors": (_to_safetensors, _from_safetensors)}
 
 
 def _container(path: Path) -> tuple[Callable[[Arrays, str], bytes], Callable[[bytes], tuple[Arrays, str]]]:
     """Return the functions that make and read the bytes of the container that ``path``'s suffix names."""
-    if path.suffix not in _CONTAINERS:
-        raise InputError(f"{path}: suffix {path.suffix!r} is not one of {', '.join(_CONTAINERS)}; choose one of these")
+    if path.suffix not in CONTAINERS:
+        raise InputError(f"{path}: suffix {path.suffix!r} is not one of {', '.join(CONTAINERS)}; choose one of these")
     if path.suffix == ".safetensors" and find_spec("safetensors") is None:
         raise InputError(f"{path}: needs the package safetensors; install it, or choose the suffix .npz")
-    return _CONTAINERS[path.suffix]
+    return CONTAINERS[path.suffix]

@@ -4,10 +4,10 @@ example: vsq accuracy digits 3/3U/4/4 2/4U/4/4 --mode ptq,qat --json digits.json
 """
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from pathlib import Path
 
 from rich.console import Console
 
+from vsq.cli import arguments
 from vsq.golden.contract.presets import resolve
 
 # The names of what takes long to load: the suffixes of plots, and options of PyTorch code.
@@ -36,8 +36,12 @@ def configure(parser: ArgumentParser) -> None:
         "--calibration", choices=CALIBRATIONS, default="max", help="of static input gammas (default: max)"
     )
     parser.add_argument("--split", action="store_true", help="split weights into three planes first (SplitQuant)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the scores there; a second run takes them up")
-    parser.add_argument("--plot", type=_picture, metavar="FILE", help="also draw the scores: .html, .svg or .png")
+    parser.add_argument(
+        "--json", type=arguments.file(), metavar="FILE", help="keep the scores there; a second run takes them up"
+    )
+    parser.add_argument(
+        "--plot", type=arguments.file(*PICTURES), metavar="FILE", help="also draw the scores: .html, .svg or .png"
+    )
 
 
 def _modes(text: str) -> list[str]:
@@ -45,12 +49,6 @@ def _modes(text: str) -> list[str]:
     if wrong := [mode for mode in modes if mode not in MODES]:
         raise ArgumentTypeError(f"{wrong[0]!r} is not one of {', '.join(MODES)}")
     return modes
-
-
-def _picture(text: str) -> Path:
-    if Path(text).suffix not in PICTURES:
-        raise ArgumentTypeError(f"{text!r} does not end in one of {', '.join(PICTURES)}")
-    return Path(text)
 
 
 def run(args: Namespace, console: Console) -> int:

@@ -4,7 +4,6 @@ example: vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json
 """
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 from rich.console import Console
 
@@ -26,7 +25,7 @@ def configure(parser: ArgumentParser) -> None:
         "--timing", action="store_true", help="also critical paths, by OpenSTA with the library's timing"
     )
     parser.add_argument("--sweep-pipeline", action="store_true", help="every pipeline depth, area against frequency")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+    parser.add_argument("--json", type=arguments.file(), metavar="FILE", help="also write the report as JSON")
 
 
 def run(args: Namespace, console: Console) -> int:

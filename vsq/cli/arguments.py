@@ -1,6 +1,8 @@
 """Arguments that several commands share: their types, and groups of options."""
 
 import argparse
+import os
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,38 @@ def seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
+
+
+def text(given: str) -> str:
+    """Read a text that is not empty."""
+    if not given:
+        raise argparse.ArgumentTypeError("the text is empty; give one, or leave the option out")
+    return given
+
+
+def folder(given: str) -> Path:
+    """Read the path of a folder that exists or can be made."""
+    path = Path(text(given))
+    place = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        what = "read-only" if place.is_dir() else "a file"
+        raise argparse.ArgumentTypeError(f"{given!r}: {place} is {what}; give another folder")
+    return path
+
+
+def file(*suffixes: str) -> Callable[[str], Path]:
+    """Return a reader of the path of a file that can be written, with one of these suffixes if there are any."""
+
+    def read(given: str) -> Path:
+        path = Path(text(given))
+        if suffixes and path.suffix not in suffixes:
+            raise argparse.ArgumentTypeError(f"{given!r} does not end in one of {', '.join(suffixes)}")
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"{given!r} is a folder; give a file")
+        folder(str(path.absolute().parent))
+        return path
+
+    return read
 
 
 def drawn(given: int | None) -> int:

@@ -9,13 +9,15 @@ from types import ModuleType
 
 from rich.console import Console
 
-from vsq.cli import area, generate
+from vsq.cli import area, arguments, generate
 from vsq.golden.contract.presets import resolve
 
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--out", type=Path, default=Path("build/demo"), metavar="DIR", help="folder of the files")
+    parser.add_argument(
+        "--out", type=arguments.folder, default=Path("build/demo"), metavar="DIR", help="folder of the files"
+    )
 
 
 def run(args: Namespace, console: Console) -> int:

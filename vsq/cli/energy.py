@@ -5,7 +5,6 @@ example: vsq energy 4/4/4/6 4/4/-/- --liberty /usr/share/qflow/tech/osu018/osu01
 
 import math
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from pathlib import Path
 
 from rich.console import Console
 
@@ -24,7 +23,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--slew", type=_slew, default=0.1, metavar="T", help="input transition time (default: 0.1)")
     parser.add_argument("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+    parser.add_argument("--json", type=arguments.file(), metavar="FILE", help="also write the report as JSON")
 
 
 def _slew(text: str) -> float:

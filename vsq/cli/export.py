@@ -4,19 +4,22 @@ example: vsq export digits 4/4U/4/6 --out digits.safetensors --rows 4
 """
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 from rich.console import Console
 
 from vsq.cli import arguments
 from vsq.golden.contract.presets import resolve
 
+CONTAINERS = (".safetensors", ".npz")
+
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("workload", help="digits, or minilm")
     parser.add_argument("config", help="configuration or preset")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".safetensors or .npz")
+    parser.add_argument(
+        "--out", type=arguments.file(*CONTAINERS), required=True, metavar="FILE", help=".safetensors or .npz"
+    )
     parser.add_argument(
         "--rows", type=arguments.count, default=4, help="input rows recorded for each layer (default: 4)"
     )

@@ -16,8 +16,12 @@ _MAX_VECTORS = 1_000_000
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("config", help=arguments.CONFIG)
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder of the files (default: here)")
-    parser.add_argument("--name", help="module and file name (default: vsq_mac_ and the configuration)")
+    parser.add_argument(
+        "--out", type=arguments.folder, default=Path(), metavar="DIR", help="folder of the files (default: here)"
+    )
+    parser.add_argument(
+        "--name", type=arguments.text, help="module and file name (default: vsq_mac_ and the configuration)"
+    )
     parser.add_argument("--pe", action="store_true", help="a processing element even without @")
     parser.add_argument(
         "--vectors",

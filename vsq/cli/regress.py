@@ -36,7 +36,7 @@ def configure(parser: ArgumentParser) -> None:
     arguments.add_dut(parser)
     parser.add_argument(
         "--out",
-        type=Path,
+        type=arguments.folder,
         default=Path("build/regress"),
         metavar="DIR",
         help="reports of the last run; each run keeps its own and its failures in DIR/run-<number>",
@@ -62,7 +62,7 @@ def run(args: Namespace, console: Console) -> int:
         return reproduce(args.reproduce, out=args.out, console=console, files=args.dut, top=args.top)
     seed = arguments.drawn(args.seed)
     configs = _configs(args, seed)
-    sims = args.sim.split(",") if args.sim else _found()
+    sims = args.sim.split(",") if args.sim is not None else _found()
     if args.workload:
         streams = layers.streams(layers.load(args.workload), args.layer or "*")
         return max(

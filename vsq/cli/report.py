@@ -24,7 +24,9 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--accuracy", type=Path, nargs="*", default=[], metavar="FILE", help="scores that 'vsq accuracy --json' wrote"
     )
-    parser.add_argument("--out", type=Path, default=Path("build/report"), metavar="DIR", help="folder of the report")
+    parser.add_argument(
+        "--out", type=arguments.folder, default=Path("build/report"), metavar="DIR", help="folder of the report"
+    )
 
 
 def run(args: Namespace, console: Console) -> int:

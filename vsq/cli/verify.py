@@ -24,7 +24,9 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--mutants", type=arguments.count, default=50, metavar="N", help="single-bit mutants to find (default: 50)"
     )
-    parser.add_argument("--out", type=Path, default=Path("build/verify"), metavar="DIR", help="folder of the results")
+    parser.add_argument(
+        "--out", type=arguments.folder, default=Path("build/verify"), metavar="DIR", help="folder of the results"
+    )
     arguments.add_dut(parser)
 
 
@@ -38,7 +40,7 @@ def run(args: Namespace, console: Console) -> int:
     config = resolve_design(args.config, pe=args.pe)
     if args.top and not args.dut:
         raise InputError(f"--top {args.top}: it is a module of --dut; give its file too")
-    sims = tuple(args.sim.split(",") if args.sim else SIMULATORS)
+    sims = tuple(args.sim.split(",") if args.sim is not None else SIMULATORS)
     if unknown := [sim for sim in sims if sim not in SIMULATORS]:
         raise InputError(f"simulator {unknown[0]!r}: choose among {', '.join(SIMULATORS)}")
     seed = arguments.drawn(args.seed)
