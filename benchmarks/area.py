@@ -23,7 +23,7 @@ from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, PAPER, dot_ta
 from vsq.golden.contract.config import IntFormat, MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io import charts
-from vsq.hw.emit.mac import default_name, rtlil
+from vsq.hw.emit.design import design
 from vsq.synth.flow.adders import useful_adders
 from vsq.synth.flow.synthesis import ABC_AREA, Flow, Netlist, Recipe, run_recipe
 from vsq.synth.library.liberty import NAND2, Library
@@ -92,8 +92,8 @@ def implementations(dot: Dot, library: Library, names: Iterable[str]) -> dict[st
     jobs: dict[str, Callable[[], Netlist]] = {}
     for name in names:
         if name == GENERATOR:
-            top, recipe = f"{default_name(dot.config)}_dot", Recipe.of(Flow(library=library))
-            jobs[name] = partial(run_recipe, rtlil(dot.config), top, recipe)
+            top, recipe = f"{design(dot.config).default_name}_dot", Recipe.of(Flow(library=library))
+            jobs[name] = partial(run_recipe, design(dot.config).rtlil(), top, recipe)
         else:
             recipe = Recipe(
                 library=library,

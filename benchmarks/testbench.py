@@ -20,7 +20,7 @@ from rich.table import Table
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus import stream
 from vsq.golden.stimulus.stream import Beats
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.hw.mac.stages import latency
 from vsq.tb.bench.batch import SHELL
 from vsq.tb.failures.recording import Recording
@@ -42,7 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = folder / f"{TOP}.v"
-        source.write_text(emit(CONFIG, TOP))
+        source.write_text(design(CONFIG).verilog(TOP))
         sources = {TOP: source, SHELL: batched(source, CONFIG)}
         rates = {
             f"cocotb: {about} ({module})": _rate(folder, sources[top], module, top)

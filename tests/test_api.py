@@ -10,7 +10,7 @@ import pytest
 
 import vsq
 from vsq.cli import main as cli
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 
 TORCH = {"Rule", "Scheme", "export", "integers", "quantize"}
 NAMES = TORCH | {
@@ -62,10 +62,10 @@ def test_configurations_are_given_as_they_are_or_as_text():
         vsq.configuration(config, vector_size=4)
 
 
-@pytest.mark.parametrize("design", ["4/4U/4/6:V=2", vsq.MacConfig.parse("4/4U/4/6:V=2")])
-def test_generate(design, tmp_path):
-    verilog, manifest = vsq.generate(design, str(tmp_path), "mac")
-    assert verilog.read_text() == emit(vsq.MacConfig.parse("4/4U/4/6:V=2"), "mac")
+@pytest.mark.parametrize("config", ["4/4U/4/6:V=2", vsq.MacConfig.parse("4/4U/4/6:V=2")])
+def test_generate(config, tmp_path):
+    verilog, manifest = vsq.generate(config, str(tmp_path), "mac")
+    assert verilog.read_text() == design(vsq.MacConfig.parse("4/4U/4/6:V=2")).verilog("mac")
     assert json.loads(manifest.read_text())["configuration"] == "4/4U/4/6:V=2"
 
 

@@ -60,6 +60,6 @@ def test_the_numpy_part_runs_without_torch():
     ]
     modules = [f"vsq.{'.'.join(path.parts)}" for path in paths]
     assert len(modules) > 20
-    code = f"import sys, {', '.join([*modules, 'vsq.hw.emit.mac', 'vsq.synth.measure.area', 'vsq.cli.main'])}"
+    code = f"import sys, {', '.join([*modules, 'vsq.hw.emit.design', 'vsq.synth.measure.area', 'vsq.cli.main'])}"
     code += "; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

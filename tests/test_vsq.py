@@ -16,7 +16,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.presets import PRESETS
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import Beats
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 
 NAME = "vsq_mac_w4_a4u_ws4_as6_v8"
 
@@ -26,7 +26,7 @@ def test_generate_writes_verilog_manifest_and_vectors(tmp_path, capsys):
     suffixes = (".v", ".json", "_stimulus.memh", "_expected.memh", "_tb.v", "_vectors.npz")
     assert {path.name for path in tmp_path.iterdir()} == {NAME + suffix for suffix in suffixes}
     config = MacConfig.parse("4/4U/4/6", vector_size=8)
-    assert (tmp_path / f"{NAME}.v").read_text() == emit(config)
+    assert (tmp_path / f"{NAME}.v").read_text() == design(config).verilog()
     assert json.loads((tmp_path / f"{NAME}.json").read_text())["configuration"] == "4/4U/4/6:V=8"
     with np.load(tmp_path / f"{NAME}_vectors.npz") as arrays:
         stream = Beats(**{name: column for name, column in arrays.items() if not name.startswith("expected_")})

@@ -7,7 +7,7 @@ internal widths separately, so that one mistake cannot hide in both.
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.options import check_options, option, read_options, spell_options
@@ -88,6 +88,9 @@ class MacConfig:
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
     """
 
+    kind: ClassVar[str] = "mac"
+    lane_count: ClassVar[int] = 1
+
     weight: Format
     activation: Format
     weight_scale: IntFormat | None = None
@@ -158,6 +161,11 @@ class MacConfig:
                 f"max_vectors {self.max_vectors}: the accumulator would need {self.acc_bits} bits and "
                 f"{MAX_ACCUMULATOR_BITS} is the limit; accumulate fewer vectors or give accumulator bits"
             )
+
+    @property
+    def mac(self) -> "MacConfig":
+        """The vector MAC, which is this one; a processing element has one too."""
+        return self
 
     # Text form ------------------------------------------------------------------------------------------------
 

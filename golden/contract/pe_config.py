@@ -4,16 +4,13 @@ Only the contract stands here: parameters, and the widths and ranges of what cro
 command does are described in :mod:`vsq.golden.model.pe`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.options import check_options, declared, option, read_options, spell_options
 from vsq.golden.contract.presets import resolve
-
-__all__ = ["Design", "MacConfig", "PeConfig", "configuration", "resolve_design"]
 
 MAX_LANES = 64
 MAX_DEPTH = 1 << 16
@@ -47,6 +44,8 @@ class PeConfig:
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
     """
+
+    kind: ClassVar[str] = "pe"
 
     mac: MacConfig
     lanes: int | None = option(None, "output channels computed side by side, L", high=MAX_LANES, rule="V")
@@ -103,7 +102,7 @@ class PeConfig:
     def full_name(self) -> str:
         """The MAC's full name, then ``@`` and every option that is not at its default: ``4/4/4/6@`` has none.
 
-        :meth:`parse` and :func:`resolve_design` read it back.
+        :meth:`parse` and :func:`vsq.golden.contract.configuration.configuration` read it back.
         """
         options = spell_options(self, {"lanes": self.mac.vector_size})
         return f"{self._spelled_mac.full_name}@{options}"
@@ -161,46 +160,3 @@ class PeConfig:
     def shift_bits(self) -> int:
         """Width of the output shift. Proof of need: |acc * mult| < 2^(P-1+bits), so a larger shift gives 0 or -1."""
         return (self.mac.acc_bits + self.multiplier_bits).bit_length()
-
-
-Design = MacConfig | PeConfig
-
-
-def resolve_design(text: str, *, pe: bool = False, **options: Any) -> Design:
-    """Return the design that a user's ``text`` names: a processing element if it has an ``@``, else a vector MAC.
-
-    Parameters
-    ----------
-    text
-        A preset or ``W/A/ws/as`` with options; the options of a processing element follow ``@``.
-    pe
-        Whether a text without ``@`` names a processing element too.
-    options
-        Constructor arguments that win over those in the text; None leaves them alone.
-
-    Raises
-    ------
-    InputError
-        If the text is malformed or a value is out of range.
-    """
-    return (PeConfig.parse if pe or "@" in text else resolve)(text, **options)
-
-
-def configuration(design: Design | str, *, pe: bool = False, **options: Any) -> Design:
-    """Return a design that is given as its configuration or, as for :func:`resolve_design`, as text and options.
-
-    Raises
-    ------
-    InputError
-        As :func:`resolve_design` does, or if ``pe`` or options are given beside a configuration.
-    """
-    if isinstance(design, str):
-        return resolve_design(design, pe=pe, **options)
-    if pe or options:
-        raise InputError(f"{design}: options change a text, not a configuration; use dataclasses.replace")
-    return design
-
-
-def several(designs: Design | str | Iterable[Design | str]) -> list[Design | str]:
-    """Return designs as a list; one configuration, or one text, alone is a list of one."""
-    return [designs] if isinstance(designs, str | MacConfig | PeConfig) else list(designs)

@@ -13,31 +13,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.config import MacConfig
-from vsq.hw.emit import emission
-from vsq.hw.emit.mac import PARTS
-from vsq.hw.emit.mac_manifest import clocking, describe_port, field
-from vsq.hw.emit.mac_manifest import manifest as mac_manifest
+from vsq.hw.emit.manifest import field
 from vsq.hw.mac.streams import beat_layout, result_layout
 from vsq.hw.mac.top import VectorMac
 
 BYTE = 8
 _MARKS = ("first", "last")
-_MEANING = {
-    "s_axis_tdata": "a vector",
-    "s_axis_tvalid": "a vector is offered",
-    "s_axis_tready": "it is taken at this clock edge",
-    "s_axis_tlast": "a result leaves after this vector, and the next one starts from 0",
-    "m_axis_tdata": "a result",
-    "m_axis_tvalid": "a result is offered",
-    "m_axis_tready": "it is taken at this clock edge",
-    "m_axis_tlast": "always: each result is a packet",
-}
-_WAIVERS = {"UNUSEDSIGNAL": "the padding of TDATA is not read"}
-
-
-def default_name(config: MacConfig) -> str:
-    """Return the top module's default name."""
-    return f"vsq_mac_axis_{config.slug}"
 
 
 def tdata(layout: Mapping[str, Any]) -> Iterator[tuple[str, Shape, int]]:
@@ -115,33 +96,16 @@ class AxisMac(wiring.Component):
         return m
 
 
-def emit(config: MacConfig, name: str | None = None) -> str:
-    """Return the MAC with AXI4-Stream ports as Verilog text, as :func:`vsq.hw.emit.mac.emit` does with plain ports.
-
-    Raises
-    ------
-    vsq.hw.emit.yosys.YosysError
-        If Yosys refuses the design.
-    """
-    title = f"block-scaled vector MAC {config.full_name} with AXI4-Stream ports"
-    return emission.verilog(AxisMac(config), name or default_name(config), PARTS, title, _WAIVERS)
-
-
-def manifest(config: MacConfig, name: str | None = None) -> dict[str, Any]:
-    """Return the manifest: that of the plain MAC, with these ports; those of TDATA list their fields."""
-    about = mac_manifest(config, name or default_name(config))
-    layouts = {"s_axis_tdata": beat_layout(config), "m_axis_tdata": result_layout(config)}
-    listed = clocking()
-    for port, member in axis_signature(config).members.items():
-        fields = [field(port, member.shape)]
-        if port in layouts:
-            fields = _fields(layouts[port], padding="sign" if port.startswith("m_") else "not read")
-        listed.append(describe_port(port, member, _MEANING[port], fields))
-    return {**about, "interface": "AXI4-Stream", "ports": listed}
+def axis_fields(config: MacConfig) -> dict[str, list[dict[str, Any]]]:
+    """Return the manifest's entries of the fields of TDATA."""
+    return {
+        "s_axis_tdata": _fields(beat_layout(config), padding="not read"),
+        "m_axis_tdata": _fields(result_layout(config), padding="sign"),
+    }
 
 
 def _fields(layout: data.StructLayout, padding: str) -> list[dict[str, Any]]:
-    """Return the layouts of the fields of TDATA."""
+    """Return the entries of the fields of TDATA, with what fills their last byte."""
     listed = []
     for name, shape, low in tdata(layout.members):
         entry = field(name, layout.members[name], low)

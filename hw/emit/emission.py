@@ -7,6 +7,7 @@ Verilog. (Amaranth's own Verilog leaves combinational outputs undefined at time 
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
+from typing import Any
 
 from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Cat, Module
@@ -14,6 +15,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.distribution import VERSION
+from vsq.hw.emit.manifest import field
 from vsq.hw.emit.rtlil_text import with_plain_port_names, without_unused_resets
 from vsq.hw.emit.shared import Shared
 from vsq.hw.emit.yosys import run_yosys
@@ -67,6 +69,15 @@ def plain_ports(signature: wiring.Signature, prefixes: Mapping[str, str]) -> dic
         for name, shape in about.signature.members["payload"].shape.members.items():
             ports[f"{prefix}_{name}"] = flow(shape.size if isinstance(shape, data.Layout) else shape)
     return ports
+
+
+def plain_fields(signature: wiring.Signature, prefixes: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the manifest's entry of the field that each of :func:`plain_ports` is."""
+    return {
+        f"{prefixes.get(member, member)}_{name}": [field(name, shape)]
+        for member, about in signature.members.items()
+        for name, shape in {"valid": 1, "ready": 1, **about.signature.members["payload"].shape.members}.items()
+    }
 
 
 class PlainPorts(wiring.Component):

@@ -9,8 +9,7 @@ from decimal import Decimal
 
 from vsq.golden.contract.config import IntFormat, MacConfig, Rounding
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit import pe as pe_verilog
-from vsq.hw.emit.mac import default_name, rtlil
+from vsq.hw.emit.design import design
 from vsq.synth.flow.memory import BIT
 from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
 from vsq.synth.library.liberty import Library
@@ -155,14 +154,7 @@ def synthesise_all(configs: Sequence[MacConfig] | Sequence[PeConfig], flow: Flow
     """
     pool = ThreadPoolExecutor(max_workers=os.cpu_count())
     try:
-        jobs = [pool.submit(synthesise, *_emitted(config), flow) for config in configs]
+        jobs = [pool.submit(synthesise, made.rtlil(), made.default_name, flow) for made in map(design, configs)]
         return [job.result() for job in jobs]
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _emitted(config: MacConfig | PeConfig) -> tuple[str, str]:
-    """Return the design's RTLIL and its top module."""
-    if isinstance(config, PeConfig):
-        return pe_verilog.rtlil(config), pe_verilog.default_name(config)
-    return rtlil(config), default_name(config)

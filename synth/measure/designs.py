@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import Configuration, configuration, several
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design, PeConfig, configuration, several
+from vsq.golden.contract.pe_config import PeConfig
 
 
 def of_one_kind(
-    designs: Design | str | Iterable[Design | str], *, pe: bool = False
+    designs: Configuration | str | Iterable[Configuration | str], *, pe: bool = False
 ) -> tuple[list[MacConfig], list[PeConfig]]:
     """Return the designs, in order, as vector MACs or as processing elements; the other list is empty.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.table import Table
 
+from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design
 from vsq.synth.flow.synthesis import Flow, Goal
 from vsq.synth.library.liberty import Library
 from vsq.synth.measure import area as mac_area
@@ -51,7 +51,7 @@ class AreaReport:
 
 
 def area(
-    designs: Design | str | Iterable[Design | str],
+    designs: Configuration | str | Iterable[Configuration | str],
     *,
     pe: bool = False,
     liberty: str | Path = "nand2",

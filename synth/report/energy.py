@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.table import Table
 
+from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design
 from vsq.synth.flow.synthesis import Flow
 from vsq.synth.library.liberty import Library
 from vsq.synth.library.power import Power
@@ -55,7 +55,7 @@ class EnergyReport:
 
 
 def energy(
-    designs: Design | str | Iterable[Design | str],
+    designs: Configuration | str | Iterable[Configuration | str],
     liberty: str | Path,
     *,
     pe: bool = False,

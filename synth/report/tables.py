@@ -7,7 +7,7 @@ from rich.table import Table
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit.mac import COMPONENTS
+from vsq.hw.emit.design import MacDesign
 from vsq.synth.flow.synthesis import Flow
 from vsq.synth.measure.area import TOP, MacArea
 from vsq.synth.measure.pe_area import PeArea
@@ -84,7 +84,7 @@ def two_lines(config: MacConfig | PeConfig) -> str:
 def _components(rows: Iterable[Iterable[str]]) -> list[str]:
     """Return the components that occur in any row, in the order of the datapath."""
     present = {name for row in rows for name in row}
-    return [name for name in (*COMPONENTS, TOP) if name in present]
+    return [name for name in (*MacDesign.parts.values(), TOP) if name in present]
 
 
 def plain_table(title: str, caption: str, columns: Sequence[str]) -> Table:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import write_text
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.tb.failures.recording import Recording, rtl_hash
 from vsq.tb.failures.shrink import Minimal, shrink
 from vsq.tb.regression.dut import Dut
@@ -35,18 +35,18 @@ def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] 
     if files:
         verilog = Dut.read(config, files, top).verilog
     else:
-        verilog = beside.read_text() if beside.exists() else emit(config, TOP)
+        verilog = beside.read_text() if beside.exists() else design(config).verilog(TOP)
     same = "the same RTL as" if rtl_hash(verilog) == recording.rtl else "another RTL than"
     console.print(f"{recording.config}: {len(recording.beats)} recorded beats, seed {recording.seed}, {same} recorded")
     with tempfile.TemporaryDirectory(prefix="vsq-dut-") as folder:
-        write_text(design := Path(folder, f"{TOP}.v"), verilog)
+        write_text(source := Path(folder, f"{TOP}.v"), verilog)
         job = Job(
             config=recording.config,
             simulator=recording.simulator,
             seed=recording.seed,
             beats=len(recording.beats),
             playback=str(path.resolve()),
-            verilog=str(design),
+            verilog=str(source),
         )
         summary = run([job], workers=1, out=out, console=console)
     if summary.passed:

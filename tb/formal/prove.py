@@ -17,7 +17,7 @@ from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus.stream import Beats
-from vsq.hw.emit.mac import rtlil
+from vsq.hw.emit.design import design
 from vsq.tb.formal.equivalence import Verdict, compare_starts, compare_with
 from vsq.tb.formal.protocol import prove, transitions
 from vsq.tb.formal.reference import reference
@@ -47,18 +47,18 @@ _MOST_STEPS = 8  # of induction
 
 def protocol(config: MacConfig) -> str:
     """Prove the stream protocol; return by how many steps of induction, or nothing."""
-    steps = prove(transitions(config, rtlil(config, TOP)), _MOST_STEPS)
+    steps = prove(transitions(config, design(config).rtlil(TOP)), _MOST_STEPS)
     return f"{steps}-induction" if steps else ""
 
 
 def formula(config: MacConfig) -> str:
     """Prove equality with the formula; return the verdict, or nothing if it is another."""
-    return _proved(compare_with(Pins(config), rtlil(config, TOP), reference(config, "other"), _SECONDS))
+    return _proved(compare_with(Pins(config), design(config).rtlil(TOP), reference(config, "other"), _SECONDS))
 
 
 def power_up(config: MacConfig) -> str:
     """Prove that no register's value at power-up is ever seen; return the verdict, or nothing if it is another."""
-    return _proved(compare_starts(Pins(config), rtlil(config, TOP), _SECONDS))
+    return _proved(compare_starts(Pins(config), design(config).rtlil(TOP), _SECONDS))
 
 
 def every_input(config: MacConfig) -> str:

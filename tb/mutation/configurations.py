@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.options import factors
-from vsq.golden.contract.pe_config import Design, PeConfig
+from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.contract.presets import preset
 
 # Every pipeline depth, both policies, both styles, every rounding, with and without scales, promises and signs.
@@ -25,10 +26,10 @@ LISTED = (
 )
 
 
-def drawn(seed: int, count: int) -> Iterator[Design]:
+def drawn(seed: int, count: int) -> Iterator[Configuration]:
     """Yield small designs, a vector MAC and a processing element in turn."""
     rng = np.random.default_rng(seed)
-    kinds: Iterator[Callable[[np.random.Generator], Design]] = cycle((_mac, _pe))
+    kinds: Iterator[Callable[[np.random.Generator], Configuration]] = cycle((_mac, _pe))
     for _, draw in zip(range(count), kinds, strict=False):
         while True:
             try:

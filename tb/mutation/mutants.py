@@ -8,10 +8,8 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit import mac as mac_verilog
-from vsq.hw.emit import pe as pe_verilog
+from vsq.golden.contract.configuration import Configuration
+from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.regression.job import TOP
 
@@ -58,14 +56,14 @@ class Mutants:
         )
 
 
-def draw(config: MacConfig | PeConfig, count: int, seed: int) -> Mutants:
+def draw(config: Configuration, count: int, seed: int) -> Mutants:
     """Return ``count`` random mutants of a vector MAC or of a processing element."""
-    design = pe_verilog.rtlil(config, TOP) if isinstance(config, PeConfig) else mac_verilog.rtlil(config, TOP)
+    rtlil = design(config).rtlil(TOP)
     listing = f"mutate -list {count} -seed {seed} -ctrl variant {VARIANT_BITS} 1 -o changes.txt"
-    changes = run_yosys([*_FLATTEN, listing], {"design.il": design}, ["changes.txt"])["changes.txt"]
-    inputs = {"design.il": design, "changes.txt": changes}
+    changes = run_yosys([*_FLATTEN, listing], {"design.il": rtlil}, ["changes.txt"])["changes.txt"]
+    inputs = {"design.il": rtlil, "changes.txt": changes}
     write = [*_FLATTEN, "script changes.txt", "write_verilog -noattr all.v"]
-    return Mutants(design, changes.splitlines(), _LINT + run_yosys(write, inputs, ["all.v"])["all.v"])
+    return Mutants(rtlil, changes.splitlines(), _LINT + run_yosys(write, inputs, ["all.v"])["all.v"])
 
 
 def describe(command: str) -> str:

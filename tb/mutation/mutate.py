@@ -18,8 +18,8 @@ from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import resolve_design
 from vsq.tb.mutation.configurations import LISTED, drawn
 from vsq.tb.mutation.mutants import MOST
 from vsq.tb.mutation.runs import RUNS
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if min(options.mutants, options.jobs) < 1 or options.mutants > MOST or options.seed < 0:
             raise InputError(f"mutants are 1 to {MOST}, jobs at least 1, and the seed at least 0; choose other numbers")
-        configs = [resolve_design(text) for text in options.configs] or [*LISTED, *drawn(options.seed, _DRAWN)]
+        configs = [configuration(text) for text in options.configs] or [*LISTED, *drawn(options.seed, _DRAWN)]
         settings = (options.mutants, options.seed, options.bench, options.out)
         with ProcessPoolExecutor(options.jobs) as pool, Progress(*columns, console=console) as progress:
             task = progress.add_task("configurations", total=len(configs))

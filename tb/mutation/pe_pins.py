@@ -5,8 +5,7 @@ from itertools import accumulate
 from amaranth.hdl import Shape
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit.emission import plain_ports
-from vsq.hw.pe.top import pe_signature
+from vsq.hw.emit.design import design
 from vsq.tb.agents.pe_words import input_fields, result_fields
 from vsq.tb.mutation.pins import Ports
 
@@ -19,7 +18,7 @@ class PePins(Ports):
     """
 
     def __init__(self, config: PeConfig) -> None:
-        ports = plain_ports(pe_signature(config), {})
+        ports = design(config).ports()
         widths = {"rst": 1, **{name: Shape.cast(port.shape).width for name, port in ports.items()}}
         streams = input_fields(config)
         first, *others = (f"{stream}_ready" for stream in streams)

@@ -15,7 +15,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus import stream as stimulus
 from vsq.golden.stimulus.stream import Beats
-from vsq.hw.emit.mac import plain_ports
+from vsq.hw.emit.design import design
 from vsq.tb.agents.streams import beat_fields, beat_words, flowing, random_bursts, result_fields
 from vsq.tb.coverage.pipeline import Marks, Pipeline
 
@@ -100,7 +100,7 @@ class Pins(Ports):
     def __init__(self, config: MacConfig, *, enables: bool = False) -> None:
         self.config = config
         self._limited = replace(config, accumulator_bits=config.acc_bits, max_vectors=None)  # the same hardware
-        widths = {"rst": 1, **{name: Shape.cast(port.shape).width for name, port in plain_ports(config).items()}}
+        widths = {"rst": 1, **{name: Shape.cast(port.shape).width for name, port in design(config).ports().items()}}
         loads = [f"{_ENABLE}{stage}" for stage in range(config.pipeline + 1)] if enables else []
         widths |= dict.fromkeys(loads, 1)
         beat, result = [f"in_{name}" for name in beat_fields(config)], [f"out_{name}" for name in result_fields(config)]

@@ -8,8 +8,7 @@ from xml.etree import ElementTree
 
 from cocotb_tools.runner import get_runner
 
-from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.contract.configuration import Configuration
 from vsq.tb.mutation.mutants import Mutants
 from vsq.tb.playback import build as playback
 from vsq.tb.regression import worker
@@ -23,7 +22,7 @@ _FLAGS = ("--binary", "--timing", "--x-initial", "unique", "-CFLAGS", "-fcorouti
 _SECONDS = 120  # after which a variant has hung the plain bench
 
 
-def run_cocotb(config: MacConfig | PeConfig, mutants: Mutants, seed: int, folder: Path) -> list[str]:
+def run_cocotb(config: Configuration, mutants: Mutants, seed: int, folder: Path) -> list[str]:
     """Return for each variant the test of the bench that fails and how; empty if all pass.
 
     Raises
@@ -69,7 +68,7 @@ def run_cocotb(config: MacConfig | PeConfig, mutants: Mutants, seed: int, folder
     return found
 
 
-def run_plain(config: MacConfig | PeConfig, mutants: Mutants, seed: int, folder: Path) -> list[str]:
+def run_plain(config: Configuration, mutants: Mutants, seed: int, folder: Path) -> list[str]:
     """Return for each variant what the plain-Verilog bench says; empty if it passes.
 
     Raises
@@ -97,7 +96,7 @@ def run_plain(config: MacConfig | PeConfig, mutants: Mutants, seed: int, folder:
     return [result(variant) for variant in range(mutants.variants)]
 
 
-RUNS: dict[str, Callable[[MacConfig | PeConfig, Mutants, int, Path], list[str]]] = {
+RUNS: dict[str, Callable[[Configuration, Mutants, int, Path], list[str]]] = {
     "cocotb": run_cocotb,
     "plain": run_plain,
 }

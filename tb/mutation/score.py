@@ -3,18 +3,22 @@
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from vsq.golden.contract.pe_config import Design, PeConfig
+from vsq.golden.contract.configuration import Configuration
 from vsq.golden.io.files import write_text
 from vsq.tb.formal.equivalence import Verdict, compare
 from vsq.tb.mutation.mutants import describe, draw
 from vsq.tb.mutation.pe_pins import PePins
-from vsq.tb.mutation.pins import Pins
+from vsq.tb.mutation.pins import Pins, Ports
 from vsq.tb.mutation.runs import RUNS
 
 _SECONDS = 60  # for a proof
+
+_PINS: dict[str, Callable[[Any], Ports]] = {"mac": Pins, "pe": PePins}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,7 @@ class Report:
         return self.found / counted if counted else 1.0
 
 
-def score(config: Design, count: int, seed: int, bench: str, out: Path) -> Report:
+def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -> Report:
     """Make mutants of a design, run them through a bench, and try to prove the others equivalent at the pins.
 
     The report is written to ``out``, and the seed draws mutants and stimulus.
@@ -86,7 +90,7 @@ def score(config: Design, count: int, seed: int, bench: str, out: Path) -> Repor
         sound, *found = RUNS[bench](config, mutants, seed, Path(folder))
     if sound:
         raise RuntimeError(f"{config.full_name}: the unchanged design fails: {sound}")
-    pins = PePins(config) if isinstance(config, PeConfig) else Pins(config)
+    pins = _PINS[config.kind](config)
     results = [
         Mutant(
             change=describe(command),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus.stream import Beats
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.tb.agents.pe_words import Words
 from vsq.tb.playback import build
 from vsq.tb.regression.job import TOP
@@ -137,7 +137,8 @@ class Playback:
             top=TOP,
             payload=",\n    ".join(payload),
         )
-        sources = {"playback.v": bench, "dut.v": verilog or emit(config, TOP), _HARNESS.name: _HARNESS.read_text()}
+        verilog = verilog or design(config).verilog(TOP)
+        sources = {"playback.v": bench, "dut.v": verilog, _HARNESS.name: _HARNESS.read_text()}
         with tempfile.TemporaryDirectory(prefix="vsq-playback-") as folder:  # a program that runs needs no file
             command = build.compiled(simulators.find("verilator"), sources, Path(folder), _FLAGS)
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

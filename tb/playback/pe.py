@@ -13,9 +13,7 @@ from amaranth.hdl import Shape
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.packing import unpack
 from vsq.golden.model.pe import Command, Result, Streams
-from vsq.hw.emit.emission import plain_ports
-from vsq.hw.emit.pe import emit
-from vsq.hw.pe.top import pe_signature
+from vsq.hw.emit.design import design
 from vsq.tb.agents.pe_words import Words, input_fields, input_words, result_fields
 from vsq.tb.playback import build
 from vsq.tb.regression.job import TOP
@@ -116,10 +114,10 @@ class Playback:
     ) -> None:
         self._config, self._folder, self._idle_cycles = config, folder, idle_cycles
         self.cycles = 0
-        ports = plain_ports(pe_signature(config), {})
+        ports = design(config).ports()
         self._widths = {name: Shape.cast(member.shape).width for name, member in ports.items()}
         self._simulator = simulators.find(simulator)
-        sources = {"playback.v": self._bench(), "dut.v": verilog or emit(config, TOP)}
+        sources = {"playback.v": self._bench(), "dut.v": verilog or design(config).verilog(TOP)}
         self._command = build.compiled(self._simulator, sources, folder, _FLAGS)
 
     def run(self, streams: Streams) -> list[Result]:

@@ -10,13 +10,10 @@ from pathlib import Path
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In
 
+from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design, PeConfig
-from vsq.hw.emit import emission
-from vsq.hw.emit import mac as mac_verilog
-from vsq.hw.emit import pe as pe_verilog
+from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import YosysError, run_yosys
-from vsq.hw.pe.top import pe_signature
 from vsq.tb.regression.job import TOP
 
 Ports = dict[str, tuple[str, int]]  # direction and width, by name
@@ -37,7 +34,7 @@ class Dut:
     options: str = ""
 
     @classmethod
-    def read(cls, config: Design, files: Sequence[Path], top: str | None = None) -> "Dut":
+    def read(cls, config: Configuration, files: Sequence[Path], top: str | None = None) -> "Dut":
         """Read files into one text, with a shell of the name :data:`vsq.tb.regression.job.TOP` around their top module.
 
         Parameters
@@ -82,13 +79,13 @@ def _read(path: Path) -> str:
         raise InputError(f"{path}: no Verilog can be read ({error}); give another file") from None
 
 
-def _choose(config: Design, path: Path, modules: Sequence[str], used: set[str], asked: str | None) -> str:
+def _choose(config: Configuration, path: Path, modules: Sequence[str], used: set[str], asked: str | None) -> str:
     """Return the name of the top module."""
     if asked is not None:
         if asked not in modules:
             raise InputError(f"{path}: there is no module {asked!r} in it; choose among {', '.join(modules) or 'none'}")
         return asked
-    default = pe_verilog.default_name(config) if isinstance(config, PeConfig) else mac_verilog.default_name(config)
+    default = design(config).default_name
     if default in modules:
         return default
     unused = [name for name in modules if name not in used]
@@ -100,18 +97,14 @@ def _choose(config: Design, path: Path, modules: Sequence[str], used: set[str], 
     return unused[0]
 
 
-def _contract(config: Design) -> Ports:
+def _contract(config: Configuration) -> Ports:
     """Return the ports of the emitted design."""
-    if isinstance(config, PeConfig):
-        ports = emission.plain_ports(pe_signature(config), {})
-    else:
-        ports = mac_verilog.plain_ports(config)
     return {
         "clk": ("input", 1),
         "rst": ("input", 1),
         **{
             name: ("input" if member.flow == In else "output", Shape.cast(member.shape).width)
-            for name, member in ports.items()
+            for name, member in design(config).ports().items()
         },
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vsq.golden.contract.pe_config import Design, resolve_design
+from vsq.golden.contract.configuration import Configuration, configuration
 
 TOP = "dut"
 RECORDING = "failure.npz"  # what a failed job leaves to be replayed
@@ -61,9 +61,9 @@ class Job:
         return kind_of(self.config)
 
     @property
-    def design(self) -> Design:
+    def design(self) -> Configuration:
         """The configuration."""
-        return resolve_design(self.config)
+        return configuration(self.config)
 
     @property
     def tests(self) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import Configuration, configuration, several
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design, configuration, several
 from vsq.golden.io.files import replacing, write_text
 from vsq.golden.stimulus.stream import Beats, unreached
 from vsq.tb.failures.recording import Recording
@@ -55,7 +55,7 @@ class Summary:
 
 
 def regress(
-    designs: Design | str | Iterable[Design | str],
+    designs: Configuration | str | Iterable[Configuration | str],
     *,
     sims: Sequence[str] = tuple(simulators.SIMULATORS),
     jobs: int = 1,
@@ -219,7 +219,7 @@ def _show(summary: Summary, console: Console) -> None:
                 again = f"'{job.config}' --sim {job.simulator} --beats {job.beats} --seed {job.seed} {job.options}"
                 console.print(f"  again: vsq regress {again.rstrip()}", soft_wrap=True)
     for config in dict.fromkeys(job.design for job, _ in summary.results if not job.playback):
-        if isinstance(config, MacConfig) and (missed := unreached(config)):
+        if config.kind == MAC and (missed := unreached(config.mac)):
             console.print(f"[yellow]{config.full_name}: {missed}[/]", soft_wrap=True)
     passed = sum(result.passed for _, result in summary.results)
     console.print(f"{passed} of {len(summary.results)} passed")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.io.files import write_text
 from vsq.golden.stimulus.stream import unreached
 from vsq.tb.coverage import pe, points
@@ -42,9 +41,8 @@ def macs_per_second(job: Job, result: Result) -> float:
     seconds, design = sum(outcome.seconds for outcome in result.outcomes), job.design
     if not seconds:
         return 0.0
-    if isinstance(design, PeConfig):
-        return design.mac.vector_size * design.lane_count * result.counts.get("operands", 0) / seconds
-    return design.vector_size * result.counts.get("beats", 0) / seconds
+    operands = result.counts.get("operands", result.counts.get("beats", 0))
+    return design.mac.vector_size * design.lane_count * operands / seconds
 
 
 def merged_coverage(results: Results) -> dict[str, Hits]:
@@ -65,7 +63,7 @@ def write_coverage(results: Results, path: Path) -> None:
                 "seed": job.seed,
                 "beats": job.beats,
                 **_closure(result.coverage),
-                "waived": "" if isinstance(job.design, PeConfig) else unreached(job.design),
+                "waived": unreached(job.design.mac) if job.kind == MAC else "",
                 "hits": result.coverage,
             }
             for job, result in results

@@ -17,12 +17,11 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design, PeConfig
 from vsq.golden.formats.base import Format
-from vsq.hw.emit import pe as pe_verilog
-from vsq.hw.emit.mac import rtlil
+from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import YosysError, run_yosys
 from vsq.tb.mutation import undefined
 from vsq.tb.mutation.pins import Pins
@@ -70,18 +69,13 @@ class Verifier:
         How many.
     """
 
-    config: Design
+    config: Configuration
     sims: tuple[str, ...]
     seed: int
     out: Path
     mapped: Callable[[str, str], str]
     dut: Dut | None = None
     mutants: int = MUTANTS
-
-    @property
-    def mac(self) -> MacConfig:
-        """The vector MAC, of each lane if there are lanes."""
-        return self.config.mac if isinstance(self.config, PeConfig) else self.config
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages in the order in which they run."""
@@ -93,7 +87,7 @@ class Verifier:
                 if name != "every input" or "verilator" in self.sims:
                     yield Stage(f"proof, {name}", partial(self._proof, name))
         yield Stage(f"netlist, {self.sims[0]}", self._netlist)
-        if isinstance(self.config, MacConfig) and "icarus" in self.sims:
+        if self.config.kind == MacConfig.kind and "icarus" in self.sims:
             yield Stage("netlist, undefined values", self._undefined)
 
     def _regression(self, sim: str, dut: Dut | None) -> str:
@@ -113,7 +107,7 @@ class Verifier:
     def _proof(self, name: str) -> str:
         from vsq.tb.formal.prove import CHECKS
 
-        small = reduced(self.mac)
+        small = reduced(self.config.mac)
         verdict = CHECKS[name](small)
         if not verdict:
             raise AssertionError(f"{small.full_name} is not proved")
@@ -123,7 +117,7 @@ class Verifier:
         return self._regression(self.sims[0], Dut(verilog=self.mapped(self._rtlil(), TOP)))
 
     def _undefined(self) -> str:
-        pins = Pins(self.mac)
+        pins = Pins(self.config.mac)
         with tempfile.TemporaryDirectory(prefix="vsq-undefined-") as folder:
             rows = pins.rows(_UNDEFINED_BEATS, self.seed)
             verdict = undefined.run_undefined(pins, self.mapped(self._rtlil(), TOP), rows, Path(folder))
@@ -133,8 +127,7 @@ class Verifier:
 
     def _rtlil(self) -> str:
         if self.dut is None:
-            config = self.config
-            return pe_verilog.rtlil(config, TOP) if isinstance(config, PeConfig) else rtlil(config, TOP)
+            return design(self.config).rtlil(TOP)
         commands = ["read_verilog -sv dut.v", f"hierarchy -check -top {TOP}", "proc", "write_rtlil dut.il"]
         try:
             return run_yosys(commands, {"dut.v": self.dut.verilog}, ["dut.il"])["dut.il"]

@@ -19,11 +19,8 @@ from xml.etree import ElementTree
 from cocotb_tools.runner import get_runner
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.io.files import write_text
-from vsq.hw.emit import pe as pe_verilog
-from vsq.hw.emit.mac import emit
-from vsq.hw.mac.stages import latency
+from vsq.hw.emit.design import design
 from vsq.tb.bench.batch import SHELL, shell
 from vsq.tb.coverage.points import verdict
 from vsq.tb.failures.recording import Recording, rtl_hash
@@ -142,17 +139,13 @@ def batched(source: Path, config: MacConfig) -> Path:
 
 def prepare(job: Job, folder: Path) -> Path:
     """Write the design and the run's settings; return the Verilog file."""
-    config = job.design
+    made = design(job.design)
     source = folder / f"{TOP}.v"
-    source.write_text(Path(job.verilog).read_text() if job.verilog else _emit(config))
-    settings = {**asdict(job), "latency": latency(config.mac if isinstance(config, PeConfig) else config)}
+    source.write_text(Path(job.verilog).read_text() if job.verilog else made.verilog(TOP))
+    settings = {**asdict(job), "latency": made.latency}
     settings["rtl"] = rtl_hash(source.read_text())
     (folder / "run.json").write_text(json.dumps(settings))
     return source
-
-
-def _emit(config: MacConfig | PeConfig) -> str:
-    return pe_verilog.emit(config, TOP) if isinstance(config, PeConfig) else emit(config, TOP)
 
 
 def _play(job: Job, folder: Path, source: Path) -> Outcome:

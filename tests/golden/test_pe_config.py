@@ -3,8 +3,9 @@
 import pytest
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import PeConfig, resolve_design
+from vsq.golden.contract.pe_config import PeConfig
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from vsq.golden.contract.pe_config import PeConfig, resolve_design
 )
 def test_text_form_is_read_back(text):
     config = PeConfig.parse(text)
-    assert PeConfig.parse(config.full_name) == resolve_design(config.full_name) == config
+    assert PeConfig.parse(config.full_name) == configuration(config.full_name) == config
     assert config.slug.isidentifier()
 
 

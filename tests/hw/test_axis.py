@@ -13,7 +13,7 @@ from vsq.cli import main as vsq
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import beats
-from vsq.hw.emit.axis import emit, manifest
+from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.simulation import objcache
 from vsq.tb.simulation.simulators import find
@@ -75,7 +75,7 @@ def emitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("axis")
     files = {config: folder / f"axis_{number}.v" for number, config in enumerate(CONFIGS)}
     for config, file in files.items():
-        file.write_text(emit(config, file.stem))
+        file.write_text(design(config, "axis").verilog(file.stem))
     return files
 
 
@@ -94,7 +94,7 @@ def test_the_manifest_lists_the_ports(config, emitted):
     out = run_yosys(["read_verilog in.v", "proc", "write_json out.json"], {"in.v": source.read_text()}, ["out.json"])
     found = json.loads(out["out.json"])["modules"][source.stem]["ports"]
     ports = {(port, about["direction"], len(about["bits"])) for port, about in found.items()}
-    listed = manifest(config, source.stem)["ports"]
+    listed = design(config, "axis").manifest(source.stem)["ports"]
     assert {(port["name"], port["direction"], port["width"]) for port in listed} == ports
     for port in listed:
         end = 0

@@ -7,8 +7,7 @@ import subprocess
 import pytest
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit.pe import PARTS, default_name, emit
-from vsq.hw.emit.pe_manifest import manifest
+from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.simulation import simulators
 
@@ -28,8 +27,8 @@ def emitted(tmp_path_factory):
     files = {}
     for text in CONFIGS:
         config = PeConfig.parse(text)
-        files[config] = folder / f"{default_name(config)}.v"
-        files[config].write_text(emit(config))
+        files[config] = folder / f"{design(config).default_name}.v"
+        files[config].write_text(design(config).verilog())
     return files
 
 
@@ -50,15 +49,15 @@ def test_linters_have_nothing_to_say(name, flags, emitted, require_tool):
 
 def test_lanes_share_one_module(emitted):
     config, file = next(iter(emitted.items()))
-    name, text = default_name(config), file.read_text()
+    name, text = design(config).default_name, file.read_text()
     modules = set(re.findall(r"^module (\w+)\(", text, flags=re.MULTILINE))
-    assert modules == {name, *(f"{name}_{part}" for part in PARTS.values())}
+    assert modules == {name, *(f"{name}_{part}" for part in design(config).parts.values())}
     assert len(re.findall(rf"^  {name}_lane lane\d", text, flags=re.MULTILINE)) == 8
 
 
 def test_same_configuration_gives_the_same_bytes():
     config = PeConfig.parse(CONFIGS[2])
-    assert emit(config) == emit(config)
+    assert design(config).verilog() == design(config).verilog()
 
 
 def test_manifest_lists_the_ports_of_the_verilog(emitted):
@@ -66,16 +65,16 @@ def test_manifest_lists_the_ports_of_the_verilog(emitted):
         out = run_yosys(["read_verilog in.v", "proc", "write_json out.json"], {"in.v": file.read_text()}, ["out.json"])
         ports = {
             (port, about["direction"], len(about["bits"]), bool(about.get("signed", 0)))
-            for port, about in json.loads(out["out.json"])["modules"][default_name(config)]["ports"].items()
+            for port, about in json.loads(out["out.json"])["modules"][design(config).default_name]["ports"].items()
         }
-        listed = manifest(config)["ports"]
+        listed = design(config).manifest()["ports"]
         assert {(p["name"], p["direction"], p["width"], p["signed"]) for p in listed} == ports, config
         assert all(port["meaning"] for port in listed[2:])
 
 
 def test_manifest_says_what_the_interface_needs():
     config = PeConfig.parse("4/4U/4/6:V=4,R=6@lanes=8,activation_depth=64")
-    about = manifest(config, "element")
+    about = design(config).manifest("element")
     assert about["name"] == "element"
     assert about["configuration"] == config.full_name
     assert (about["lanes"], about["vector_size"], about["scale_shift"]) == (8, 4, 4)

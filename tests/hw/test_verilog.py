@@ -8,8 +8,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.presets import PRESETS, preset
-from vsq.hw.emit.mac import COMPONENTS, default_name, emit
-from vsq.hw.emit.mac_manifest import manifest
+from vsq.hw.emit.design import MacDesign, design
 from vsq.hw.emit.yosys import YosysError, run_yosys
 from vsq.hw.mac.scale import ScalePath
 from vsq.tb.simulation.simulators import find
@@ -37,8 +36,8 @@ def emitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("verilog")
     files = {}
     for config in CONFIGS:
-        files[config] = folder / f"{default_name(config)}.v"
-        files[config].write_text(emit(config))
+        files[config] = folder / f"{design(config).default_name}.v"
+        files[config].write_text(design(config).verilog())
     return files
 
 
@@ -64,12 +63,12 @@ def test_icarus_has_nothing_to_say(emitted, require_tool):
 
 def test_same_configuration_gives_the_same_bytes():
     config = preset("headline")
-    assert emit(config) == emit(MacConfig.parse("4/4/4/6"))
+    assert design(config).verilog() == design(MacConfig.parse("4/4/4/6")).verilog()
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_manifest_lists_the_ports_of_the_verilog(config, emitted):
-    name = default_name(config)
+    name = design(config).default_name
     out = run_yosys(
         ["read_verilog in.v", "proc", "write_json out.json"], {"in.v": emitted[config].read_text()}, ["out.json"]
     )
@@ -78,16 +77,16 @@ def test_manifest_lists_the_ports_of_the_verilog(config, emitted):
         (port, about["direction"], len(about["bits"]), bool(about.get("signed", 0)))
         for port, about in modules[name]["ports"].items()
     }
-    listed = {(p["name"], p["direction"], p["width"], p["signed"]) for p in manifest(config)["ports"]}
+    listed = {(p["name"], p["direction"], p["width"], p["signed"]) for p in design(config).manifest()["ports"]}
     assert listed == ports
     parts = {module.removeprefix(f"{name}_") for module in modules} - {name}
-    expected = set(COMPONENTS) - (set() if config.full_product_bits else {"scale"})
+    expected = set(MacDesign.parts.values()) - (set() if config.full_product_bits else {"scale"})
     assert parts == expected
 
 
 def test_manifest_says_what_the_interface_needs():
     config = MacConfig.parse("4/4U/4/6:R=6,pipeline=2")
-    about = manifest(config, "my_mac")
+    about = design(config).manifest("my_mac")
     assert about["name"] == "my_mac"
     assert about["configuration"] == "4/4U/4/6:R=6,pipeline=2"
     assert about["latency_cycles"] == 3
@@ -115,7 +114,7 @@ def test_ports_that_amaranth_renames_are_connected(monkeypatch, require_tool, tm
 
     monkeypatch.setattr(ScalePath, "elaborate", edited)
     file = tmp_path / "edited.v"
-    file.write_text(emit(MacConfig.parse("4/4/4/6:V=2"), "edited"))
+    file.write_text(design(MacConfig.parse("4/4/4/6:V=2")).verilog("edited"))
     assert "$" not in file.read_text()
     icarus = find("icarus")
     assert lint([icarus.executable, "-Wall", "-o", "/dev/null", file], icarus) == (0, [])

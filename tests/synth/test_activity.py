@@ -12,8 +12,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.model.pe import ProcessingElement
-from vsq.hw.emit import pe as pe_verilog
-from vsq.hw.emit.mac import rtlil
+from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
 from vsq.synth.gatesim.mac import Streams, mac_activity
 from vsq.synth.gatesim.netlist import flat
@@ -37,7 +36,7 @@ def library():
 
 @pytest.fixture(scope="module")
 def netlist(library):
-    return synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=library, flatten=True))
+    return synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, flatten=True))
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +215,7 @@ def test_netlists_that_can_not_be_simulated_are_refused(library, body, message):
 
 def test_a_processing_element_equals_golden(library):
     """Codes and scales of every result beat in all 64 streams, through the memories, whose accesses are counted."""
-    netlist = synthesise(pe_verilog.rtlil(PE, TOP), TOP, Flow(library=library))
+    netlist = synthesise(design(PE).rtlil(TOP), TOP, Flow(library=library))
     gates, played = flat(netlist), commands(PE, operands(PE.mac, "gaussian"))
     simulation = Simulation(gates, library)
     expected = [ProcessingElement(PE).run(part) for part in played]

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.hw.emit.mac import default_name, rtlil
+from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
 from vsq.synth.library.liberty import Library
@@ -45,7 +45,7 @@ def test_components_are_those_of_the_datapath(areas):
 def test_total_is_what_yosys_counts(areas, flow):
     """Yosys's own statistics on the netlist, as an independent sum."""
     config = CONFIGS[0]
-    netlist = synthesise(rtlil(config), default_name(config), flow)
+    netlist = synthesise(design(config).rtlil(), design(config).default_name, flow)
     commands = [
         "read_liberty -lib cells.lib",
         "read_verilog mapped.v",
@@ -54,10 +54,10 @@ def test_total_is_what_yosys_counts(areas, flow):
         "tee -o stat.json stat -liberty cells.lib -json",
     ]
     files = {"cells.lib": flow.library.text, "mapped.v": netlist.verilog}
-    design = json.loads(run_yosys(commands, files, ["stat.json"])["stat.json"])["design"]
-    assert design["num_cells_by_type"] == dict(areas[0].total.cells)
-    assert design["area"] == pytest.approx(float(areas[0].total.area), abs=1e-6)  # Yosys sums floats
-    assert design["sequential_area"] == pytest.approx(float(areas[0].total.sequential), abs=1e-6)
+    statistics = json.loads(run_yosys(commands, files, ["stat.json"])["stat.json"])["design"]
+    assert statistics["num_cells_by_type"] == dict(areas[0].total.cells)
+    assert statistics["area"] == pytest.approx(float(areas[0].total.area), abs=1e-6)  # Yosys sums floats
+    assert statistics["sequential_area"] == pytest.approx(float(areas[0].total.sequential), abs=1e-6)
 
 
 def test_submodules_count_once_an_instance():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from vsq.golden.contract.config import MacConfig
-from vsq.hw.emit.mac import rtlil
+from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
 from vsq.synth.gatesim.netlist import flat
 from vsq.synth.gatesim.schedule import clock_nets
@@ -152,7 +152,7 @@ def opensta_internal(gates, power, library):
 
 
 def test_a_mac_agrees_with_opensta(library, opensta):
-    netlist = synthesise(rtlil(CONFIG, "mac"), "mac", Flow(library=library, flatten=True))
+    netlist = synthesise(design(CONFIG).rtlil("mac"), "mac", Flow(library=library, flatten=True))
     gates, power = flat(netlist), Power.of(library)
     found = energies(gates, uniform(gates, library), power, SLEW)
     internal, switching, leakage = opensta(netlist)

@@ -4,8 +4,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit import pe as pe_verilog
-from vsq.hw.emit.mac import rtlil
+from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Goal, synthesise
 from vsq.synth.gatesim.verilog import gate_level_verilog
 from vsq.synth.library.liberty import Library
@@ -47,7 +46,7 @@ def simulate(require_tool, tmp_path):
 @pytest.mark.parametrize("goal", Goal)
 def test_netlist_equals_golden(goal, simulator, simulate):
     library = Library.load()
-    netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=library, goal=goal))
+    netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, goal=goal))
     result = simulate(gate_level_verilog(netlist, library), simulator=simulator)
     assert result.passed
     assert [outcome.name for outcome in result.outcomes] == [*RANDOM_TESTS, "coverage"]
@@ -55,18 +54,18 @@ def test_netlist_equals_golden(goal, simulator, simulate):
 
 def test_netlist_of_other_formats_equals_golden(simulate):
     config, library = MacConfig.parse("e2m1/4/-/3:V=3,pipeline=3"), Library.load()
-    netlist = synthesise(rtlil(config, TOP), TOP, Flow(library=library))
+    netlist = synthesise(design(config).rtlil(TOP), TOP, Flow(library=library))
     assert simulate(gate_level_verilog(netlist, library), config=config).passed
 
 
 def test_netlist_of_a_processing_element_equals_golden(simulate):
     library = Library.load()
-    netlist = synthesise(pe_verilog.rtlil(PE_CONFIG, TOP), TOP, Flow(library=library))
+    netlist = synthesise(design(PE_CONFIG).rtlil(TOP), TOP, Flow(library=library))
     assert simulate(gate_level_verilog(netlist, library), PE_CONFIG, 20).passed
 
 
 def test_netlist_of_a_foundry_library_equals_golden(osu018, simulate):
-    netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=osu018))
+    netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=osu018))
     assert simulate(gate_level_verilog(netlist, osu018)).passed
 
 
@@ -74,20 +73,20 @@ def test_netlist_of_a_foundry_library_equals_golden(osu018, simulate):
 def test_netlist_has_no_undefined_value_after_reset(goal, require_tool, tmp_path):
     require_tool("icarus")
     library, pins = Library.load(), Pins(CONFIG)
-    netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=library, goal=goal))
+    netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, goal=goal))
     assert run_undefined(pins, gate_level_verilog(netlist, library), pins.rows(300, 1), tmp_path) == "passed"
 
 
 def test_netlist_of_a_foundry_library_has_no_undefined_value_after_reset(osu018, require_tool, tmp_path):
     require_tool("icarus")
     pins = Pins(CONFIG)
-    netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=osu018))
+    netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=osu018))
     assert run_undefined(pins, gate_level_verilog(netlist, osu018), pins.rows(300, 1), tmp_path) == "passed"
 
 
 def test_a_wrong_cell_is_found(simulate):
     library = Library.load()
-    netlist = synthesise(rtlil(CONFIG, TOP), TOP, Flow(library=library))
+    netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=library))
     verilog = gate_level_verilog(netlist, library)
     start = verilog.index("  FA ")
     assert not simulate(verilog[:start] + verilog[start:].replace(".A(", ".A(!", 1)).passed

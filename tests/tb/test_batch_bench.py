@@ -6,7 +6,7 @@ import pytest
 from benchmarks.testbench import CONFIG, _beats
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus.stream import beats
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.tb.failures.recording import Recording
 from vsq.tb.regression import worker
 from vsq.tb.regression.job import PLAYBACK_TESTS, TOP, Job
@@ -17,9 +17,9 @@ EVEN = MacConfig.parse("4/4/4/6:V=4,R=6,round=half_even,acc=16")
 UP = MacConfig.parse("4/4/4/6:V=4,R=6,acc=16")
 
 
-def played(folder, stream, design):
+def played(folder, stream, config):
     """Play a stream through the Verilog of another configuration with the same ports."""
-    (folder / "design.v").write_text(emit(design, TOP))
+    (folder / "design.v").write_text(design(config).verilog(TOP))
     Recording(config=UP.full_name, beats=stream).save(folder / "beats.npz")
     job = Job(
         config=UP.full_name,
@@ -61,7 +61,7 @@ def test_the_plain_bench_of_the_speed_table_compares_results(defect, require_too
     worker.prepare_environment("icarus")
     assert worker.prepare(job, tmp_path) == source
     if defect:
-        source.write_text(emit(MacConfig.parse("4/4/4/6:round=truncate,R=9,acc=29"), TOP))
+        source.write_text(design(MacConfig.parse("4/4/4/6:round=truncate,R=9,acc=29")).verilog(TOP))
     [outcome] = worker._simulate(job, tmp_path, source, waves=False)
     assert bool(outcome.failure) == bool(defect)
 

@@ -10,8 +10,7 @@ from vsq.cli import main as vsq
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit import pe as pe_verilog
-from vsq.hw.emit.mac import default_name, emit, rtlil
+from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, synthesise
 from vsq.synth.gatesim.verilog import gate_level_verilog
 from vsq.synth.library.liberty import Library
@@ -33,7 +32,7 @@ module cell_that_nothing_uses (input a); endmodule
 @pytest.fixture(scope="module")
 def verilog():
     """The generated design with the top module ``mine``."""
-    return emit(CONFIG, "mine")
+    return design(CONFIG).verilog("mine")
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def one_line(config, *files, top=None):
     return line.removeprefix(f"{files[0]}: ")
 
 
-@pytest.mark.parametrize("name", ["mine", default_name(CONFIG), TOP])
+@pytest.mark.parametrize("name", ["mine", design(CONFIG).default_name, TOP])
 def test_the_top_module_is_found_and_gets_the_name_of_the_bench(name, verilog, tmp_path):
     path = tmp_path / "given.v"
     path.write_text("// module other (\n" + verilog.replace("mine", name))
@@ -68,15 +67,15 @@ def test_the_top_module_is_found_and_gets_the_name_of_the_bench(name, verilog, t
 
 def test_the_generated_name_wins_over_other_modules_that_nothing_instantiates(verilog, tmp_path):
     path = tmp_path / "given.v"
-    path.write_text(verilog.replace("mine", default_name(CONFIG)) + verilog.replace("mine", "other"))
-    assert f"--top {default_name(CONFIG)}" in Dut.read(CONFIG, [path]).options
+    path.write_text(verilog.replace("mine", design(CONFIG).default_name) + verilog.replace("mine", "other"))
+    assert f"--top {design(CONFIG).default_name}" in Dut.read(CONFIG, [path]).options
     assert "--top other" in Dut.read(CONFIG, [path], "other").options
 
 
 def test_a_processing_element_is_read(tmp_path):
     config = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")
     path = tmp_path / "element.v"
-    path.write_text(pe_verilog.emit(config, "element"))
+    path.write_text(design(config).verilog("element"))
     assert Dut.read(config, [path]).options == f"--dut {path} --top element"
     assert "result_codes is an output of 8 bits, not an output of 12 bits" in one_line(
         PeConfig.parse("3/6/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16"), path
@@ -162,7 +161,7 @@ def test_an_edited_design_and_its_cells_are_simulated(simulator, mine, require_t
 def test_a_netlist_and_its_cells_are_simulated_through_the_command_line(simulator, require_tool, tmp_path, capsys):
     require_tool(simulator)
     library = Library.load()
-    text = gate_level_verilog(synthesise(rtlil(CONFIG, "mapped"), "mapped", Flow(library=library)), library)
+    text = gate_level_verilog(synthesise(design(CONFIG).rtlil("mapped"), "mapped", Flow(library=library)), library)
     start = min(
         text.index(f"module {cell}(")
         for cell in re.findall(r"^module (\w+)\(", text, re.MULTILINE)
@@ -179,7 +178,7 @@ def test_a_netlist_and_its_cells_are_simulated_through_the_command_line(simulato
 def test_a_wrong_edit_is_found_recorded_and_replayed(mine, require_tool, tmp_path, monkeypatch):
     require_tool("icarus")
     wrong = tmp_path / "wrong.v"
-    wrong.write_text(emit(MacConfig.parse("4/4/4/6:V=2,R=6,round=half_even"), "mine"))
+    wrong.write_text(design(MacConfig.parse("4/4/4/6:V=2,R=6,round=half_even")).verilog("mine"))
     screen = io.StringIO()
     console = Console(file=screen, width=150)
     dut = Dut.read(CONFIG, [wrong])

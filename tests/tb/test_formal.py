@@ -5,7 +5,7 @@ import re
 import pytest
 
 from vsq.golden.contract.config import MacConfig
-from vsq.hw.emit.mac import rtlil
+from vsq.hw.emit.design import design
 from vsq.tb.formal import prove as formal
 from vsq.tb.formal.equivalence import Verdict, compare_starts, compare_with
 from vsq.tb.formal.protocol import prove, transitions
@@ -14,7 +14,7 @@ from vsq.tb.mutation.pins import Pins
 from vsq.tb.regression.job import TOP
 
 CONFIG = MacConfig.parse("2/2U/2/2:V=1,R=3,acc=6,pipeline=1")
-DESIGN = rtlil(CONFIG, TOP)
+DESIGN = design(CONFIG).rtlil(TOP)
 
 
 def with_change(pattern: str, replacement: str) -> str:

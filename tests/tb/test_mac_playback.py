@@ -8,7 +8,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig, Rounding
 from vsq.golden.stimulus.stream import beats
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.tb.playback import build, mac
 from vsq.tb.playback.mac import Pace, Playback, check, play
 from vsq.tb.regression.job import TOP
@@ -24,9 +24,9 @@ def _verilator(require_tool):
 
 
 @pytest.fixture(scope="module")
-def design():
-    with Playback(SMALL) as design:
-        yield design
+def playback():
+    with Playback(SMALL) as playback:
+        yield playback
 
 
 def paused(stream, seed):
@@ -49,9 +49,9 @@ def test_words_of_more_than_64_bits():
     assert play(config, beats(config, 500, 2)).board.results > 50
 
 
-def test_pauses_change_the_cycles_and_no_result(design):
+def test_pauses_change_the_cycles_and_no_result(playback):
     stream = beats(SMALL, 400, 3)
-    fast, slow = design.play(stream), design.play(stream, paused(stream, 0))
+    fast, slow = playback.play(stream), playback.play(stream, paused(stream, 0))
     assert fast.results == slow.results
     assert slow.cycles > fast.cycles + 300
     for played in (fast, slow):
@@ -60,12 +60,12 @@ def test_pauses_change_the_cycles_and_no_result(design):
         check(board, stream, played)
 
 
-def test_a_run_from_reset_forgets_the_last_one(design):
+def test_a_run_from_reset_forgets_the_last_one(playback):
     stream = beats(SMALL, 300, 4)
     stream.first[:] = False
-    first, again = design.play(stream), design.play(stream)
+    first, again = playback.play(stream), playback.play(stream)
     assert first.results == again.results
-    assert design.play(stream, fresh=False).results != first.results
+    assert playback.play(stream, fresh=False).results != first.results
 
 
 DEFECTS = """
@@ -99,8 +99,8 @@ endmodule
 
 @pytest.fixture(scope="module")
 def faulty():
-    with Playback(SMALL, emit(SMALL, TOP).replace("module dut(", "module sound(") + DEFECTS) as design:
-        yield design
+    with Playback(SMALL, design(SMALL).verilog(TOP).replace("module dut(", "module sound(") + DEFECTS) as playback:
+        yield playback
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_failure_names_the_beats_that_led_to_it(monkeypatch):
     stream.weights[200, 0] = stream.activations[200, 0] = stream.weight_scales[200] = 1
     stream.activation_scales[200] = 8  # r = round(8 / 16): a tie
     with pytest.raises(mac.PlaybackError, match=r"result 2 .beat 250. is wrong") as error:
-        play(SMALL, stream, verilog=emit(replace(SMALL, rounding=Rounding.HALF_EVEN), TOP))
+        play(SMALL, stream, verilog=design(replace(SMALL, rounding=Rounding.HALF_EVEN)).verilog(TOP))
     assert error.value.beats == slice(150, 300)
 
 
@@ -149,7 +149,7 @@ def test_a_second_run_builds_nothing(monkeypatch):
     monkeypatch.setattr(build, "call", lambda *arguments: pytest.fail("it was built again"))
     play(SMALL, stream)
     with pytest.raises(pytest.fail.Exception):
-        play(SMALL, stream, verilog=emit(SMALL, TOP) + "\n")
+        play(SMALL, stream, verilog=design(SMALL).verilog(TOP) + "\n")
 
 
 def test_the_kept_build_depends_on_the_rtl():

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from vsq.golden.contract.config import MacConfig
-from vsq.hw.emit.mac import COMPONENTS, emit
+from vsq.hw.emit.design import MacDesign, design
 from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job, Result
 from vsq.tb.regression.pool import run_jobs
 from vsq.tb.simulation.simulators import Simulator, probe
@@ -55,17 +55,17 @@ def simulate(require_tool, tmp_path):
 
 
 def test_the_wrapper_itself_is_harmless(simulate):
-    design = emit(CONFIG, TOP)
-    for component in COMPONENTS:
+    verilog = design(CONFIG).verilog(TOP)
+    for component in MacDesign.parts.values():
         module = f"{TOP}_{component}"
-        port, width = next(iter(outputs(design, module).items()))
-        design = with_bits_kept(design, module, port, (1 << width) - 1)
-    assert simulate("sound", design).passed
+        port, width = next(iter(outputs(verilog, module).items()))
+        verilog = with_bits_kept(verilog, module, port, (1 << width) - 1)
+    assert simulate("sound", verilog).passed
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("component", MacDesign.parts.values())
 def test_one_wrong_bit_is_found(component, simulate):
-    sound, module = emit(CONFIG, TOP), f"{TOP}_{component}"
+    sound, module = design(CONFIG).verilog(TOP), f"{TOP}_{component}"
     assert outputs(sound, module)
     for port, width in outputs(sound, module).items():
         bit = width // 2

@@ -7,8 +7,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit import pe as pe_verilog
-from vsq.hw.emit.mac import rtlil
+from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.formal.equivalence import Verdict, compare
 from vsq.tb.mutation import mutate, score
@@ -59,14 +58,14 @@ def test_bad_input_is_one_line(arguments, capsys):
 def test_the_seed_draws_small_macs_and_elements():
     designs = [*drawn(5, 4)]
     assert designs == [*drawn(5, 4)]
-    assert [isinstance(design, PeConfig) for design in designs] == [False, True, False, True]
+    assert [config.kind for config in designs] == ["mac", "pe", "mac", "pe"]
     assert {design.full_name for design in designs}.isdisjoint(design.full_name for design in drawn(6, 4))
 
 
-def mutations(pattern, design):
+def mutations(pattern, rtlil):
     """Return the mutations of the flattened design whose command matches, and the one that changes nothing."""
     commands = ["read_rtlil a.il", "flatten", "opt_clean", "mutate -list 3000 -seed 1 -o a.txt"]
-    listing = run_yosys(commands, {"a.il": design}, ["a.txt"])["a.txt"]
+    listing = run_yosys(commands, {"a.il": rtlil}, ["a.txt"])["a.txt"]
     none = f"mutate -mode none -module {TOP} "
     return [line for line in [*listing.splitlines(), none] if re.search(pattern, line)]
 
@@ -82,9 +81,9 @@ def mutations(pattern, design):
     ],
 )
 def test_verdicts(pattern, verdict):
-    design = rtlil(CONFIG, TOP)
-    [command, *_] = mutations(pattern, design)
-    assert compare(Pins(CONFIG), design, command, 20) == verdict
+    rtlil = design(CONFIG).rtlil(TOP)
+    [command, *_] = mutations(pattern, rtlil)
+    assert compare(Pins(CONFIG), rtlil, command, 20) == verdict
 
 
 @pytest.mark.parametrize(
@@ -92,22 +91,22 @@ def test_verdicts(pattern, verdict):
     [("-mode inv .*-wire result_acc ", Verdict.DIFFERENT), ("-mode none", Verdict.EQUIVALENT)],
 )
 def test_verdicts_of_elements(pattern, verdict):
-    design = pe_verilog.rtlil(ELEMENT, TOP)
-    [command, *_] = mutations(pattern, design)
-    assert compare(PePins(ELEMENT), design, command, 20) == verdict
+    rtlil = design(ELEMENT).rtlil(TOP)
+    [command, *_] = mutations(pattern, rtlil)
+    assert compare(PePins(ELEMENT), rtlil, command, 20) == verdict
 
 
 def test_data_registers_that_do_not_hold_still_are_found(require_tool, tmp_path):
     """No result shows it; the enables do, to the proof and to the promised pins."""
     require_tool("icarus")
-    design, pins = rtlil(CONFIG, TOP), Pins(CONFIG, enables=True)
-    command = mutations(GATING, design)[0]
-    assert compare(pins, design, command, 20) == Verdict.DIFFERENT
+    rtlil, pins = design(CONFIG).rtlil(TOP), Pins(CONFIG, enables=True)
+    command = mutations(GATING, rtlil)[0]
+    assert compare(pins, rtlil, command, 20) == Verdict.DIFFERENT
     rows = pins.rows(200, 1)
     verdicts = []
     for change in ([], [command]):
         script = ["read_rtlil a.il", EXPOSE, "flatten", "opt_clean", *change, "write_verilog -noattr a.v"]
-        verilog = run_yosys(script, {"a.il": design}, ["a.v"])["a.v"]
+        verilog = run_yosys(script, {"a.il": rtlil}, ["a.v"])["a.v"]
         verdicts.append(run_undefined(pins, verilog, rows, tmp_path))
     assert verdicts[0] == "passed"
     assert verdicts[1].startswith("cycle ")

@@ -8,7 +8,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import mac
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.pool import run_jobs
 from vsq.tb.vectors import mac as vectors
@@ -22,7 +22,7 @@ LOST = {"both ends": "1'h0", "above": r"\1 & ~limit", "below": r"\1 & limit"}
 
 @pytest.fixture(params=LOST)
 def unsound(request):
-    verilog, count = re.subn(r"(?<=assign exceeds = )(.*)(?=;)", LOST[request.param], emit(CONFIG, TOP))
+    verilog, count = re.subn(r"(?<=assign exceeds = )(.*)(?=;)", LOST[request.param], design(CONFIG).verilog(TOP))
     assert count == 1
     return verilog
 
@@ -55,5 +55,5 @@ def test_plain_bench(unsound, require_tool, tmp_path):
         run = subprocess.run(["vvp", "-n", "bench"], cwd=tmp_path, capture_output=True, text=True, check=False)
         return "PASS" in run.stdout
 
-    assert passes(emit(CONFIG, TOP))
+    assert passes(design(CONFIG).verilog(TOP))
     assert not passes(unsound)

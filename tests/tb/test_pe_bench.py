@@ -4,7 +4,7 @@ import pytest
 from amaranth.hdl import Const, Mux
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit.pe import emit
+from vsq.hw.emit.design import design
 from vsq.hw.pe import divider, output_control, output_scale, rescale
 from vsq.tb.coverage import pe as pe_points
 from vsq.tb.coverage.points import missing
@@ -95,6 +95,6 @@ def test_planted_defects_are_found(plant, message, monkeypatch, require_tool, tm
     require_tool("icarus")
     plant(monkeypatch)
     path = tmp_path / "planted.v"
-    path.write_text(emit(PLANTED, TOP))
+    path.write_text(design(PLANTED).verilog(TOP))
     result = simulate(tmp_path / "job", PLANTED, "icarus", 30, str(path))
     assert any(message in outcome.failure for outcome in result.outcomes), result

@@ -8,7 +8,7 @@ import re
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.stimulus import commands as pe_stimulus
-from vsq.hw.emit.pe import PARTS, emit
+from vsq.hw.emit.design import PeDesign, design
 from vsq.tb.agents.pe_words import result_words
 from vsq.tb.playback.pe import Playback
 from vsq.tb.regression.job import TOP
@@ -32,7 +32,7 @@ def ports(verilog, module):
 def with_mutants(verilog):
     """Return the design with a wrapper around each part, and the names of the mutants by number."""
     names = []
-    for part in PARTS.values():
+    for part in PeDesign.parts.values():
         module = f"{TOP}_{part}"
         found = ports(verilog, module)
         outputs = {name: int(high or 0) for kind, high, name in found if kind == "output"}
@@ -58,8 +58,8 @@ def with_mutants(verilog):
 
 def test_one_wrong_bit_is_found(require_tool, tmp_path):
     require_tool("icarus")
-    verilog, names = with_mutants(emit(CONFIG, TOP))
-    assert {name.partition(".")[0] for name in names} == set(PARTS.values())
+    verilog, names = with_mutants(design(CONFIG).verilog(TOP))
+    assert {name.partition(".")[0] for name in names} == set(PeDesign.parts.values())
     streams, results = pe_stimulus.commands(CONFIG, COMMANDS, seed=3)
     assert any(result.illegal for result in results)
     expected = list(result_words(CONFIG, results))

@@ -10,7 +10,7 @@ import pytest
 from vsq.golden.contract.config import MacConfig, Overflow
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.stimulus.stream import complete
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.tb.playback import build
 from vsq.tb.simulation.simulators import find
 from vsq.tb.vectors.generation import generate
@@ -29,9 +29,9 @@ def simulate(require_tool, tmp_path):
     """Return a function that runs the bench in the folder under Icarus, on another design if one is given."""
     require_tool("icarus")
 
-    def run(design="", *arguments):
-        if design:
-            (tmp_path / "dut.v").write_text(design)
+    def run(verilog="", *arguments):
+        if verilog:
+            (tmp_path / "dut.v").write_text(verilog)
         compiled = ["iverilog", "-Wall", "-o", "bench", "dut_tb.v", "dut.v"]
         assert subprocess.run(compiled, cwd=tmp_path, capture_output=True, text=True, check=True).stderr == ""
         done = subprocess.run(
@@ -102,8 +102,8 @@ def test_every_deleted_reset_is_found(simulate, tmp_path):
         assert simulate()[0] == 0
         designs = list(without_resets(sound))
         assert len(designs) == config.pipeline + 2 == sound.count("(rst)") - sound.count(".rst(rst)"), config
-        for _, register, design in designs:
-            assert simulate(design)[0] != 0, (config, register)
+        for _, register, verilog in designs:
+            assert simulate(verilog)[0] != 0, (config, register)
 
 
 PE = "4/4/4/6:V=2,acc=14,style=behavioural@lanes=2,weight_depth=4,activation_depth=8"
@@ -120,10 +120,10 @@ def test_other_interfaces(config, interface, count, simulate, tmp_path):
     assert simulate()[0] == 0
     assert simulate("", "+seed=9")[0] == 0
     sound = (tmp_path / "dut.v").read_text()
-    designs = [(*names, design) for *names, design in without_resets(sound) if re.search("valid|loaded", names[1])]
+    designs = [(*names, verilog) for *names, verilog in without_resets(sound) if re.search("valid|loaded", names[1])]
     assert len(designs) >= count
-    for module, register, design in designs:
-        assert simulate(design)[0] != 0, (module, register)
+    for module, register, verilog in designs:
+        assert simulate(verilog)[0] != 0, (module, register)
     expected = tmp_path / "dut_expected.memh"
     *lines, last = expected.read_text().split()
     care = tmp_path / "dut_care.memh"
@@ -166,7 +166,9 @@ def spoiled(verilog, port, expression):
 
 def outputs(config, prefix=""):
     """Return the names of the design's outputs that start with ``prefix``."""
-    return re.findall(rf"^  output .*?\b({prefix}\w*);$", emit(config, "dut").partition("endmodule")[0], re.MULTILINE)
+    return re.findall(
+        rf"^  output .*?\b({prefix}\w*);$", design(config).verilog("dut").partition("endmodule")[0], re.MULTILINE
+    )
 
 
 def test_a_payload_that_is_unstable_or_undefined_is_found(simulate, tmp_path):
@@ -200,7 +202,7 @@ def test_a_result_that_waits_for_ready_or_is_withdrawn_is_found(valid, message, 
 def test_another_latency_is_found(simulate, tmp_path):
     config = MacConfig.parse(EDGES[0])
     generate(config, tmp_path, "dut", vectors=VECTORS)
-    code, text = simulate(emit(replace(config, pipeline=config.pipeline + 1), "dut"))
+    code, text = simulate(design(replace(config, pipeline=config.pipeline + 1)).verilog("dut"))
     assert code != 0
     due = len(complete(config, VECTORS, seed=1)) + config.pipeline
     assert f"{due + 1} cycles instead of {due}" in text
@@ -228,10 +230,10 @@ def test_the_commands_of_its_header(require_tool, tmp_path):
 def test_a_pipeline_that_keeps_its_gaps_is_found(simulate, tmp_path):
     """Results and full speed are right; only a stalled design takes fewer vectors."""
     generate(MacConfig.parse("4/4/4/6:V=2,pipeline=2,style=behavioural"), tmp_path, "dut", vectors=VECTORS)
-    design, count = re.subn(
+    verilog, count = re.subn(
         r"assign in_ready = _\d+_ \| ready1;", "assign in_ready = ready1;", (tmp_path / "dut.v").read_text()
     )
     assert count == 1
-    code, text = simulate(design)
+    code, text = simulate(verilog)
     assert code != 0
     assert "the design does not fill up" in text

@@ -9,7 +9,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus import stream
-from vsq.hw.emit.mac import rtlil
+from vsq.hw.emit.design import design
 from vsq.tb.formal.equivalence import Verdict, compare_with
 from vsq.tb.formal.reference import reference
 from vsq.tb.mutation.pins import Pins
@@ -55,4 +55,4 @@ def test_defect_is_found_by_random_beats(defect, require_tool):
 
 def test_one_in_a_million_is_found_by_proof():
     defect = planted(TINY, "other", *RARE)
-    assert compare_with(Pins(TINY), rtlil(TINY, TOP), defect, 60) == Verdict.DIFFERENT
+    assert compare_with(Pins(TINY), design(TINY).rtlil(TOP), defect, 60) == Verdict.DIFFERENT

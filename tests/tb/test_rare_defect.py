@@ -5,7 +5,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus.stream import beats
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.tb.failures.shrink import shrink
 from vsq.tb.playback.mac import PlaybackError, play
 from vsq.tb.regression.job import TOP
@@ -40,7 +40,7 @@ def test_a_rare_defect(require_tool):
     require_tool("verilator")
     stream = beats(CONFIG, BEATS, seed=1)
     assert 1 <= len(hits(stream)) <= 10
-    verilog = emit(CONFIG, TOP).replace(f"module {TOP}(", "module sound(") + PLANTED
+    verilog = design(CONFIG).verilog(TOP).replace(f"module {TOP}(", "module sound(") + PLANTED
     with pytest.raises(PlaybackError, match="is wrong") as error:
         play(CONFIG, stream, verilog=verilog)
     led = stream.select(error.value.beats)

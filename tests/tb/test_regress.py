@@ -14,10 +14,10 @@ from rich.console import Console
 
 from vsq.cli import main as vsq
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import resolve_design
 from vsq.golden.stimulus.stream import layer
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.tb.coverage.pe import POINTS as PE_POINTS
 from vsq.tb.coverage.points import OUTCOME, hits, missing
 from vsq.tb.coverage.traffic import Traffic
@@ -73,7 +73,7 @@ def test_a_processing_element_is_regressed(arguments, require_tool, tmp_path, ca
     require_tool("icarus")
     options = ["--sim", "icarus", "--beats", "8", "--seed", "3", "--out", str(tmp_path)]
     assert vsq.main(["regress", *arguments, *options]) == 0
-    config = resolve_design(arguments[0], pe=True).full_name
+    config = configuration(arguments[0], pe=True).full_name
     assert "@" in config
     [entry] = json.loads((tmp_path / "coverage.json").read_text())["jobs"]
     assert (entry["config"], entry["beats"]) == (config, 8)
@@ -95,10 +95,10 @@ def test_a_seed_repeats_the_run(require_tool, tmp_path):
     assert first[0][1].counts == again[0][1].counts != other[0][1].counts
 
 
-def planted(config: str, design: str, simulator: str, folder: Path, *, waves: bool = False) -> Job:
+def planted(config: str, simulated: str, simulator: str, folder: Path, *, waves: bool = False) -> Job:
     """A job that takes the Verilog of another configuration, with the same ports, for its own."""
     path = folder / "planted.v"
-    path.write_text(emit(MacConfig.parse(design), TOP))
+    path.write_text(design(MacConfig.parse(simulated)).verilog(TOP))
     return Job(config=config, simulator=simulator, seed=9, beats=300, verilog=str(path), waves=waves)
 
 
@@ -132,7 +132,7 @@ def test_a_failure_leaves_its_evidence(simulator, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("config", "design", "test", "message"),
+    ("config", "simulated", "test", "message"),
     [
         ("4/4/4/6:pipeline=1", "4/4/4/6:pipeline=2", "full_speed", "latency is not 2"),
         ("4/4U/4/6:V=2", "4/4/4/6:V=2,acc=27", "random_traffic", "is wrong"),  # an unsigned lane read as signed
@@ -140,9 +140,9 @@ def test_a_failure_leaves_its_evidence(simulator, tmp_path):
         ("8/8/-/-:acc=20", "8/8/-/-:acc=20,overflow=wrap", "random_traffic", "out_overflow"),  # a port is missing
     ],
 )
-def test_planted_defects_are_found(config, design, test, message, require_tool, tmp_path):
+def test_planted_defects_are_found(config, simulated, test, message, require_tool, tmp_path):
     require_tool("icarus")
-    [(_, result)] = run([planted(config, design, "icarus", tmp_path)], workers=1, out=tmp_path / "out").results
+    [(_, result)] = run([planted(config, simulated, "icarus", tmp_path)], workers=1, out=tmp_path / "out").results
     failures = {outcome.name: outcome.failure for outcome in result.outcomes if outcome.failure}
     assert message in failures[test]
 

@@ -11,7 +11,7 @@ from vsq.cli import main as vsq
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.stimulus.stream import beats, complete
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.tb.agents.streams import flowing, random_bursts
 from vsq.tb.failures.recording import Recording
 from vsq.tb.failures.reproduce import reproduce
@@ -86,7 +86,7 @@ def test_a_failed_job_is_replayed_and_shrunk(require_tool, tmp_path):
     for simulator in ("icarus", "verilator"):
         require_tool(simulator)
     planted = tmp_path / "planted.v"
-    planted.write_text(emit(EVEN, TOP))
+    planted.write_text(design(EVEN).verilog(TOP))
     job = Job(config=CONFIG.full_name, simulator="icarus", seed=9, beats=300, verilog=str(planted), waves=False)
     screen, out = io.StringIO(), tmp_path / "out"
     assert run([job], workers=1, out=out, console=Console(file=screen, width=150)).exit_code == 1
@@ -107,7 +107,7 @@ def test_a_failed_job_is_replayed_and_shrunk(require_tool, tmp_path):
     assert f"shrunk from {len(complete(CONFIG, 300, 9))} beats to 1" in report
     assert "p=8 r=1" in report.partition("shrunk from")[2]
 
-    (failure.parent / f"{TOP}.v").write_text(emit(CONFIG, TOP))
+    (failure.parent / f"{TOP}.v").write_text(design(CONFIG).verilog(TOP))
     screen = io.StringIO()
     assert reproduce(failure, out=tmp_path / "mended", console=Console(file=screen, width=150)) == 0
     assert "another RTL than recorded" in screen.getvalue()
@@ -132,7 +132,7 @@ endmodule
 
 def test_a_failure_that_needs_pauses_keeps_only_those(require_tool):
     require_tool("verilator")
-    sound = emit(CONFIG, TOP).replace(f"module {TOP}(", "module sound(")
+    sound = design(CONFIG).verilog(TOP).replace(f"module {TOP}(", "module sound(")
     rng = np.random.default_rng(2)
     pace = Pace(pauses=rng.integers(0, 3, 100), taking=rng.random(400) < 0.4)
     minimal = shrink(CONFIG, beats(CONFIG, 100, 2), pace, sound + STALLED.format(high=CONFIG.acc_bits - 1))
@@ -141,7 +141,7 @@ def test_a_failure_that_needs_pauses_keeps_only_those(require_tool):
     assert len(minimal.beats) <= 2
     assert minimal.beats.last[-1]
     assert not minimal.beats.weights.any()
-    assert shrink(CONFIG, beats(CONFIG, 100, 2), pace, emit(CONFIG, TOP)) is None
+    assert shrink(CONFIG, beats(CONFIG, 100, 2), pace, design(CONFIG).verilog(TOP)) is None
 
 
 @pytest.mark.slow
@@ -149,7 +149,7 @@ def test_a_failure_that_takes_hundreds_of_beats_is_shrunk(require_tool):
     """More numbers than hypothesis takes: whole runs of beats are dropped, and what is left fails."""
     require_tool("verilator")
     config = MacConfig.parse("4/4U/4/6:V=3")
-    unlimited = re.sub(r"assign exceeds = .*;", "assign exceeds = 1'h0;", emit(config, TOP))
+    unlimited = re.sub(r"assign exceeds = .*;", "assign exceeds = 1'h0;", design(config).verilog(TOP))
     stream = complete(config, 60, 11)
     minimal = shrink(config, stream, None, unlimited)
     assert 100 < len(minimal.beats) < len(stream)

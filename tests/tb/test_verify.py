@@ -11,8 +11,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit import pe as pe_verilog
-from vsq.hw.emit.mac import emit
+from vsq.hw.emit.design import design
 from vsq.hw.pe import rescale
 from vsq.tb.regression import covering
 from vsq.tb.regression.verify import Stage, reduced, verify
@@ -130,7 +129,7 @@ def failed_stages(config, verilog, tmp_path, capsys):
 def test_a_deleted_saturation_is_found(require_tool, tmp_path, capsys):
     require_tool("icarus")
     config = "4/4/4/6:V=2,max_vectors=8"
-    text = emit(MacConfig.parse(config))
+    text = design(MacConfig.parse(config)).verilog()
     edited = re.sub(r"assign exceeds = .*;", "assign exceeds = 1'h0;", text)
     assert edited != text
     stages = failed_stages(config, edited, tmp_path, capsys)
@@ -142,5 +141,5 @@ def test_a_sign_that_is_not_extended_is_found(require_tool, tmp_path, capsys, mo
     require_tool("icarus")
     config = PeConfig.parse("2/16/-/16:V=1,R=1@weight_depth=1,activation_depth=2")
     monkeypatch.setattr(rescale, "max", lambda width, _: width, raising=False)
-    stages = failed_stages(config.full_name, pe_verilog.emit(config), tmp_path, capsys)
+    stages = failed_stages(config.full_name, design(config).verilog(), tmp_path, capsys)
     assert stages == ["regression, icarus", "netlist, icarus"]

@@ -42,16 +42,15 @@ def _vectors(text: str) -> int:
 
 def run(args: Namespace, console: Console) -> int:
     """Write the files and list them."""
-    from vsq.golden.contract.pe_config import PeConfig, resolve_design
+    from vsq.golden.contract.configuration import configuration
     from vsq.golden.stimulus.stream import unreached
     from vsq.tb.vectors.generation import generate
 
-    config = resolve_design(args.config, pe=args.pe, **arguments.overrides(args))
+    config = configuration(args.config, pe=args.pe, **arguments.overrides(args))
     files = generate(config, args.out, args.name, vectors=args.vectors, seed=args.seed, interface=args.interface)
-    mac = config.mac if isinstance(config, PeConfig) else config
-    print(f"{config.full_name}: accumulator {mac.acc_bits} bits, scale shift {mac.scale_shift}")
+    print(f"{config.full_name}: accumulator {config.mac.acc_bits} bits, scale shift {config.mac.scale_shift}")
     for path in files:
         print(f"  {path}")
-    if args.vectors and (missed := unreached(mac)):
+    if args.vectors and (missed := unreached(config.mac)):
         print(f"  {missed}")
     return 0

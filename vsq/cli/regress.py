@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from vsq.cli import arguments
+from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import Design, resolve_design
 from vsq.golden.contract.presets import PRESETS
 
 
@@ -92,14 +92,14 @@ def _check(args: Namespace) -> None:
         raise InputError("--pe: it says what configurations are of, and there are none; write for example 4/4/4/6:V=4")
 
 
-def _configs(args: Namespace, seed: int) -> list[Design]:
+def _configs(args: Namespace, seed: int) -> list[Configuration]:
     """Return what is simulated: what is named, or all presets."""
     from vsq.tb.regression.covering import full_regression
     from vsq.tb.regression.pe_covering import full_pe_regression
 
     every = args.preset == "all" or not (args.configs or args.preset or args.full)
     names = [*(PRESETS if every else []), *args.configs, *([args.preset] if args.preset and not every else [])]
-    configs: list[Design] = [resolve_design(name, pe=args.pe) for name in names]
+    configs: list[Configuration] = [configuration(name, pe=args.pe) for name in names]
     if args.full:
         configs += [*full_regression(), *full_pe_regression(seed)]
     return configs

@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from vsq.cli import arguments
+from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import resolve_design
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def run(args: Namespace, console: Console) -> int:
     from vsq.tb.regression.verify import Verifier, verify
     from vsq.tb.simulation.simulators import SIMULATORS
 
-    config = resolve_design(args.config, pe=args.pe)
+    config = configuration(args.config, pe=args.pe)
     if args.top and not args.dut:
         raise InputError(f"--top {args.top}: it is a module of --dut; give its file too")
     sims = tuple(args.sim.split(",") if args.sim is not None else SIMULATORS)

@@ -1,0 +1,41 @@
+"""The configuration of a design, be it a vector MAC or a processing element, from an object or from text."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.contract.presets import resolve
+
+Configuration = MacConfig | PeConfig
+
+
+def configuration(design: Configuration | str, *, pe: bool = False, **options: Any) -> Configuration:
+    """Return the configuration of a design: of a processing element if its text has an ``@``, else of a vector MAC.
+
+    Parameters
+    ----------
+    design
+        A preset or ``W/A/ws/as`` with options; the options of a processing element follow ``@``. A configuration is
+        returned as it is.
+    pe
+        Whether a text without ``@`` names a processing element too.
+    options
+        Constructor arguments that win over those in the text; None leaves them alone.
+
+    Raises
+    ------
+    InputError
+        If the text is malformed or a value is out of range, or if ``pe`` or options are given beside a configuration.
+    """
+    if isinstance(design, str):
+        return (PeConfig.parse if pe or "@" in design else resolve)(design, **options)
+    if pe or options:
+        raise InputError(f"{design}: options change a text, not a configuration; use dataclasses.replace")
+    return design
+
+
+def several(designs: Configuration | str | Iterable[Configuration | str]) -> list[Configuration | str]:
+    """Return designs as a list; one configuration, or one text, alone is a list of one."""
+    return [designs] if isinstance(designs, str | Configuration) else list(designs)

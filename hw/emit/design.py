@@ -1,0 +1,318 @@
+"""Designs: what can be generated, simulated and synthesised, each behind one interface."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from amaranth.lib import wiring
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import Configuration
+from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit import emission
+from vsq.hw.emit.axis import AxisMac, axis_fields, axis_signature
+from vsq.hw.emit.emission import PlainPorts, plain_fields, plain_ports
+from vsq.hw.emit.manifest import describe
+from vsq.hw.mac.ranges import dot_shape, factor_max, term_shape
+from vsq.hw.mac.stages import THROUGHPUT, latency, scaled
+from vsq.hw.mac.top import VectorMac, mac_signature
+from vsq.hw.pe.top import ProcessingElement, pe_signature
+
+INTERFACES = ("native", "axis")
+
+
+@dataclass(frozen=True)
+class Design(ABC):
+    """A configuration as hardware: RTLIL, Verilog and manifest of a top module.
+
+    Attributes
+    ----------
+    config
+        The configuration.
+    kind
+        Its name among kinds of designs.
+    subject
+        Begins the title.
+    prefix
+        Begins the default name.
+    instance
+        Name of the component in the top module.
+    prefixes
+        What the names of a stream's ports start with, if not with the stream's name.
+    parts
+        Modules that stay, of which :func:`vsq.hw.emit.emission.rtlil` says more.
+    components
+        Parts of the area: the modules of each, ``""`` being the top module.
+    waivers
+        Verilator's warnings that the Verilog turns off, each with the reason.
+    """
+
+    config: Configuration
+
+    kind: ClassVar[str]
+    subject: ClassVar[str]
+    prefix: ClassVar[str]
+    instance: ClassVar[str]
+    prefixes: ClassVar[Mapping[str, str]] = {}
+    parts: ClassVar[Mapping[str, str]]
+    components: ClassVar[Mapping[str, tuple[str, ...]]]
+    waivers: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def mac(self) -> MacConfig:
+        """The vector MAC, of each lane if there are lanes."""
+        return self.config.mac
+
+    @property
+    def default_name(self) -> str:
+        """The top module's default name; the modules inside are ``<name>_dot`` and so on."""
+        return f"{self.prefix}_{self.config.slug}"
+
+    @property
+    def title(self) -> str:
+        """The design in words."""
+        return f"{self.subject} {self.config.full_name}"
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a vector in the datapath to the result after it, without back-pressure."""
+        return latency(self.mac)
+
+    @abstractmethod
+    def component(self) -> wiring.Component:
+        """Return a new component whose members are streams."""
+
+    @abstractmethod
+    def signature(self) -> wiring.Signature:
+        """Return the component's streams."""
+
+    def top(self) -> wiring.Component:
+        """Return a new component whose members are single ports."""
+        return PlainPorts(self.component(), self.instance, self.prefixes)
+
+    def ports(self) -> dict[str, wiring.Member]:
+        """Return the top module's ports by name, clock and reset aside."""
+        return plain_ports(self.signature(), self.prefixes)
+
+    def fields(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the manifest's entries of ports that hold fields."""
+        return plain_fields(self.signature(), self.prefixes)
+
+    def rtlil(self, name: str | None = None) -> str:
+        """Return RTLIL text: top module ``name``, or :attr:`default_name`, and one module a part.
+
+        Raises
+        ------
+        vsq.hw.emit.yosys.YosysError
+            If Yosys refuses the design.
+        """
+        return emission.rtlil(self.top(), name or self.default_name, self.parts)
+
+    def verilog(self, name: str | None = None) -> str:
+        """Return Verilog text, the same bytes for the same configuration and tool versions.
+
+        Raises
+        ------
+        vsq.hw.emit.yosys.YosysError
+            If Yosys refuses the design.
+        """
+        return emission.verilog(self.top(), name or self.default_name, self.parts, self.title, self.waivers)
+
+    def manifest(self, name: str | None = None) -> dict[str, Any]:
+        """Return the manifest of the emitted module, ready for JSON: what Verilog's ports do not say.
+
+        It holds every port with width, signedness, meaning and the layout of its fields, the widths inside, latency and
+        throughput, the scale shift s of ``y = acc * 2^s * gamma_w * gamma_a``, and the versions that made it.
+        """
+        return {
+            "name": name or self.default_name,
+            "configuration": self.config.full_name,
+            **describe(self.ports(), self.fields()),
+            **self._facts(),
+        }
+
+    @abstractmethod
+    def _facts(self) -> dict[str, Any]:
+        """Return the manifest's entries on function and timing."""
+
+    def _widths(self) -> dict[str, int]:
+        """Return the widths inside the datapath."""
+        mac = self.mac
+        return {
+            "d": dot_shape(mac).width,
+            "p": mac.full_product_bits,
+            "r": factor_max(mac).bit_length() if scaled(mac) else 0,
+            "t": term_shape(mac).width,
+            "acc": mac.acc_bits,
+        }
+
+    def _arithmetic(self) -> dict[str, Any]:
+        """Return how numbers are rounded, and what a result means."""
+        return {
+            "scale_shift": self.mac.scale_shift,
+            "rounding": str(self.mac.rounding),
+            "overflow": str(self.mac.overflow),
+            "result": "y = acc * 2^scale_shift * gamma_w * gamma_a",
+        }
+
+
+@dataclass(frozen=True)
+class MacDesign(Design):
+    """The vector MAC with plain ports: vectors enter at ``in``, results leave at ``out``.
+
+    The manifest's latency is cycles from an accepted last vector to its valid result.
+    """
+
+    config: MacConfig
+
+    kind = MacConfig.kind
+    subject = "block-scaled vector MAC"
+    prefix = "vsq_mac"
+    instance = "mac"
+    prefixes: ClassVar = {"i": "in", "o": "out"}
+    parts: ClassVar = {
+        "mac.lane.dot_product": "dot",
+        "mac.lane.scale": "scale",
+        "mac.lane.accumulator": "accumulator",
+        "mac.control": "control",
+    }
+    components: ClassVar = {"top": ("",), **{part: (part,) for part in parts.values()}}
+
+    def component(self) -> VectorMac:
+        """Return a new MAC."""
+        return VectorMac(self.config)
+
+    def signature(self) -> wiring.Signature:
+        """Return the MAC's streams."""
+        return mac_signature(self.config)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "widths": self._widths(),
+            "latency_cycles": self.latency,
+            "throughput_vectors_per_cycle": THROUGHPUT,
+            **self._arithmetic(),
+        }
+
+
+class AxisDesign(MacDesign):
+    """The vector MAC with AXI4-Stream ports (:class:`vsq.hw.emit.axis.AxisMac`)."""
+
+    kind = "axis"
+    prefix = "vsq_mac_axis"
+    waivers: ClassVar = {"UNUSEDSIGNAL": "the padding of TDATA is not read"}
+
+    @property
+    def title(self) -> str:
+        """The design in words."""
+        return f"{super().title} with AXI4-Stream ports"
+
+    def top(self) -> wiring.Component:
+        """Return the MAC with AXI4-Stream ports."""
+        return AxisMac(self.config)
+
+    def ports(self) -> dict[str, wiring.Member]:
+        """Return the ports ``s_axis`` and ``m_axis``."""
+        return dict(axis_signature(self.config).members)
+
+    def fields(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the fields of TDATA."""
+        return axis_fields(self.config)
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "interface": "AXI4-Stream"}
+
+
+_BUFFERS = ("weight_buffer", "activation_buffer", "params_buffer")
+_CONTROLS = ("lanes", "load_control", "issue_control", "output_control")
+_PPU = ("rescale", "scale", "divider", "packer")
+
+
+@dataclass(frozen=True)
+class PeDesign(Design):
+    """The processing element with plain ports; all lanes share one module."""
+
+    config: PeConfig
+
+    kind = PeConfig.kind
+    subject = "processing element"
+    prefix = "vsq_pe"
+    instance = "pe"
+    parts: ClassVar = {
+        **{f"pe.{part}": part for part in (*_CONTROLS, *_BUFFERS, "collector", "ppu")},
+        "pe.lanes.control": "control",
+        "lane": "lane",
+        "lane.dot_product": "dot",
+        "lane.scale": "scale",
+        "lane.accumulator": "accumulator",
+        **{f"pe.ppu.{part}": f"ppu_{part}" for part in _PPU},
+    }
+    components: ClassVar = {
+        **{part: (part,) for part in ("dot", "scale", "accumulator", "collector")},
+        "ppu": ("ppu", *(f"ppu_{part}" for part in _PPU)),
+        "buffers": _BUFFERS,
+        "control": ("", "lane", "control", *_CONTROLS),
+    }
+    waivers: ClassVar = {"UNUSEDSIGNAL": "parts need not use every field of the structures that they are given"}
+
+    def component(self) -> ProcessingElement:
+        """Return a new element."""
+        return ProcessingElement(self.config)
+
+    def signature(self) -> wiring.Signature:
+        """Return the element's streams."""
+        return pe_signature(self.config)
+
+    def _facts(self) -> dict[str, Any]:
+        config, arithmetic = self.config, self._arithmetic()
+        return {
+            "lanes": config.lane_count,
+            "vector_size": self.mac.vector_size,
+            "command": {
+                "rows": f"1 to {config.activation_depth}",
+                "vectors": f"1 to {config.weight_depth}, and to what was last loaded if it loads no weights",
+                "rows * vectors": f"to {config.activation_depth}, and to what was last loaded if it loads no "
+                "activations",
+                "requantise": "only with parameters loaded, by this command or before" if config.ppu else "absent",
+            },
+            "widths": {**self._widths(), "z": config.z_range[1].bit_length() + 1 if config.ppu else 0},
+            "latency_cycles": {
+                "first accumulator of a lone command": f"loads + vectors + {self.latency + 2}",
+                "loads": "the most beats that one stream brings",
+            },
+            "cycles_per_command": "steady state: max(R*G, L*G if weights are loaded, R*L) for R rows of G vectors",
+            **arithmetic,
+            "result": f"{arithmetic['result']}; requantised: y = code * scale * gamma_out",
+        }
+
+
+_DESIGNS: dict[tuple[str, str], type[Any]] = {
+    (MacConfig.kind, "native"): MacDesign,
+    (MacConfig.kind, "axis"): AxisDesign,
+    (PeConfig.kind, "native"): PeDesign,
+}
+
+
+def design(config: Configuration, interface: str = "native") -> Design:
+    """Return the design of a configuration.
+
+    Parameters
+    ----------
+    config
+        The vector MAC or processing element.
+    interface
+        One of :data:`INTERFACES`: plain ports, or AXI4-Stream around a vector MAC.
+
+    Raises
+    ------
+    InputError
+        If there is no such interface, or the processing element has none of this kind.
+    """
+    if interface not in INTERFACES:
+        raise InputError(f"interface {interface!r}: choose one of {', '.join(INTERFACES)}")
+    if (config.kind, interface) not in _DESIGNS:
+        raise InputError("--interface axis: a processing element has plain ports alone; leave it out, or --pe")
+    made: Design = _DESIGNS[config.kind, interface](config)
+    return made

@@ -1,0 +1,106 @@
+"""The entries of a manifest that describe ports: what Verilog's ports do not say."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from amaranth.hdl import Shape, ShapeLike
+from amaranth.lib import data, wiring
+
+from vsq.golden.contract.distribution import VERSION
+
+_PARAMETER = "of z = round(acc * multiplier / 2^shift) + bias"
+_MEANING = {
+    "clk": "clock, rising edge",
+    "rst": "reset, synchronous, active high",
+    "in_valid": "a vector is offered",
+    "in_ready": "it is taken at this clock edge",
+    "in_weights": "weight codes",
+    "in_activations": "activation codes",
+    "in_weight_scale": "per-vector weight scale",
+    "in_activation_scale": "per-vector activation scale",
+    "in_first": "the accumulator starts from 0 with this vector",
+    "in_last": "a result leaves after this vector",
+    "out_valid": "a result is offered",
+    "out_ready": "it is taken at this clock edge",
+    "out_acc": "accumulator",
+    "out_overflow": "the accumulator saturated since the last vector marked first",
+    "s_axis_tdata": "a vector",
+    "s_axis_tvalid": "a vector is offered",
+    "s_axis_tready": "it is taken at this clock edge",
+    "s_axis_tlast": "a result leaves after this vector, and the next one starts from 0",
+    "m_axis_tdata": "a result",
+    "m_axis_tvalid": "a result is offered",
+    "m_axis_tready": "it is taken at this clock edge",
+    "m_axis_tlast": "always: each result is a packet",
+    **{
+        f"{stream}_{name}": f"{stream}: {meaning}"
+        for stream in ("command", "weights", "activations", "lane_params", "result")
+        for name, meaning in (("valid", "a beat is offered"), ("ready", "it is taken at this clock edge"))
+    },
+    "command_rows": "rows of activations, and of results",
+    "command_vectors": "vectors of V that are accumulated into each result",
+    "command_load_weights": "take vectors * L beats of weights, vector by vector and lane by lane",
+    "command_load_activations": "take rows * vectors beats of activations, row by row",
+    "command_load_params": "take L beats of output parameters, lane 0 first",
+    "command_requantise": "give vectors of codes with their scale; else one accumulator a beat",
+    "command_relu": "negative outputs become 0, if they are requantised",
+    "weights_codes": "weight codes of one lane's vector",
+    "weights_scale": "their scale",
+    "activations_codes": "activation codes of one vector",
+    "activations_scale": "their scale",
+    "lane_params_multiplier": _PARAMETER,
+    "lane_params_shift": _PARAMETER,
+    "lane_params_bias": _PARAMETER,
+    "result_codes": "codes of V lanes, if not raw and not illegal",
+    "result_scale": "their scale",
+    "result_raw": "an accumulator, of lane 0 first",
+    "result_acc": "accumulator, if raw",
+    "result_overflow": "it saturated, if raw",
+    "result_illegal": "the command was illegal: it took nothing but itself, and this is its only answer",
+    "result_last": "the command's last beat",
+}
+
+
+def describe(ports: Mapping[str, wiring.Member], fields: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Any]:
+    """Return the entries that every manifest has: clocking, handshake, ports, versions.
+
+    Parameters
+    ----------
+    ports
+        By name, clock and reset aside.
+    fields
+        The :func:`field` entries of a port; those of any other are the port itself.
+    """
+    clocking = {"clk": wiring.In(1), "rst": wiring.In(1)}
+    return {
+        "clock": "clk, rising edge",
+        "reset": "rst, synchronous, active high",
+        "handshake": "a transfer happens at a clock edge with valid and ready; payload is stable while valid waits",
+        "fields": "element 0 of a field starts at its bit of the port, element 1 at bit + width, and so on",
+        "ports": [
+            _port(name, member, fields.get(name, [field(name, member.shape)]))
+            for name, member in {**clocking, **ports}.items()
+        ],
+        "versions": {"vsq": VERSION, "amaranth": version("amaranth"), "yosys": version("pyosys")},
+    }
+
+
+def field(name: str, shape: ShapeLike, low: int = 0) -> dict[str, Any]:
+    """Return the layout of a payload field in its port: lowest bit, number of elements, and bits and sign of each."""
+    element, count = (shape.elem_shape, shape.length) if isinstance(shape, data.ArrayLayout) else (shape, 1)
+    cast = Shape.cast(element)
+    return {"name": name, "bit": low, "count": count, "width": cast.width, "signed": cast.signed}
+
+
+def _port(name: str, member: wiring.Member, fields: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a port's entry, with the layouts of its fields."""
+    shape = Shape.cast(member.shape)
+    return {
+        "name": name,
+        "direction": "input" if member.flow == wiring.In else "output",
+        "width": shape.width,
+        "signed": shape.signed,
+        "meaning": _MEANING[name],
+        "fields": list(fields),
+    }
