@@ -89,11 +89,14 @@ class ProcessingElement:
         self._activations: tuple[Integers, Integers | None] | None = None  # [entries, V], [entries]
         self._params: LaneParams | None = None  # [L]
 
+    def limits(self, command: Command) -> tuple[int, int]:
+        """Return the most vectors, and the most rows * vectors, that a command with these loads may have now."""
+        vectors = self._config.weight_depth if command.load_weights else _entries(self._weights)
+        return vectors, self._config.activation_depth if command.load_activations else _entries(self._activations)
+
     def is_legal(self, command: Command) -> bool:
         """Whether the element executes the command in its present state."""
-        config = self._config
-        vectors = config.weight_depth if command.load_weights else _entries(self._weights)
-        entries = config.activation_depth if command.load_activations else _entries(self._activations)
+        vectors, entries = self.limits(command)
         return (
             command.rows > 0
             and 0 < command.vectors <= vectors

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,18 @@ from vsq.golden.stimulus import stream
 _LONGEST_COMMAND = 24  # rows * vectors of all but a few random commands
 _FULL_SHARE = 0.1  # commands that fill a buffer
 _EXTREME_SHARE = 0.1  # commands whose accumulators go as far as they can
-_ILLEGAL_SHARE = 0.15
+_LIMIT_SHARE = 0.15  # commands as large as what is loaded permits, or one larger
+_ILLEGAL_SHARE = 0.2
 
 
 def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Result]]:
     """Return ``count`` random commands with their beats, and the model's results.
 
-    Rows and vectors are mostly small and sometimes fill a buffer; loads, requantisation and ReLU are random, as far as
-    the command is legal; some commands are illegal, as far as their ports can express it. Elements and scales are
-    those of :func:`vsq.golden.stimulus.stream.beats`, and some commands have extreme ones alone, one direction for all
-    their vectors; output parameters spread z over and beyond its range.
+    The first ones, half of them at most, use what was never loaded, or are at the limits of what is. Of the others,
+    rows and vectors are mostly small and sometimes fill a buffer; loads, requantisation and ReLU are random, as far as
+    the command is legal; some are at a limit or one beyond, and some illegal, as far as their ports can express it.
+    Elements and scales are those of :func:`vsq.golden.stimulus.stream.beats`, and some commands have extreme ones
+    alone, one direction for all their vectors; output parameters spread z over and beyond its range.
 
     Raises
     ------
@@ -35,13 +38,20 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Res
         raise InputError(f"{count} commands: a stream has at least 1; ask for more")
     rng = np.random.default_rng(seed)
     element, parts, results = ProcessingElement(config), [], []
-    for _ in range(count):
-        command, extreme = _command(rng, config), bool(rng.random() < _EXTREME_SHARE)
-        if extreme:
+    opening = _opening(rng, config, element)
+    for number in range(count):
+        command, kind = _command(rng, config), rng.random()
+        first = next(opening, None) if number < count // 2 else None
+        extreme = first is None and kind < _EXTREME_SHARE
+        if first is not None:
+            command = first
+        elif extreme:
             vectors = min(config.weight_depth, config.activation_depth)
             command = replace(command, rows=1, vectors=vectors, requantise=False, relu=False)
             command = replace(command, load_weights=True, load_activations=True)
-        elif rng.random() < _ILLEGAL_SHARE:
+        elif kind < _EXTREME_SHARE + _LIMIT_SHARE:
+            command = _at_a_limit(config, element, command, *(rng.random(3) < (0.5, 0.5, 0.3)).tolist())
+        elif kind < _EXTREME_SHARE + _LIMIT_SHARE + _ILLEGAL_SHARE:
             command = replace(command, **_fault(rng, config))
         elif not element.is_legal(command):
             command = replace(command, load_weights=True, load_activations=True, load_params=config.ppu)
@@ -70,6 +80,25 @@ def repeated(config: PeConfig, command: Command, count: int, seed: int) -> tuple
     rng = np.random.default_rng(seed)
     streams = concatenate(_beats(rng, config, command, legal=True) for _ in range(count))
     return streams, ProcessingElement(config).run(streams)
+
+
+def lone(config: PeConfig, seed: int) -> tuple[Streams, list[Result], list[int]]:
+    """Return commands that show the element's pace, the model's results, and how many follow each other at once.
+
+    The first one loads all. The others load nothing: three of one row, then one of many rows and one vector, and, with
+    post-processing, the same requantised.
+    """
+    rng = np.random.default_rng(seed)
+    vectors = min(config.weight_depth, config.activation_depth, _LONGEST_COMMAND // 4)
+    rows = min(config.activation_depth, _LONGEST_COMMAND) // vectors
+    load = Command(rows=rows, vectors=vectors, load_params=config.ppu)
+    again = replace(load, load_weights=False, load_activations=False, load_params=False)
+    narrow = replace(again, rows=rows * vectors, vectors=1)
+    groups = [[load], 3 * [replace(again, rows=1)], [narrow]]
+    if config.ppu:
+        groups.append([replace(narrow, requantise=True)])
+    streams = concatenate(_beats(rng, config, command, legal=True) for group in groups for command in group)
+    return streams, ProcessingElement(config).run(streams), [len(group) for group in groups]
 
 
 def result_beats(config: PeConfig, results: Sequence[Result]) -> Iterator[dict[str, Any]]:
@@ -124,15 +153,50 @@ def _command(rng: np.random.Generator, config: PeConfig) -> Command:
     )
 
 
+def _opening(rng: np.random.Generator, config: PeConfig, element: ProcessingElement) -> Iterator[Command]:
+    """Yield commands that load all that they use but one buffer, one that loads all, and some that keep what it loaded.
+
+    Those are as large as it permits or one larger; each is drawn from the element's state after the ones before.
+    """
+    smallest = Command(rows=1, vectors=1, load_params=config.ppu, requantise=config.ppu)
+    for name in ("weights", "activations", *(["params"] if config.ppu else [])):
+        yield replace(smallest, **{f"load_{name}": False})
+    everything = replace(_command(rng, config), load_weights=True, load_activations=True, load_params=config.ppu)
+    yield everything
+    for weights, larger in product((True, False), repeat=2):
+        yield _at_a_limit(config, element, everything, weights, larger, loads=False)
+
+
+def _at_a_limit(
+    config: PeConfig, element: ProcessingElement, command: Command, weights: bool, larger: bool, loads: bool
+) -> Command:
+    """Return a command as large as the weights or activations permit, or one larger, as far as its ports express it.
+
+    It loads all but perhaps the buffer that sets the limit, so that no other rule is broken.
+    """
+    command = replace(command, load_weights=True, load_activations=True, load_params=config.ppu)
+    if weights:
+        command = replace(command, load_weights=loads)
+        vectors = min(element.limits(command)[0] + larger, config.activation_depth, (1 << config.vectors_bits) - 1)
+        return replace(command, rows=1, vectors=vectors)
+    command = replace(command, load_activations=loads)
+    return replace(command, rows=min(element.limits(command)[1] + larger, (1 << config.rows_bits) - 1), vectors=1)
+
+
 def _fault(rng: np.random.Generator, config: PeConfig) -> dict[str, Any]:
-    """Return a change that makes a command illegal."""
-    most_rows, most_vectors = (1 << config.rows_bits) - 1, (1 << config.vectors_bits) - 1
-    faults = (
+    """Return a change that makes most commands illegal."""
+    rows, vectors = (int(rng.integers(1 << bits)) for bits in (config.rows_bits, config.vectors_bits))
+    fitting = int(rng.integers(1, min(config.weight_depth, config.activation_depth), endpoint=True))
+    # What fits and one bit more, so that the command would be legal without that bit.
+    bit = int(rng.integers(config.rows_bits - 1, config.rows_bits + config.vectors_bits))
+    beyond = (1 << bit) + int(rng.integers(1, config.activation_depth, endpoint=True))
+    larger = {"vectors": fitting, "rows": min(beyond // fitting, (1 << config.rows_bits) - 1)}
+    faults: tuple[dict[str, Any], ...] = (
         {"rows": 0},
         {"vectors": 0},
-        {"vectors": most_vectors, "rows": 1},
-        {"vectors": config.weight_depth, "rows": most_rows},
-        {"vectors": 1, "rows": most_rows},
+        {"rows": rows, "vectors": vectors},
+        {**larger, "load_weights": True, "load_activations": True},
+        {**larger, "load_weights": True, "load_activations": True},
     )
     return faults[rng.integers(len(faults))]
 

@@ -24,7 +24,7 @@ from vsq.tb.scoreboard.pe import PeScoreboard
 
 _STEP = 64  # cycles between looks at the progress of a run
 _HANG = 16  # steps without any transfer that end a run
-_RESETS = 8
+_RESETS = 24
 _STEADY_COMMANDS = 12
 _WARM_UP = 2  # commands until loading, computing and handing out overlap
 _HANDOVER = 8  # cycles that a command takes at most from stage to stage, beside its lanes' parameters and latency
@@ -40,7 +40,7 @@ class PeBench:
         self._drivers = {stream: Driver(dut, stream, names) for stream, names in fields.items()}
         self._sink = Sink(dut, "result")
         self.outputs = ResultMonitor(dut, "result", result_fields(config), self.scoreboard.on_result)
-        self._monitors: dict[str, InputMonitor | ResultMonitor] = {
+        self.monitors: dict[str, InputMonitor | ResultMonitor] = {
             **{
                 stream: InputMonitor(dut, stream, names, self.scoreboard.on_beat(stream))
                 for stream, names in fields.items()
@@ -57,7 +57,7 @@ class PeBench:
         await FallingEdge(self._dut.clk)
         assert not self._dut.result_valid.value, "a result is offered after reset"
         await RisingEdge(self._dut.clk)
-        self._tasks += [cocotb.start_soon(monitor.run()) for monitor in self._monitors.values()]
+        self._tasks += [cocotb.start_soon(monitor.run()) for monitor in self.monitors.values()]
 
     def start(self, streams: Streams, sending: dict[str, Bursts], taking: Bursts) -> None:
         """Offer all beats and take results in the background."""
@@ -93,7 +93,7 @@ class PeBench:
         traffic = PeTraffic(
             config=self._config,
             answered=answered,
-            logs={stream: monitor.log for stream, monitor in self._monitors.items()},
+            logs={stream: monitor.log for stream, monitor in self.monitors.items()},
             pending=board.beats["command"] - len(answered) if reset else None,
         )
         Run.add_coverage(pe_points.hits(traffic))
@@ -149,6 +149,40 @@ async def full_speed(dut: Any) -> None:
     measured = (ends[-1] - ends[_WARM_UP]) / (len(ends) - 1 - _WARM_UP)
     cocotb.log.info("%.2f cycles a command, utilisation %.3f", measured, rows * vectors / measured)
     assert measured == pace or measured <= short, f"{measured} cycles a command, not {pace}"
+    await _lone_commands(dut, run)
+
+
+async def _lone_commands(dut: Any, run: Run[PeConfig]) -> None:
+    """Check the cycles of the commands of :func:`vsq.golden.stimulus.commands.lone` on an idle element.
+
+    A command of G reads gives its first accumulator G + latency + 3 cycles after its acceptance. The next one starts in
+    the cycle after the last read, and the third one when the results of the first are taken. Neither raw beats nor the
+    lanes of requantised vectors have a pause between them.
+    """
+    config = run.config
+    lanes, size = config.lane_count, config.mac.vector_size
+    streams, results, groups = pe_stimulus.lone(config, run.seed)
+    bench = PeBench(dut, config, run.seed)
+    await bench.reset()
+    whole, short, *_, narrow = streams.commands
+    beats, reads, loaded = list(pe_stimulus.result_beats(config, results)), short.vectors, whole.rows * lanes
+    idle = lanes * (reads + narrow.rows) + 4 * run.latency + _STEP
+    bursts = {stream: flowing() for stream in input_fields(config)} | {"command": iter([(idle, n) for n in groups])}
+    bench.start(streams, bursts, flowing())
+    await bench.finish(streams, len(beats))
+    bench.count()
+
+    _, start, *accepted = bench.monitors["command"].cycles
+    due = [start + 1, start + 1 + reads]
+    assert accepted[:2] == due, f"a command of {reads} reads in cycle {start}, then in {accepted[:2]}, not {due}"
+    first, spacing = start + reads + run.latency + 3, max(reads, lanes)
+    second = first + spacing
+    third = max(second + spacing, first + lanes - 1 + reads + run.latency + 2)
+    cycles = [begin + lane for begin in (first, second, third) for lane in range(lanes)]
+    cycles += [accepted[2] + 1 + run.latency + 3 + lane for lane in range(narrow.rows * lanes)]
+    raw, vectors = bench.outputs.cycles[loaded : loaded + len(cycles)], bench.outputs.cycles[loaded + len(cycles) :]
+    assert raw == cycles, f"accumulators in cycles {raw}, not {cycles}"
+    assert set(np.diff(vectors).tolist()) <= {size}, f"vectors in cycles {vectors}, not each {size}"
 
 
 @cocotb.test
@@ -161,11 +195,13 @@ async def reset_in_flight(dut: Any) -> None:
         streams, results = pe_stimulus.commands(config, 8, run.seed + number)
         bench = PeBench(dut, config, run.seed + number)
         await bench.reset()
-        bench.start(streams, _pauses(rng, config), random_bursts(rng))
+        paused = number % 2 == 1
+        sending = _pauses(rng, config) if paused else {stream: flowing() for stream in input_fields(config)}
+        bench.start(streams, sending, random_bursts(rng))
         if number == _RESETS - 1:
             await bench.finish(streams, sum(1 for _ in pe_stimulus.result_beats(config, results)))
         else:
-            await ClockCycles(dut.clk, int(rng.integers(1, 400)))
+            await ClockCycles(dut.clk, int(rng.integers(1, 400 if paused else 100)))
             bench.stop()
             bench.scoreboard.check()
         bench.count(reset=number < _RESETS - 1)

@@ -33,7 +33,7 @@ from vsq.tb.simulation import simulators
 REPORTS = {"junit.xml": write_junit, "coverage.json": write_coverage, "report.html": write_html}
 FAILURES = "failures"
 # Vectors with which a preset closes its coverage, and commands with which a small processing element does.
-BEATS = {MAC: 2000, PE: 120}
+BEATS = {MAC: 2000, PE: 200}
 
 
 @dataclass(frozen=True)
