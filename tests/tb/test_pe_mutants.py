@@ -14,7 +14,7 @@ from vsq.tb.playback.pe import Playback
 from vsq.tb.regression.job import TOP
 
 CONFIG = PeConfig.parse("3/4/2/3:V=2,R=4,acc=9@lanes=4,weight_depth=4,activation_depth=16,multiplier_bits=6")
-COMMANDS = 30
+COMMANDS = 80
 PORT = re.compile(r"^  (input|output)(?: signed)?(?: \[(\d+):0\])? (\w+);", re.MULTILINE)
 # What no result depends on.
 HARMLESS = {
