@@ -1,0 +1,43 @@
+"""The parts of the site that are computed: the page ``commands.md``, and roles of docstrings. A hook of MkDocs."""
+
+import os
+import re
+from contextlib import redirect_stdout, suppress
+from io import StringIO
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from vsq.cli.main import COMMANDS, parser
+
+_INTRODUCTION = """\
+# Commands
+
+Exit codes: 0 is success, 1 a check that failed, 2 bad input or a full disk, 130 an interrupt, 141 an output that nobody
+reads. `python -m vsq` is the same as `vsq`.
+"""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the reference of commands."""
+    files.append(File.generated(config, "commands.md", content=commands()))
+    return files
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Drop the roles that Sphinx would read in docstrings, as in ``:class:`Name```."""
+    return re.sub(r":(?:attr|class|data|func|meth|mod):(?=<code>)", "", html)
+
+
+def commands() -> str:
+    """Return the help of ``vsq`` and of each command, in Markdown."""
+    os.environ["COLUMNS"] = "110"  # argparse folds its lines to the terminal
+    helps = {" ".join(["vsq", *name]): _help(*name) for name in [(), *((name,) for name in COMMANDS)]}
+    return "\n".join([_INTRODUCTION, *(f"## {name}\n\n```text\n{text}```\n" for name, text in helps.items())])
+
+
+def _help(*command: str) -> str:
+    with redirect_stdout(StringIO()) as text, suppress(SystemExit):
+        parser().parse_args([*command, "--help"])
+    return text.getvalue()
