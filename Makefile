@@ -16,7 +16,7 @@ READY   := $(VENV)/.ready
 PEERS   := $(VENV)-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all verilog regress mutants prove network area report lint bench bench-area bench-check bench-quantizer check-oracles system-deps clean
+.PHONY: help demo test test-slow test-all verilog regress mutants prove network area report lint docs bench bench-area bench-check bench-quantizer check-oracles system-deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ lint: $(READY) ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY) ## build the documentation as a site into build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 report: $(READY) ## report processing elements beside the paper's; LIBERTY=FILE adds energy and critical paths
 	$(BIN)/vsq accuracy minilm $(SCORED) --input-gamma row --json $(OUT)/report/minilm.json

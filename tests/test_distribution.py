@@ -21,10 +21,10 @@ from vsq.golden.contract.distribution import EXTRAS, NAME, VERSION
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = (".ci", "docs", "golden", "hw", "synth", "tb", "tests", "benchmarks", "vsq")
+FOLDERS = (".ci", "docs", "examples", "golden", "hw", "synth", "tb", "tests", "benchmarks", "vsq")
 FILES = (
     *(".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE"),
-    *("MANIFEST.in", "Makefile", "README.md", "constraints.txt"),
+    *("MANIFEST.in", "Makefile", "README.md", "constraints.txt", "mkdocs.yml"),
 )
 BUILD = "from setuptools import build_meta as b; b.build_wheel('dist'); b.build_sdist('dist')"
 
