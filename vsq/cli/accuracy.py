@@ -37,7 +37,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--split", action="store_true", help="split weights into three planes first (SplitQuant)")
     parser.add_argument(
-        "--json", type=arguments.file(), metavar="FILE", help="keep the scores there; a second run takes them up"
+        "--json", type=arguments.file(), metavar="FILE", help="cache the scores there; a second run resumes"
     )
     parser.add_argument(
         "--plot", type=arguments.file(*PICTURES), metavar="FILE", help="also draw the scores: .html, .svg or .png"

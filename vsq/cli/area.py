@@ -1,4 +1,4 @@
-"""Synthesise configurations and report their area against the 8-bit baseline.
+"""Synthesize configurations and report their area against the 8-bit baseline.
 
 example: vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json
 """

@@ -1,4 +1,4 @@
-"""Run a workload layer by layer on the RTL of a processing element; exit code 1 tells of a wrong integer.
+"""Run a workload layer by layer on the RTL of a processing element; exit code 1 if an integer differs.
 
 example: vsq network digits 4/4U/4/6 --images 60
 """

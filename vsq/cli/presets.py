@@ -19,7 +19,7 @@ def run(args: Namespace, console: Console) -> int:
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 
-    table = Table(Column("preset", no_wrap=True), Column("configuration", no_wrap=True), "stands for", box=SIMPLE_HEAD)
+    table = Table(Column("preset", no_wrap=True), Column("configuration", no_wrap=True), "meaning", box=SIMPLE_HEAD)
     for name, (text, about) in PRESETS.items():
         table.add_row(name, text, about)
     console.print(table)

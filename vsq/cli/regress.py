@@ -1,4 +1,4 @@
-"""Co-simulate configurations against the golden model; exit code 1 tells of a failure.
+"""Co-simulate configurations against the golden model; exit code 1 if a result differs or a job fails.
 
 example: vsq regress 4/4/4/6 8/8U/-/- --sim verilator,icarus --jobs 2 --beats 5000
 """
