@@ -1,10 +1,12 @@
-"""The parts of the site that are computed: the page ``commands.md``, and roles of docstrings. A hook of MkDocs."""
+"""The computed parts of the site: a hook of MkDocs, and an extension of the tool that reads the API."""
 
 import os
 import re
 from contextlib import redirect_stdout, suppress
 from io import StringIO
+from typing import Any
 
+from griffe import Attribute, ExprCall, Extension
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -41,3 +43,12 @@ def _help(*command: str) -> str:
     with redirect_stdout(StringIO()) as text, suppress(SystemExit):
         parser().parse_args([*command, "--help"])
     return text.getvalue()
+
+
+class OptionDefaults(Extension):
+    """Show the default of an option of a configuration, instead of the call that declares it."""
+
+    def on_attribute_instance(self, *, attr: Attribute, **kwargs: Any) -> None:
+        """Replace ``option(default, ...)`` by its default."""
+        if isinstance(attr.value, ExprCall) and str(attr.value.function) == "option":
+            attr.value = attr.value.arguments[0]

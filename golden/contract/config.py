@@ -50,6 +50,8 @@ class Target(StrEnum):
 class MacConfig:
     """One vector MAC: ``acc = (0 if first else acc) + (sum_j w[j]*a[j]) * round(sw*sa / 2^s)``.
 
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
+
     Parameters
     ----------
     weight, activation
@@ -84,8 +86,6 @@ class MacConfig:
     ------
     InputError
         If a value is out of range or two of them contradict each other.
-
-    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
     """
 
     kind: ClassVar[str] = "mac"

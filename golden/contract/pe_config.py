@@ -20,6 +20,8 @@ MAX_DEPTH = 1 << 16
 class PeConfig:
     """One processing element: L vector MACs that share the activation vector.
 
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
+
     Parameters
     ----------
     mac
@@ -41,8 +43,6 @@ class PeConfig:
     ------
     InputError
         If a value is out of range or two of them contradict each other.
-
-    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
     """
 
     kind: ClassVar[str] = "pe"

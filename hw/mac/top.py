@@ -25,6 +25,8 @@ class VectorMac(wiring.Component):
     ``acc = policy((0 if first else acc) + t)``; a result leaves after each vector marked ``last``, which does not
     clear the accumulator. After a reset the accumulator starts from 0.
 
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
+
     Parameters
     ----------
     config
@@ -41,8 +43,6 @@ class VectorMac(wiring.Component):
         Cycles from an accepted last vector to its valid result, without back-pressure: D + 1.
     throughput
         Vectors per cycle: 1.
-
-    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
     """
 
     throughput = THROUGHPUT

@@ -46,6 +46,8 @@ class ProcessingElement(wiring.Component):
     Latency of a lone command, in cycles from its acceptance to the first accumulator: the loads, then G reads, then
     D + 3.
 
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
+
     Parameters
     ----------
     config
@@ -58,8 +60,6 @@ class ProcessingElement(wiring.Component):
     activations : In(stream of activation_layout)
     lane_params : In(stream of params_layout), absent without post-processing
     result : Out(stream of output_layout)
-
-    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
     """
 
     def __init__(self, config: PeConfig):
