@@ -76,6 +76,14 @@ def test_generate_refuses_before_it_writes(options, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize("wrong", [4, None, [4], 4.5])
+def test_what_is_no_configuration_is_refused(wrong, tmp_path):
+    for call in (vsq.area, vsq.regress, lambda design: vsq.generate(design, tmp_path)):
+        with pytest.raises(vsq.InputError, match="a configuration, or a text such as"):
+            call(wrong)
+    assert not list(tmp_path.iterdir())
+
+
 def test_regress_takes_texts_and_configurations(require_tool, tmp_path):
     require_tool("icarus")
     designs = ["4/4/4/6:V=1", vsq.configuration("4/4/4/6:V=1")]

@@ -27,10 +27,13 @@ def configuration(design: Configuration | str, *, pe: bool = False, **options: A
     Raises
     ------
     InputError
-        If the text is malformed or a value is out of range, or if ``pe`` or options are given beside a configuration.
+        If the text is malformed or a value is out of range, if ``pe`` or options are given beside a configuration, or if
+        ``design`` is neither a configuration nor a text.
     """
     if isinstance(design, str):
         return (PeConfig.parse if pe or "@" in design else resolve)(design, **options)
+    if not isinstance(design, Configuration):
+        raise InputError(f"{design!r}: a configuration, or a text such as 4/4U/4/6 or 4/4/4/6@lanes=32, is needed")
     if pe or options:
         raise InputError(f"{design}: options change a text, not a configuration; use dataclasses.replace")
     return design
@@ -38,4 +41,4 @@ def configuration(design: Configuration | str, *, pe: bool = False, **options: A
 
 def several(designs: Configuration | str | Iterable[Configuration | str]) -> list[Configuration | str]:
     """Return designs as a list; one configuration, or one text, alone is a list of one."""
-    return [designs] if isinstance(designs, str | Configuration) else list(designs)
+    return list(designs) if isinstance(designs, Iterable) and not isinstance(designs, str) else [designs]
