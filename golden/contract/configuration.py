@@ -27,8 +27,8 @@ def configuration(design: Configuration | str, *, pe: bool = False, **options: A
     Raises
     ------
     InputError
-        If the text is malformed or a value is out of range, if ``pe`` or options are given beside a configuration, or if
-        ``design`` is neither a configuration nor a text.
+        If the text is malformed or a value is out of range, if ``pe`` or options are given beside a configuration, or
+        if ``design`` is neither a configuration nor a text.
     """
     if isinstance(design, str):
         return (PeConfig.parse if pe or "@" in design else resolve)(design, **options)
