@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.model.operand import Operand
 from vsq.golden.stimulus import stream
 from vsq.golden.stimulus.stream import Beats
 from vsq.hw.emit.design import design
@@ -77,9 +78,9 @@ def _beats(count: int) -> Beats:
     c, v = CONFIG, CONFIG.vector_size
     assert c.weight_scale
     assert c.activation_scale
-    weights = codes(channels, c.weight.min, c.weight.max, v), codes(channels, 0, c.weight_scale.max)
-    activations = codes(rows, c.activation.min, c.activation.max, v), codes(rows, 0, c.activation_scale.max)
-    return stream.layer(c, *weights, *activations).select(slice(count - count % _GROUPS))
+    weights = Operand(codes(channels, c.weight.min, c.weight.max, v), codes(channels, 0, c.weight_scale.max))
+    activations = Operand(codes(rows, c.activation.min, c.activation.max, v), codes(rows, 0, c.activation_scale.max))
+    return stream.layer(weights, activations).select(slice(count - count % _GROUPS))
 
 
 def _rate(folder: Path, source: Path, module: str, top: str) -> float:

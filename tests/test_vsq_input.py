@@ -71,7 +71,7 @@ def test_more_images_than_there_are(capsys, require_tool):
     require_tool("icarus")
     arguments = ["network", "digits", "4/4U/4/6", "--sim", "icarus", "--images", str(TEST_IMAGES + 1)]
     assert vsq.main(arguments) == 2
-    assert f"--images {TEST_IMAGES + 1}: digits has {TEST_IMAGES} test images" in capsys.readouterr().err
+    assert f"{TEST_IMAGES + 1} images: there are {TEST_IMAGES}; ask for no more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["reg", "always_ff", "logic", "x" * (MAX_LENGTH + 1), "x" * 260, "8bit", "a-b", ""])

@@ -5,7 +5,6 @@ A file holds for every layer ``NAME.weights`` and, if inputs were recorded, ``NA
 configuration and its tensors' formats and shapes.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.errors import InputError, did_you_mean
 from vsq.golden.io import tensors
 from vsq.golden.model.datapath import LayerResult, matmul
+from vsq.golden.model.scales import accumulator_unit
 from vsq.golden.quantizer.tensor import Quantized
 from vsq.golden.stimulus import stream
 
@@ -56,19 +56,21 @@ class IntegerLayer:
     @cached_property
     def result(self) -> LayerResult:
         """Accumulators and overflow flags, [M, N], exactly as the hardware gives them."""
-        return matmul(self.config, *self.weights.operand(), *self._rows().operand())
+        return matmul(self.config, self.weights.operand(), self._rows().operand())
 
     def outputs(self) -> NDArray[np.float64]:
         """Return the layer's outputs, [M, N]."""
-        gammas = self.weights.gamma.reshape(1, -1).astype(np.float64) * self._rows().gamma.reshape(-1, 1)
-        y: NDArray[np.float64] = (
-            self.result.acc.astype(np.float64) * (self.sign * 2.0**self.config.scale_shift) * gammas
-        )
+        y = self.result.acc.astype(np.float64) * self.unit(self._rows().gamma)
         return y if self.bias is None else y + self.bias
+
+    def unit(self, gamma: Any) -> NDArray[np.float64]:
+        """Return the real value of an accumulator's unit, [M, N] or [1, N], for the gamma of inputs."""
+        unit: NDArray[np.float64] = self.sign * accumulator_unit(self.config, self.weights.gamma, gamma)
+        return unit
 
     def beats(self) -> stream.Beats:
         """Return the layer as a stream for one vector MAC."""
-        return stream.layer(self.config, *self.weights.operand(), *self._rows().operand())
+        return stream.layer(self.weights.operand(), self._rows().operand())
 
     def _rows(self) -> Integers:
         if self.inputs is None:
@@ -91,8 +93,7 @@ def streams(layers: Mapping[str, IntegerLayer], pattern: str = "*") -> dict[MacC
     """
     chosen = [layer for name, layer in layers.items() if fnmatchcase(name, pattern)]
     if not chosen:
-        near = difflib.get_close_matches(pattern, layers, cutoff=0) or ["none at all"]
-        raise InputError(f"layer {pattern!r}: matches none in the file; did you mean {' or '.join(near)}?")
+        raise InputError(f"layer {pattern!r}: matches none in the file; {did_you_mean(pattern, layers)}")
     by_config: dict[MacConfig, list[stream.Beats]] = {}
     for layer in chosen:
         by_config.setdefault(layer.config, []).append(layer.beats())

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig, Overflow
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.rounding import round_shift
 from vsq.golden.formats.base import Format
+from vsq.golden.model.operand import Operand
+from vsq.golden.model.scales import scale_factor
 
 Integers = NDArray[Any]  # int64, or object holding Python integers
 Flags = NDArray[np.bool_]
@@ -93,18 +94,6 @@ def constrain(total: Any, bits: int, overflow: Overflow) -> tuple[Any, Any]:
     if overflow == Overflow.WRAP:
         return ((total & (2 * half - 1)) ^ half) - half, direction
     return (np.clip(total, low, high) if isinstance(total, np.ndarray) else min(max(total, low), high)), direction
-
-
-def scale_factor(config: MacConfig, weight_scales: Any, activation_scales: Any) -> tuple[Any, Any]:
-    """Return the exact scale products p and the factors r that multiply the dot products.
-
-    Scales are integers, or ``int64`` arrays or tensors that broadcast; pass 1 for a side without scale.
-    """
-    product = weight_scales * activation_scales
-    if config.scale_product_bits is None:
-        return product, product
-    rounded = round_shift(product, config.scale_shift, config.rounding)
-    return product, rounded.clip(max=(1 << config.scale_product_bits) - 1)
 
 
 def mac(
@@ -194,13 +183,7 @@ def _bounded(config: MacConfig, terms: Integers, first: Flags, state: State) -> 
     return np.array(accs, terms.dtype), np.array(stickies, np.bool_), np.array(directions, np.int64)
 
 
-def matmul(
-    config: MacConfig,
-    weights: Integers,
-    weight_scales: Integers | None,
-    activations: Integers,
-    activation_scales: Integers | None,
-) -> LayerResult:
+def matmul(config: MacConfig, weights: Operand, activations: Operand) -> LayerResult:
     """Multiply a whole layer: each result starts at 0 and accumulates its G vectors in order.
 
     Equal to :func:`mac` over the same beats. The dot products go through BLAS in floating point, which is exact because
@@ -210,22 +193,22 @@ def matmul(
     ----------
     config
         The vector MAC.
-    weights, weight_scales
-        Codes of N output channels, [N, G, V] and [N, G] (None without weight scales).
-    activations, activation_scales
-        Codes of M rows, [M, G, V] and [M, G] (None without activation scales).
+    weights
+        N output channels, [N, G, V] and [N, G].
+    activations
+        M rows, [M, G, V] and [M, G].
 
     Raises
     ------
     InputError
         If shapes disagree or a code is outside its format.
     """
-    channels, groups = _layer_shape("weights", weights)
-    rows = _layer_shape("activations", activations)[0]
-    w = _codes("weights", weights, (channels, groups, config.vector_size), config.weight)
-    a = _codes("activations", activations, (rows, groups, config.vector_size), config.activation)
-    sw = _scales("weight_scales", weight_scales, (channels, groups), config.weight_scale)
-    sa = _scales("activation_scales", activation_scales, (rows, groups), config.activation_scale)
+    channels, groups = _layer_shape("weights", weights.codes)
+    rows = _layer_shape("activations", activations.codes)[0]
+    w = _codes("weights", weights.codes, (channels, groups, config.vector_size), config.weight)
+    a = _codes("activations", activations.codes, (rows, groups, config.vector_size), config.activation)
+    sw = _scales("weight_scales", weights.scales, (channels, groups), config.weight_scale)
+    sa = _scales("activation_scales", activations.scales, (rows, groups), config.activation_scale)
 
     dtype = _accumulation_dtype(config)
     real = np.float32 if _largest_dot(config) < 1 << 24 else np.float64

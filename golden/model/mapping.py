@@ -15,31 +15,12 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.datapath import scale_factor
+from vsq.golden.model.operand import Operand
 from vsq.golden.model.pe import Command, Result, Streams
 from vsq.golden.model.ppu import LaneParams
+from vsq.golden.model.scales import scale_factor
 
 Integers = NDArray[Any]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Layer:
-    """A layer in integers.
-
-    Parameters
-    ----------
-    weights, weight_scales
-        Codes of N channels, [N, G, V] and [N, G] (None without weight scales).
-    params
-        Output parameters of the N channels, by which outputs are requantised; None leaves them accumulators.
-    relu
-        Whether negative outputs become 0; only for requantised ones.
-    """
-
-    weights: Integers
-    weight_scales: Integers | None
-    params: LaneParams | None = None
-    relu: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,8 +36,26 @@ class Output:
     scales: Integers | None = None
 
 
-def plan(config: PeConfig, layer: Layer, activations: Integers, activation_scales: Integers | None) -> Streams:
-    """Return the streams that compute the layer for activations [M, G, V] with scales [M, G].
+def plan(
+    config: PeConfig,
+    weights: Operand,
+    activations: Operand,
+    *,
+    params: LaneParams | None = None,
+    relu: bool = False,
+) -> Streams:
+    """Return the streams that compute a layer.
+
+    Parameters
+    ----------
+    weights
+        N channels, [N, G, V] and [N, G].
+    activations
+        M rows, [M, G, V] and [M, G].
+    params
+        Output parameters of the N channels, by which outputs are requantized; None leaves them accumulators.
+    relu
+        Whether negative outputs become 0; only for requantized ones.
 
     Raises
     ------
@@ -64,8 +63,8 @@ def plan(config: PeConfig, layer: Layer, activations: Integers, activation_scale
         If the layer does not fit the element: shapes, buffer depths, post-processing, the number of its parameters, or
         the accumulator, which could overflow.
     """
-    _check(config, layer, activations)
-    (channels, groups, size), rows, lanes = layer.weights.shape, len(activations), config.lane_count
+    _check(config, weights, activations, params, relu)
+    (channels, groups, _), rows, lanes = weights.codes.shape, len(activations.codes), config.lane_count
     tiles = -(-channels // lanes)
     step = min(rows, config.activation_depth // groups)
     starts = range(0, rows, step)
@@ -75,21 +74,23 @@ def plan(config: PeConfig, layer: Layer, activations: Integers, activation_scale
             vectors=groups,
             load_weights=start == 0,
             load_activations=tile == 0 or len(starts) > 1,
-            load_params=start == 0 and layer.params is not None,
-            requantise=layer.params is not None,
-            relu=layer.relu,
+            load_params=start == 0 and params is not None,
+            requantise=params is not None,
+            relu=relu,
         )
         for tile in range(tiles)
         for start in starts
     ]
     repeats = tiles if len(starts) > 1 else 1
+    w, sw = weights.map(lambda array: _by_tile(array, tiles, lanes))
+    a, sa = activations.map(lambda array: np.concatenate([array.reshape(-1, *array.shape[2:])] * repeats))
     return Streams(
         commands=commands,
-        weights=_by_tile(layer.weights, tiles, lanes).reshape(-1, size),
-        weight_scales=None if layer.weight_scales is None else _by_tile(layer.weight_scales, tiles, lanes).reshape(-1),
-        activations=np.tile(activations.reshape(-1, size), (repeats, 1)),
-        activation_scales=None if activation_scales is None else np.tile(activation_scales.reshape(-1), repeats),
-        params=None if layer.params is None else _padded_params(layer.params, tiles * lanes),
+        weights=w,
+        weight_scales=sw,
+        activations=a,
+        activation_scales=sa,
+        params=None if params is None else _padded_params(params, tiles * lanes),
     )
 
 
@@ -113,37 +114,34 @@ def gather(config: PeConfig, results: Sequence[Result], rows: int, channels: int
     return Output(**columns)
 
 
-def unfold(
-    codes: Integers, scales: Integers | None, *, kernel: int, padding: int = 0, stride: int = 1
-) -> tuple[Integers, Integers | None]:
+def unfold(maps: Operand, *, kernel: int, padding: int = 0, stride: int = 1) -> Operand:
     """Return a convolution's rows from feature maps whose vectors run along the channels.
 
     Parameters
     ----------
-    codes, scales
-        [B, H, W, G, V] and [B, H, W, G] (or None).
+    maps
+        [B, H, W, G, V] and [B, H, W, G].
     kernel, padding, stride
         Side of the square window, zeros around the map (codes and scales 0), and step of the window.
 
     Returns
     -------
-    codes, scales
-        [B*H'*W', kernel^2 * G, V] and [B*H'*W', kernel^2 * G], window positions in row-major order.
+    [B*H'*W', kernel^2 * G, V] and [B*H'*W', kernel^2 * G], window positions in row-major order.
     """
-    height, width = codes.shape[1:3]
+    height, width = maps.codes.shape[1:3]
     if min(height, width) + 2 * padding < kernel:
         raise InputError(
             f"kernel {kernel}: larger than the {height}x{width} map with padding {padding}; use a smaller one"
         )
 
-    def windows(maps: Integers) -> Integers:
-        rest = maps.shape[3:]
-        padded = np.pad(maps, [(0, 0), (padding, padding), (padding, padding), *[(0, 0)] * len(rest)])
+    def windows(array: Integers) -> Integers:
+        rest = array.shape[3:]
+        padded = np.pad(array, [(0, 0), (padding, padding), (padding, padding), *[(0, 0)] * len(rest)])
         views = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))
         ordered = np.moveaxis(views[:, ::stride, ::stride], (-2, -1), (3, 4))  # [B, H', W', k, k, G, ...]
         return ordered.reshape(-1, kernel * kernel * rest[0], *rest[1:])
 
-    return windows(codes), None if scales is None else windows(scales)
+    return maps.map(windows)
 
 
 def fit_params(config: PeConfig, factors: NDArray[Any], biases: NDArray[Any]) -> LaneParams:
@@ -175,14 +173,15 @@ def fit_params(config: PeConfig, factors: NDArray[Any], biases: NDArray[Any]) ->
     return params
 
 
-def _check(config: PeConfig, layer: Layer, activations: Integers) -> None:
+def _check(config: PeConfig, weights: Operand, activations: Operand, params: LaneParams | None, relu: bool) -> None:
     """Refuse a layer that the element cannot compute."""
-    if layer.weights.ndim != 3 or activations.ndim != 3 or layer.weights.shape[1:] != activations.shape[1:]:
+    left, right = weights.codes.shape, activations.codes.shape
+    if len(left) != 3 or len(right) != 3 or left[1:] != right[1:]:
         raise InputError(
-            f"weights {layer.weights.shape} and activations {activations.shape}: [N, G, V] and [M, G, V] with the same "
-            "G and V are needed; unfold or reshape them"
+            f"weights {left} and activations {right}: [N, G, V] and [M, G, V] with the same G and V are needed; unfold "
+            "or reshape them"
         )
-    (channels, groups, size), rows = layer.weights.shape, len(activations)
+    (channels, groups, size), rows = left, right[0]
     if not channels or not groups or not rows or size != config.mac.vector_size:
         raise InputError(
             f"{rows} rows of {groups} vectors of {size} for {channels} channels: the element computes at least one of "
@@ -194,17 +193,15 @@ def _check(config: PeConfig, layer: Layer, activations: Integers) -> None:
                 f"{groups} vectors a row: the {name} buffer holds {depth}; "
                 f"give {name}_depth={1 << (groups - 1).bit_length()} or split the layer"
             )
-    if layer.params is None and layer.relu:
+    if params is None and relu:
         raise InputError("relu: accumulators leave the element as they are; give output parameters too")
-    if layer.params is not None:
+    if params is not None:
         if not config.ppu:
             raise InputError(f"output parameters: {config} has no post-processing; leave them out or give ppu=on")
-        layer.params.check(config)
-        if len(layer.params) != channels:
-            raise InputError(
-                f"{len(layer.params)} output parameters for {channels} channels: each has its own; give as many"
-            )
-    low, high = accumulator_range(config, layer)
+        params.check(config)
+        if len(params) != channels:
+            raise InputError(f"{len(params)} output parameters for {channels} channels: each has its own; give as many")
+    low, high = accumulator_range(config, weights)
     half = 1 << (config.mac.acc_bits - 1)
     if low < -half or high >= half:
         raise InputError(
@@ -213,28 +210,28 @@ def _check(config: PeConfig, layer: Layer, activations: Integers) -> None:
         )
 
 
-def accumulator_range(config: PeConfig, layer: Layer) -> tuple[int, int]:
-    """Return the proven range of the layer's accumulators for all activations: any order of summation is safe.
+def accumulator_range(config: PeConfig, weights: Operand) -> tuple[int, int]:
+    """Return the proven range of a layer's accumulators for all activations: any order of summation is safe.
 
     Each weight takes the activation that makes its product extreme, each vector the largest activation scale, and
     partial sums of one sign are bounded by the whole sum of that sign.
 
     Source: A2Q (Colbert et al., ICCV 2023, arXiv 2301.13376), here with per-vector scales.
     """
-    mac, weights = config.mac, layer.weights.astype(np.int64)
+    mac, codes = config.mac, weights.codes.astype(np.int64)
     scale = mac.activation_scale.max if mac.activation_scale else 1
-    scales = np.int64(1) if layer.weight_scales is None else layer.weight_scales.astype(np.int64)
-    factors = np.broadcast_to(scale_factor(mac, scales, scale)[1], weights.shape[:2]).astype(object)
-    ends = [weights * end for end in (mac.activation.min, mac.activation.max)]
+    scales = np.int64(1) if weights.scales is None else weights.scales.astype(np.int64)
+    factors = np.broadcast_to(scale_factor(mac, scales, scale)[1], codes.shape[:2]).astype(object)
+    ends = [codes * end for end in (mac.activation.min, mac.activation.max)]
     low, high = (np.sum(pick(*ends), axis=2).astype(object) for pick in (np.minimum, np.maximum))
     return min(0, *(low * factors).sum(axis=1)), max(0, *(high * factors).sum(axis=1))
 
 
 def _by_tile(values: Integers, tiles: int, lanes: int) -> Integers:
-    """Return values [N, G, ...] as [tiles, G, lanes, ...], channels beyond N being zero."""
+    """Return values [N, G, ...] as beats [tiles * G * lanes, ...], channels beyond N being zero."""
     padded = np.zeros((tiles * lanes, *values.shape[1:]), values.dtype)
     padded[: len(values)] = values
-    return padded.reshape(tiles, lanes, *values.shape[1:]).swapaxes(1, 2)
+    return padded.reshape(tiles, lanes, *values.shape[1:]).swapaxes(1, 2).reshape(-1, *values.shape[2:])
 
 
 def _padded_params(params: LaneParams, count: int) -> LaneParams:

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import matmul
+from vsq.golden.model.operand import Operand
 from vsq.golden.model.ppu import LaneParams, quantise, rescale
 
 Integers = NDArray[Any]
@@ -85,8 +86,8 @@ class ProcessingElement:
 
     def __init__(self, config: PeConfig) -> None:
         self._config = config
-        self._weights: tuple[Integers, Integers | None] | None = None  # [vectors, L, V], [vectors, L]
-        self._activations: tuple[Integers, Integers | None] | None = None  # [entries, V], [entries]
+        self._weights: Operand | None = None  # [vectors, L, V], [vectors, L]
+        self._activations: Operand | None = None  # [entries, V], [entries]
         self._params: LaneParams | None = None  # [L]
 
     def limits(self, command: Command) -> tuple[int, int]:
@@ -114,7 +115,7 @@ class ProcessingElement:
             wants post-processing of an element that has none.
         """
         config = self._config
-        lanes, size = config.lane_count, config.mac.vector_size
+        lanes = config.lane_count
         weights = _Source("weights", streams.weights, streams.weight_scales)
         activations = _Source("activations", streams.activations, streams.activation_scales)
         params = _Source("lane_params", streams.params)
@@ -127,13 +128,10 @@ class ProcessingElement:
                 results.append(Result())
                 continue
             if command.load_weights:
-                codes, scales = weights.take(command.vectors * lanes)
-                self._weights = (
-                    codes.reshape(command.vectors, lanes, size),
-                    None if scales is None else scales.reshape(command.vectors, lanes),
-                )
+                taken = Operand(*weights.take(command.vectors * lanes))
+                self._weights = taken.map(lambda array: array.reshape(-1, lanes, *array.shape[1:]))
             if command.load_activations:
-                self._activations = activations.take(command.rows * command.vectors)
+                self._activations = Operand(*activations.take(command.rows * command.vectors))
             if command.load_params:
                 (self._params,) = params.take(lanes)
             results.append(self._compute(command))
@@ -146,14 +144,10 @@ class ProcessingElement:
         assert self._weights is not None
         assert self._activations is not None
         rows, vectors, size = command.rows, command.vectors, config.mac.vector_size
-        weights, weight_scales = self._weights
-        activations, activation_scales = self._activations
         products = matmul(
             config.mac,
-            weights[:vectors].transpose(1, 0, 2),
-            None if weight_scales is None else weight_scales[:vectors].T,
-            activations[: rows * vectors].reshape(rows, vectors, size),
-            None if activation_scales is None else activation_scales[: rows * vectors].reshape(rows, vectors),
+            self._weights.map(lambda array: array[:vectors].swapaxes(0, 1)),
+            self._activations.map(lambda array: array[: rows * vectors].reshape(rows, vectors, *array.shape[1:])),
         )
         if not command.requantise:
             return Result(acc=products.acc, overflow=products.overflow)
@@ -199,8 +193,8 @@ class _Source:
             )
 
 
-def _entries(bank: tuple[Integers, Integers | None] | None) -> int:
-    return 0 if bank is None else len(bank[0])
+def _entries(bank: Operand | None) -> int:
+    return 0 if bank is None else len(bank.codes)
 
 
 def _check_ports(config: PeConfig, command: Command, number: int) -> None:

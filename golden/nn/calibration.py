@@ -6,7 +6,6 @@ T/qmax/(2^M-1) for two levels. Observers see one batch after another and keep a 
 Source: VS-Quant (Dai et al., MLSys 2021), section 4; Wu et al., Integer Quantization (arXiv 2004.09602).
 """
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -16,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.errors import InputError, did_you_mean
 from vsq.golden.nn.histogram import Histogram
 from vsq.golden.nn.search import minimise
 from vsq.golden.quantizer import pytorch
@@ -237,8 +236,7 @@ def watch(
     modules = dict(model.named_modules())
     for name in watchers:
         if name not in modules:
-            near = difflib.get_close_matches(name, modules, cutoff=0) or ["none at all"]
-            raise InputError(f"module {name!r}: the model has none of that name; did you mean {' or '.join(near)}?")
+            raise InputError(f"module {name!r}: the model has none of that name; {did_you_mean(name, modules)}")
     hooks: list[RemovableHandle] = []
     try:
         for name, watcher in watchers.items():

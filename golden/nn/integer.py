@@ -140,21 +140,23 @@ def _bound(layer: IntegerLayer, exact: torch.Tensor, dtype: torch.dtype) -> torc
 
 
 def integers(
-    model: nn.Module, forward_loop: Callable[[nn.Module], Any] | None = None, *, rows: int = 4
+    model: nn.Module, forward_loop: Callable[[nn.Module], Any] | None = None, *, rows: int | None = 4
 ) -> dict[str, IntegerLayer]:
     """Return every quantized layer's integers by name, for :func:`vsq.golden.io.layers.save`.
 
     Parameters
     ----------
     forward_loop
-        Runs the model that it is given; each layer's first ``rows`` input rows are recorded. None records none.
+        Runs the model that it is given; None records no inputs.
+    rows
+        Input rows recorded of each layer's first call: the first ones; None records all.
 
     Raises
     ------
     InputError
         As :func:`integer_layer` does, if no layer is quantized, or if ``rows`` is not positive.
     """
-    if rows < 1:
+    if rows is not None and rows < 1:
         raise InputError(f"{rows} rows: at least 1 is recorded; ask for more, or give no forward_loop")
     layers = quantized_layers(model)
     if not layers:

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vsq.golden.model.datapath import scale_factor
+from vsq.golden.model.scales import accumulator_unit, scale_factor
 from vsq.golden.nn import mmse
 from vsq.golden.nn.scheme import Scheme, WeightScales
 from vsq.golden.quantizer import pytorch
@@ -182,8 +182,7 @@ class QuantizedLayer(nn.Module):
             tall = 1 if sa is None else sa[:, None, g].to(kind)
             factor = scale_factor(config, wide, tall)[1]
             acc += (a[:, g].double() @ w[:, g].double().T).mul_(factor)
-        gammas = weights.gamma.double().reshape(1, -1) * inputs.gamma.double().reshape(-1, 1)
-        y = self.sign * acc * 2.0**config.scale_shift * gammas
+        y: torch.Tensor = self.sign * acc * accumulator_unit(config, weights.gamma, inputs.gamma, torch)
         return y if self.bias is None else y + self.bias.double()
 
     def grouped(self, rows: torch.Tensor) -> torch.Tensor:

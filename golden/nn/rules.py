@@ -1,13 +1,12 @@
 """Quantization of a model's layers by rules on their names and types; the first rule that matches decides."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from torch import nn
 
-from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.errors import InputError, did_you_mean
 from vsq.golden.nn.scheme import Scheme
 
 
@@ -58,11 +57,10 @@ def assign(
     ordered = [*(Rule(pattern=pattern, scheme=None) for pattern in skip), *rules]
     for rule in ordered:
         if not any(rule.matches(name, layer) for name, layer in layers.items()):
-            near = difflib.get_close_matches(rule.pattern, layers, cutoff=0) or ["none at all"]
             of_kind = "" if rule.kind is nn.Module else f" of type {rule.kind.__name__}"
             raise InputError(
-                f"pattern {rule.pattern!r}: matches no layer{of_kind} that can be quantized; did you mean "
-                f"{' or '.join(near)}?"
+                f"pattern {rule.pattern!r}: matches no layer{of_kind} that can be quantized; "
+                f"{did_you_mean(rule.pattern, layers)}"
             )
     everything = Rule(scheme=default)
     return {

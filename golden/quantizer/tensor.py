@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
+from vsq.golden.model.operand import Operand
+
 if TYPE_CHECKING:
     from vsq.golden.quantizer.core import Quantizer
 
@@ -54,14 +56,13 @@ class Quantized(Generic[Array]):
             values: Array = xp.asarray(self.codes, dtype=xp.float32) * step[..., None]
         return values
 
-    def operand(self) -> tuple[Array, Array | None]:
+    def operand(self) -> Operand:
         """Return codes [R, G', V] and scales [R, G'] as :func:`vsq.golden.model.datapath.matmul` takes them.
 
         R is the first axis; the axes between it and V become G', so they are summed over in this order.
         """
-        codes, scales = self.codes, self.scales
-        rows, size = codes.shape[0], codes.shape[-1]
-        return codes.reshape(rows, -1, size), None if scales is None else scales.reshape(rows, -1)
+        axes = self.codes.ndim - 1
+        return Operand(self.codes, self.scales).map(lambda array: array.reshape(len(array), -1, *array.shape[axes:]))
 
 
 def step_size(scales: Any, gamma: Any, xp: Any) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
+from vsq.golden.model.operand import Operand
 from vsq.golden.stimulus import directed as runs
 from vsq.golden.stimulus import operands as corners
 
@@ -47,34 +48,23 @@ class Beats:
         return Beats(**columns)
 
 
-def layer(
-    config: MacConfig,
-    weights: Integers,
-    weight_scales: Integers | None,
-    activations: Integers,
-    activation_scales: Integers | None,
-) -> Beats:
+def layer(weights: Operand, activations: Operand) -> Beats:
     """Return a whole layer as beats: result by result in row-major order of [M, N], each G beats long.
 
     The arguments are those of :func:`vsq.golden.model.datapath.matmul`, which gives the expected results.
     """
-    (channels, groups, _), rows = weights.shape, len(activations)
+    (channels, groups, _), rows = weights.codes.shape, len(activations.codes)
 
-    def spread(codes: Any, axis: int) -> Any:
-        if codes is None:
-            return None
-        grid = np.broadcast_to(np.expand_dims(codes, axis), (rows, channels, *codes.shape[1:]))
-        return grid.reshape(rows * channels * groups, *codes.shape[2:])
+    def spread(operand: Operand, axis: int) -> Operand:
+        def grid(array: Integers) -> Integers:
+            wide = np.broadcast_to(np.expand_dims(array, axis), (rows, channels, *array.shape[1:]))
+            return wide.reshape(rows * channels * groups, *array.shape[2:])
 
-    group = np.arange(rows * channels * groups) % groups
-    return Beats(
-        spread(weights, 0),
-        spread(activations, 1),
-        spread(weight_scales, 0),
-        spread(activation_scales, 1),
-        first=group == 0,
-        last=group == groups - 1,
-    )
+        return operand.map(grid)
+
+    (w, sw), (a, sa) = spread(weights, 0), spread(activations, 1)
+    group = np.arange(len(w)) % groups
+    return Beats(w, a, sw, sa, first=group == 0, last=group == groups - 1)
 
 
 def concatenate(parts: Sequence[Beats]) -> Beats:

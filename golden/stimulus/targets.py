@@ -11,7 +11,7 @@ import numpy as np
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.formats.base import Format
-from vsq.golden.model.datapath import scale_factor
+from vsq.golden.model.scales import scale_factor
 
 
 class Term(NamedTuple):

@@ -8,21 +8,22 @@
 Pixels are scaled to 0 .. 1, so that every layer's inputs are non-negative and unsigned activation formats apply.
 """
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
+from torch import nn
 from torch.nn import functional
 
-from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.errors import InputError
-from vsq.golden.workloads.convnet import ConvLayer, Floats, LayerTensors, QuantizedNetwork, input_peaks, quantize
+from vsq.golden.workloads.chain import Chain
+from vsq.golden.workloads.workload import Workload
 
 # name, output channels, input channels, kernel, padding, ReLU, pooling
 ARCHITECTURE = [
@@ -33,107 +34,18 @@ ARCHITECTURE = [
 ]
 TEST_IMAGES = 360
 SEED = 0
-EPOCHS = 10
 BATCH = 64
-LEARNING_RATE = 1e-2
-
-
-@dataclass(frozen=True)
-class Report:
-    """Test accuracies, 0 to 1.
-
-    Parameters
-    ----------
-    config
-        The configuration.
-    fp32
-        Of the trained network.
-    quantized
-        Of its golden integers at ``config``.
-    per_channel
-        Of its golden integers at the same element formats without per-vector scales.
-    overflows
-        Accumulators that overflowed at ``config``, over all layers and test images.
-    """
-
-    config: MacConfig
-    fp32: float
-    quantized: float
-    per_channel: float
-    overflows: int
 
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """The trained network with its data: images [B, 8, 8, 1] and labels [B]."""
+    """The trained network with its data: images [B, 1, 8, 8] and labels [B]."""
 
-    layers: list[ConvLayer]
-    train_images: Floats
-    train_labels: NDArray[Any]
-    test_images: Floats
-    test_labels: NDArray[Any]
-
-    @cached_property
-    def fp32_accuracy(self) -> float:
-        """Test accuracy in float32."""
-        features = self.test_images
-        for layer in self.layers:
-            features = layer.forward(features)
-        return self.accuracy(features)
-
-    @cached_property
-    def peaks(self) -> list[float]:
-        """Each layer's largest input on the training images."""
-        return input_peaks(self.layers, self.train_images)
-
-    def quantize(self, config: MacConfig) -> "QuantizedDigits":
-        """Return the network in golden integers, calibrated on the training images."""
-        return QuantizedDigits(self, quantize(self.layers, config, self.peaks))
-
-    def report(self, config: MacConfig) -> Report:
-        """Return the accuracies at ``config`` beside those in float32 and without per-vector scales."""
-        plain = MacConfig(weight=config.weight, activation=config.activation, vector_size=config.vector_size)
-        quantized, overflows = self.quantize(config).evaluate()
-        per_channel, _ = self.quantize(plain).evaluate()
-        return Report(config, self.fp32_accuracy, quantized, per_channel, overflows)
-
-    def accuracy(self, logits: Floats) -> float:
-        """Return the share of test images whose largest logit, of [B, 1, 1, 10], is their label's."""
-        return float(np.mean(logits.reshape(len(logits), -1).argmax(axis=1) == self.test_labels))
-
-
-@dataclass(frozen=True, eq=False)
-class QuantizedDigits:
-    """The network in golden integers."""
-
-    digits: Digits
-    network: QuantizedNetwork
-
-    @property
-    def names(self) -> list[str]:
-        """The layers' names, from input to output."""
-        return self.network.names
-
-    def layer(self, name: str, images: int = 1) -> LayerTensors:
-        """Return one layer's integers for the first ``images`` test images.
-
-        Raises
-        ------
-        InputError
-            If there is no layer of that name, or there are not so many images.
-        """
-        available = len(self.digits.test_images)
-        if not 1 <= images <= available:
-            raise InputError(f"{images} images: there are {available} test images; choose 1 to {available}")
-        return self.network.layer(name, self.digits.test_images[:images])
-
-    def evaluate(self) -> tuple[float, int]:
-        """Return the test accuracy of the golden integers, and how many accumulators overflowed."""
-        overflows = 0
-        for tensors in self.network.trace(self.digits.test_images):
-            overflows += int(tensors.result.overflow.sum())
-            logits = tensors.features
-        return self.digits.accuracy(logits), overflows
+    network: nn.Sequential
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
 
 
 @cache
@@ -143,15 +55,47 @@ def load() -> Digits:
     The weights are reproducible on one machine with one release of PyTorch; between machines, low bits may differ.
     """
     data = load_digits()
-    images = (data.images[..., None] / 16).astype(np.float32)
-    order = np.random.default_rng(SEED).permutation(len(images))
+    pixels = torch.tensor((data.images[..., None] / 16).astype(np.float32)).permute(0, 3, 1, 2)
+    labels, order = torch.tensor(data.target), np.random.default_rng(SEED).permutation(len(pixels))
     test, train = order[:TEST_IMAGES], order[TEST_IMAGES:]
-    return Digits(
-        layers=_fit(torch.tensor(images[train]).permute(0, 3, 1, 2), torch.tensor(data.target[train])),
-        train_images=images[train],
-        train_labels=data.target[train],
-        test_images=images[test],
-        test_labels=data.target[test],
+    generator = torch.Generator().manual_seed(SEED)
+    network = _network(generator)
+    _train(network, pixels[train], labels[train], generator, epochs=10, rate=1e-2)
+    return Digits(network.eval(), pixels[train], labels[train], pixels[test], labels[test])
+
+
+def workload() -> Workload:
+    """Return the network with its test accuracy."""
+    digits = load()
+
+    def train(model: nn.Module) -> None:
+        _train(model, digits.train_images, digits.train_labels, torch.Generator().manual_seed(0), epochs=8, rate=3e-3)
+
+    @torch.no_grad()
+    def evaluate(model: nn.Module) -> float:
+        return score(model(digits.test_images).numpy())
+
+    def score(logits: NDArray[Any]) -> float:
+        return float(np.mean(logits.argmax(axis=1) == digits.test_labels[: len(logits)].numpy()))
+
+    chain = Chain(
+        model=digits.network,
+        calibration=digits.train_images,
+        inputs=digits.test_images,
+        items="images",
+        metric="accuracy",
+        score=score,
+    )
+    return Workload(
+        name="digits",
+        metric="accuracy",
+        model=lambda: copy.deepcopy(digits.network),
+        calibrate=lambda model: model(digits.train_images),
+        evaluate=evaluate,
+        train=train,
+        configs=("4/4U/4/6", "3/3U/4/4", "2/4U/4/4", "2/2U/4/4"),
+        chain=lambda: chain,
+        sample=lambda: (chain.first(64), "conv3"),
     )
 
 
@@ -166,42 +110,40 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@one_thread()
-def _fit(images: torch.Tensor, labels: torch.Tensor) -> list[ConvLayer]:
-    """Return the trained layers; a generator of its own keeps the result reproducible."""
-    generator = torch.Generator().manual_seed(SEED)
-    weights, biases = [], []
-    for _, outputs, inputs, kernel, *_ in ARCHITECTURE:
-        weight = torch.empty(outputs, inputs, kernel, kernel)
-        torch.nn.init.kaiming_uniform_(weight, nonlinearity="relu", generator=generator)
-        weights.append(weight.requires_grad_())
-        biases.append(torch.zeros(outputs, requires_grad=True))
+def _network(generator: torch.Generator) -> nn.Sequential:
+    """Return the untrained network, whose modules have the layers' names; the global random state is left alone."""
+    network = nn.Sequential()
+    for name, outputs, inputs, kernel, padding, relu, pool in ARCHITECTURE:
+        conv: Any = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, padding=padding)  # type: ignore[no-untyped-call]
+        nn.init.kaiming_uniform_(conv.weight, nonlinearity="relu", generator=generator)
+        nn.init.zeros_(conv.bias)
+        network.add_module(name, conv)
+        if relu:
+            network.add_module(f"{name}_relu", nn.ReLU())
+        if pool > 1:
+            network.add_module(f"{name}_pool", nn.MaxPool2d(pool))
+    network.add_module("flatten", nn.Flatten())
+    return network
 
+
+@one_thread()
+def _train(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    generator: torch.Generator,
+    *,
+    epochs: int,
+    rate: float,
+) -> None:
+    """Train a model in place; a generator of its own keeps the result reproducible."""
+    optimizer = torch.optim.Adam(model.parameters())
     batches = -(-len(images) // BATCH)
-    optimizer = torch.optim.Adam([*weights, *biases])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=EPOCHS * batches)
-    for _ in range(EPOCHS):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * batches)
+    for _ in range(epochs):
         for batch in torch.chunk(torch.randperm(len(images), generator=generator), batches):
-            features = images[batch]
-            for weight, bias, (*_, padding, relu, pool) in zip(weights, biases, ARCHITECTURE, strict=True):
-                features = functional.conv2d(features, weight, bias, padding=padding)
-                features = functional.max_pool2d(features.relu() if relu else features, pool)
             optimizer.zero_grad()
-            loss = functional.cross_entropy(features.flatten(1), labels[batch])
+            loss = functional.cross_entropy(model(images[batch]), labels[batch])
             loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
             optimizer.step()
             schedule.step()
-    return [
-        ConvLayer(
-            name=name,
-            weights=weight.detach().permute(0, 2, 3, 1).reshape(outputs, kernel**2, inputs).numpy(),
-            bias=bias.detach().numpy(),
-            kernel=kernel,
-            padding=padding,
-            relu=relu,
-            pool=pool,
-        )
-        for weight, bias, (name, outputs, inputs, kernel, padding, relu, pool) in zip(
-            weights, biases, ARCHITECTURE, strict=True
-        )
-    ]

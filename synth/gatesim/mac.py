@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.model.operand import Operand
 from vsq.golden.stimulus.stream import Beats, layer
 from vsq.synth.gatesim.netlist import Gates
 from vsq.synth.gatesim.simulation import WORD, Activity, Simulation, pack_codes
@@ -27,7 +28,8 @@ class Streams:
     @classmethod
     def of(cls, config: MacConfig, data: Operands) -> "Streams":
         """Return 64 pieces of the layer, evenly spaced, each of whole results."""
-        beats = layer(config, data.weights, data.weight_scales, data.activations, data.activation_scales)
+        sides = Operand(data.weights, data.weight_scales), Operand(data.activations, data.activation_scales)
+        beats = layer(*sides)
         groups = data.weights.shape[1]
         length = -(-_CYCLES // groups) * groups
         results = len(beats) // groups

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.quantizer.core import Quantizer
+from vsq.golden.workloads.workload import WORKLOADS, load
 
 Integers = NDArray[Any]
 
-SOURCES = ("digits", "minilm", "gaussian")
+SOURCES = (*WORKLOADS, "gaussian")
 _CHANNELS, _LENGTH, _ROWS = 32, 288, 1024  # of Gaussian data: the shape of the digits layer
 
 
@@ -34,21 +35,18 @@ class Operands:
 def operands(config: MacConfig, source: str) -> Operands:
     """Return a layer, quantized for a configuration.
 
-    ``digits`` is the layer conv3 of :mod:`vsq.golden.workloads.digits` on 64 test images, ``minilm`` the first query
-    projection of the MiniLM encoder on the evaluation sentences, ``gaussian`` normal weights and activations (their
-    magnitudes for an unsigned format). Anything else is a NumPy file with float arrays ``weights`` [N, K] and
-    ``inputs`` [M, K].
+    The name of a workload is the layer of its ``sample``: of ``digits`` conv3 on 64 test images, of ``minilm`` the
+    first query projection on the evaluation sentences. ``gaussian`` is normal weights and activations (their magnitudes
+    for an unsigned format). Anything else is a NumPy file with float arrays ``weights`` [N, K] and ``inputs`` [M, K].
 
     Raises
     ------
     InputError
         If the file can not be read or has no such arrays, or what a source needs is not installed.
     """
-    if source == "digits":
-        return _digits(config)
-    if source == "minilm":
-        weights, rows = _minilm()
-    elif source == "gaussian":
+    if source in WORKLOADS:
+        return _sample(config, source)
+    if source == "gaussian":
         rng = np.random.default_rng(1)
         weights, rows = rng.standard_normal((_CHANNELS, _LENGTH)), rng.standard_normal((_ROWS, _LENGTH))
         rows = rows if config.activation.signed else np.abs(rows)
@@ -67,30 +65,17 @@ def operands(config: MacConfig, source: str) -> Operands:
     )
 
 
-def _digits(config: MacConfig) -> Operands:
-    from vsq.golden.workloads import digits
-
-    layer = digits.load().quantize(config).layer("conv3", images=64)
-    weights, weight_scales = layer.weights.operand()
-    activations, activation_scales = layer.activations.operand()
+def _sample(config: MacConfig, name: str) -> Operands:
+    chain, layer = load(name).sample()
+    integers = chain.layer(config, layer)
+    (weights, weight_scales), (activations, activation_scales) = integers.weights.operand(), integers.inputs.operand()
     return Operands(
         weights=weights,
         weight_scales=weight_scales,
         activations=activations,
         activation_scales=activation_scales,
-        relu=True,
+        relu=chain.has_relu(layer),
     )
-
-
-def _minilm() -> tuple[NDArray[Any], NDArray[Any]]:
-    from vsq.golden.workloads import minilm, sentences
-
-    encoder = minilm.load_encoder()
-    query: Any = encoder.model
-    query, caught = query.layers[0].attention.query, []
-    query.register_forward_hook(lambda module, inputs, output: caught.append(inputs[0].numpy()))
-    encoder.embed(sentences.EVALUATION)
-    return query.weight.detach().numpy(), np.concatenate([rows.reshape(-1, rows.shape[-1]) for rows in caught])
 
 
 def _file(path: str) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -2,20 +2,20 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
-from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.mapping import Output, gather, plan
-from vsq.golden.model.pe import ProcessingElement, Result, Streams
+from vsq.golden.model.mapping import Output
+from vsq.golden.model.pe import Result, Streams
+from vsq.golden.workloads.chain import Chain, ElementChain
+from vsq.golden.workloads.workload import load
 from vsq.tb.playback.pe import Playback
 from vsq.tb.simulation.simulators import find
 
@@ -77,13 +77,13 @@ def run(
     Parameters
     ----------
     workload
-        ``digits``, the whole network, or ``minilm``, its first query projection of 128 tokens.
+        A name in :data:`vsq.golden.workloads.workload.WORKLOADS`.
     config
         The element.
     simulator
         ``verilator`` or ``icarus``.
     images
-        Test images of digits, the first ones; None means all.
+        Inputs of the workload, images or tokens, the first ones; None means all.
     folder
         Where the simulation is built; None means a temporary folder.
     console
@@ -94,9 +94,9 @@ def run(
     InputError
         If there is no such workload, it does not fit the element, or something that it needs is missing.
     """
-    if workload not in _WORKLOADS:
-        raise InputError(f"workload {workload!r}: an element runs {' or '.join(_WORKLOADS)}; choose one of them")
     find(simulator)
+    chain: Chain = load(workload).chain().first(images)
+    element = ElementChain(chain, config)
     start = time.perf_counter()
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -105,13 +105,14 @@ def run(
         bar = progress.add_task(f"{workload}: building the simulation", total=None)
         observed = _Observed(lambda: Playback(config, simulator, folder or Path(scratch)))
         layers = []
-
-        def take(name: str, got: Output, expected: Output) -> None:
+        for (name, got), (_, expected) in zip(element.trace(observed.execute), element.trace(), strict=True):
             layers.append(observed.layer(name, got, expected))
             progress.update(bar, description=f"{workload}: {name} done")
-
-        note, right = _WORKLOADS[workload](config, images, observed.execute, take)
-    return NetworkRun(config=config, layers=layers, note=note, right=right, seconds=time.perf_counter() - start)
+    score, golden = (chain.score(element.outputs(output)) for output in (got, expected))
+    note = f"{chain.metric} of {len(chain.inputs)} {chain.items} {score:.4f}, golden {golden:.4f}"
+    return NetworkRun(
+        config=config, layers=layers, note=note, right=score == golden, seconds=time.perf_counter() - start
+    )
 
 
 class _Observed:
@@ -140,50 +141,3 @@ class _Observed:
         cycles, operands = self._playback.cycles - self._cycles, self._operands
         self._cycles, self._operands = self._playback.cycles, 0
         return LayerRun(name=name, integers=integers, wrong=wrong, operands=operands, cycles=cycles)
-
-
-Execute = Callable[[Streams], list[Result]]
-Take = Callable[[str, Output, Output], None]
-
-
-def _digits(config: PeConfig, count: int | None, execute: Execute, take: Take) -> tuple[str, bool]:
-    from vsq.golden.workloads import digits
-    from vsq.golden.workloads.pe_network import PeNetwork
-
-    if count is not None and count > digits.TEST_IMAGES:
-        raise InputError(f"--images {count}: digits has {digits.TEST_IMAGES} test images; ask for no more")
-    data = digits.load()
-    element = PeNetwork.of(data.quantize(config.mac).network, config)
-    images, labels = data.test_images[:count], data.test_labels[:count]
-    outputs: Iterator[tuple[Output, Output]] = zip(element.trace(images, execute), element.trace(images), strict=True)
-    for layer, (got, expected) in zip(element.network.layers, outputs, strict=True):
-        take(layer.layer.name, got, expected)
-    scores = [float(np.mean(element.logits(output).argmax(axis=1) == labels)) for output in (got, expected)]
-    return f"accuracy of {len(images)} images {scores[0]:.4f}, golden {scores[1]:.4f}", scores[0] == scores[1]
-
-
-def _minilm(config: PeConfig, count: int | None, execute: Execute, take: Take) -> tuple[str, bool]:
-    from vsq.golden.workloads.pe_minilm import TOKENS, query_projection
-
-    if count is not None:
-        raise InputError(f"--images {count}: minilm has {TOKENS} tokens and no images; leave it out")
-    projection = query_projection(config)
-    streams = plan(config, projection.layer, *projection.inputs.operand())
-    got, expected = (
-        gather(config, results, TOKENS, len(projection.layer.weights))
-        for results in (execute(streams), ProcessingElement(config).run(streams))
-    )
-    take("layers.0.attention.query", got, expected)
-    cosines = []
-    for output in (got, expected):
-        assert output.codes is not None
-        z = output.codes if output.scales is None else output.codes * output.scales[..., None]
-        real, values = projection.real.ravel().astype(float), z.reshape(TOKENS, -1).ravel() * projection.unit
-        cosines.append(float(real @ values / np.sqrt((real @ real) * (values @ values))))
-    return f"cosine to the float layer {cosines[0]:.4f}, golden {cosines[1]:.4f}", cosines[0] == cosines[1]
-
-
-_WORKLOADS: dict[str, Callable[[PeConfig, int | None, Execute, Take], tuple[str, bool]]] = {
-    "digits": _digits,
-    "minilm": _minilm,
-}

@@ -6,21 +6,24 @@ import pytest
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import matmul
-from vsq.golden.model.mapping import Layer, accumulator_range, fit_params, gather, plan, unfold
+from vsq.golden.model.mapping import accumulator_range, fit_params, gather, plan, unfold
+from vsq.golden.model.operand import Operand
 from vsq.golden.model.pe import ProcessingElement
 from vsq.golden.model.ppu import LaneParams, quantise, rescale
 
 
 def operands(config, rows, channels, groups, seed=0):
-    """Random weights with scales, then random activations with scales."""
+    """Random weights, then random activations."""
     rng, mac = np.random.default_rng(seed), config.mac
     out = []
     for count, fmt, scale in (
         (channels, mac.weight, mac.weight_scale),
         (rows, mac.activation, mac.activation_scale),
     ):
-        out.append(rng.integers(fmt.min, fmt.max, (count, groups, mac.vector_size), endpoint=True))
-        out.append(None if scale is None else rng.integers(0, scale.max, (count, groups), endpoint=True))
+        codes = rng.integers(fmt.min, fmt.max, (count, groups, mac.vector_size), endpoint=True)
+        out.append(
+            Operand(codes, None if scale is None else rng.integers(0, scale.max, (count, groups), endpoint=True))
+        )
     return out
 
 
@@ -33,11 +36,11 @@ def some_params(config, channels, seed=1):
     )
 
 
-def compute(config, layer, activations, scales):
-    streams = plan(config, layer, activations, scales)
+def compute(config, weights, activations, **options):
+    streams = plan(config, weights, activations, **options)
     results = ProcessingElement(config).run(streams)
     assert not any(result.illegal for result in results)
-    return streams, gather(config, results, len(activations), len(layer.weights))
+    return streams, gather(config, results, len(activations.codes), len(weights.codes))
 
 
 # rows in one tile and in several, channels that fill the lanes and not
@@ -48,16 +51,15 @@ SHAPES = [(5, 8, 3), (7, 10, 3), (23, 3, 4), (40, 17, 1)]
 @pytest.mark.parametrize("text", ["4/4/4/6:V=4,R=6@lanes=8", "8/8U/-/-:V=4@lanes=4"])
 def test_layers_equal_the_whole_product(text, rows, channels, groups):
     config = PeConfig.parse(text, weight_depth=4, activation_depth=32)
-    weights, weight_scales, activations, scales = operands(config, rows, channels, groups)
-    expected = matmul(config.mac, weights, weight_scales, activations, scales)
-    _, raw = compute(config, Layer(weights=weights, weight_scales=weight_scales), activations, scales)
+    weights, activations = operands(config, rows, channels, groups)
+    expected = matmul(config.mac, weights, activations)
+    _, raw = compute(config, weights, activations)
     assert raw.acc.tolist() == expected.acc.tolist()
     assert raw.overflow.tolist() == expected.overflow.tolist()
     assert raw.codes is None
 
     params = some_params(config, channels)
-    layer = Layer(weights=weights, weight_scales=weight_scales, params=params, relu=True)
-    _, output = compute(config, layer, activations, scales)
+    _, output = compute(config, weights, activations, params=params, relu=True)
     z = rescale(config, expected.acc, params, relu=True)
     z = np.pad(z, ((0, 0), (0, -channels % 4))).reshape(rows, -1, 4)
     codes, output_scales = quantise(config, z)
@@ -70,8 +72,7 @@ def test_layers_equal_the_whole_product(text, rows, channels, groups):
 def test_loads_are_shared_where_they_can_be():
     config = PeConfig.parse("4/4/4/6:V=4@lanes=4,activation_depth=32")
     for rows, commands, loads in [(10, 2, [(1, 1), (1, 0)]), (11, 4, [(1, 1), (0, 1), (1, 1), (0, 1)])]:
-        weights, weight_scales, activations, scales = operands(config, rows, 8, 3)
-        streams = plan(config, Layer(weights=weights, weight_scales=weight_scales), activations, scales)
+        streams = plan(config, *operands(config, rows, 8, 3))
         assert len(streams.commands) == commands
         assert [(c.load_weights, c.load_activations) for c in streams.commands] == loads
 
@@ -83,10 +84,10 @@ def test_convolutions_equal_plain_loops(kernel, padding, stride):
     batch, height, width, groups, channels = 2, 5, 6, 2, 3
     codes = rng.integers(-7, 8, (batch, height, width, groups, 4))
     scales = rng.integers(0, 64, (batch, height, width, groups))
-    rows, row_scales = unfold(codes, scales, kernel=kernel, padding=padding, stride=stride)
+    rows = unfold(Operand(codes, scales), kernel=kernel, padding=padding, stride=stride)
     weights = rng.integers(-7, 8, (channels, kernel * kernel * groups, 4))
     weight_scales = rng.integers(0, 16, weights.shape[:2])
-    _, output = compute(config, Layer(weights=weights, weight_scales=weight_scales), rows, row_scales)
+    _, output = compute(config, Operand(weights, weight_scales), rows)
 
     out_height, out_width = (1 + (size + 2 * padding - kernel) // stride for size in (height, width))
     real = codes * scales[..., None]
@@ -101,11 +102,11 @@ def test_convolutions_equal_plain_loops(kernel, padding, stride):
 
 def test_accumulator_range_is_reached():
     config = PeConfig.parse("4/4/4/6:V=4,R=6")
-    weights, weight_scales, _, _ = operands(config, 1, 1, 3)
-    low, high = accumulator_range(config, Layer(weights=weights, weight_scales=weight_scales))
-    scales = np.full((2, 3), 63)
-    extremes = np.where(np.stack([weights[0] > 0, weights[0] < 0]), -8, 7)
-    assert matmul(config.mac, weights, weight_scales, extremes, scales).acc[:, 0].tolist() == [low, high]
+    weights, _ = operands(config, 1, 1, 3)
+    low, high = accumulator_range(config, weights)
+    codes = weights.codes[0]
+    extremes = Operand(np.where(np.stack([codes > 0, codes < 0]), -8, 7), np.full((2, 3), 63))
+    assert matmul(config.mac, weights, extremes).acc[:, 0].tolist() == [low, high]
 
 
 def test_fitted_parameters_are_the_nearest():
@@ -125,11 +126,10 @@ def test_a_factor_below_the_largest_shift_loses_only_precision():
     assert (params.multiplier.tolist(), params.shift.tolist()) == ([8], [most])
 
 
-def _layer(**change):
+def _layer(groups=3, codes=None, **options):
     config = PeConfig.parse("4/4/4/6:V=4@weight_depth=8,activation_depth=4")
-    weights, weight_scales, activations, scales = operands(config, 2, 4, change.pop("groups", 3))
-    values = {"weights": weights, "weight_scales": weight_scales} | change
-    return config, Layer(**values), activations, scales
+    weights, activations = operands(config, 2, 4, groups)
+    return (config, weights if codes is None else weights._replace(codes=codes), activations), options
 
 
 REFUSED = [
@@ -137,40 +137,38 @@ REFUSED = [
     (lambda: _layer(groups=5), "5 vectors a row: the activation buffer holds 4; give activation_depth=8"),
     (lambda: _layer(relu=True), "give output parameters too"),
     (lambda: _layer(params=some_params(PeConfig.parse("4/4/4/6"), 3)), "3 output parameters for 4 channels"),
-    (lambda: _layer(weights=np.zeros((4, 2, 4), int)), "the same G and V are needed"),
-    (lambda: _layer(weights=np.zeros((0, 3, 4), int)), "at least one of each"),
+    (lambda: _layer(codes=np.zeros((4, 2, 4), int)), "the same G and V are needed"),
+    (lambda: _layer(codes=np.zeros((0, 3, 4), int)), "at least one of each"),
 ]
 
 
 @pytest.mark.parametrize(("make", "message"), REFUSED, ids=[message for _, message in REFUSED])
 def test_layers_that_do_not_fit_are_refused(make, message):
+    operands, options = make()
     with pytest.raises(InputError, match=message) as caught:
-        plan(*make())
+        plan(*operands, **options)
     assert "\n" not in str(caught.value)
 
 
 def test_zero_rows_are_refused():
-    config, layer, activations, scales = _layer()
+    (config, weights, activations), _ = _layer()
     with pytest.raises(InputError, match="0 rows of 3 vectors"):
-        plan(config, layer, activations[:0], scales[:0])
+        plan(config, weights, activations.map(lambda array: array[:0]))
 
 
 def test_an_accumulator_that_could_overflow_is_refused():
     config = PeConfig.parse("4/4/4/6:V=4,acc=12")
-    weights = np.full((4, 3, 4), 7)
-    layer = Layer(weights=weights, weight_scales=np.full((4, 3), 15))
+    weights = Operand(np.full((4, 3, 4), 7), np.full((4, 3), 15))
     with pytest.raises(InputError, match="3 vectors: accumulators from -635040 to 555660 may pass their 12 bits"):
-        plan(config, layer, weights[:1], np.ones((1, 3), int))
+        plan(config, weights, Operand(weights.codes[:1], np.ones((1, 3), int)))
 
 
 def test_parameters_without_post_processing_are_refused():
-    _, layer, activations, scales = _layer()
+    (_, *sides), _ = _layer()
     config = PeConfig.parse("4/4/4/6:V=4@ppu=off")
     params = LaneParams(*(np.zeros(4, int) for _ in range(3)))
     with pytest.raises(InputError, match="has no post-processing"):
-        plan(
-            config, Layer(weights=layer.weights, weight_scales=layer.weight_scales, params=params), activations, scales
-        )
+        plan(config, *sides, params=params)
 
 
 def test_bad_factors_and_windows_are_refused():
@@ -181,4 +179,4 @@ def test_bad_factors_and_windows_are_refused():
     with pytest.raises(InputError, match=r"bias\[0\] = 2000"):
         fit_params(config, np.ones(1), np.array([2000.0]))
     with pytest.raises(InputError, match="kernel 5: larger than the 2x4 map"):
-        unfold(np.zeros((1, 2, 4, 1, 4), int), None, kernel=5, padding=1)
+        unfold(Operand(np.zeros((1, 2, 4, 1, 4), int), None), kernel=5, padding=1)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from vsq.cli import arguments
 from vsq.golden.contract.presets import resolve
+from vsq.golden.workloads import workload
 
 # The names of what takes long to load: the suffixes of plots, and options of PyTorch code.
 PICTURES = (".html", ".svg", ".png")
@@ -19,7 +20,7 @@ CALIBRATIONS = ("max", "percentile", "entropy", "mse")
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("workload", help="digits, or minilm")
+    parser.add_argument("workload", help=arguments.WORKLOAD)
     parser.add_argument(
         "configs", nargs="*", metavar="config", help="configurations or presets (default: some of each)"
     )
@@ -60,9 +61,9 @@ def run(args: Namespace, console: Console) -> int:
     if args.plot:
         charts.check(args.plot)
 
-    from vsq.golden.nn.evaluation import accuracy, tasks
+    from vsq.golden.nn.evaluation import accuracy
 
-    task = tasks.load(args.workload)
+    task = workload.load(args.workload)
     report = accuracy.measure(
         task,
         configs or [resolve(name) for name in task.configs],

@@ -9,7 +9,9 @@ from typing import Any
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.options import declared
+from vsq.golden.workloads.workload import WORKLOADS
 
+WORKLOAD = "; ".join(f"{name}: {about}" for name, about in WORKLOADS.items())
 CONFIG = "configuration or preset; the options of a processing element follow @"
 CONFIGS = "configurations or presets; the options of processing elements follow @"
 PE = "processing elements, of configurations without @ too"

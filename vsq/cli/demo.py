@@ -22,7 +22,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace, console: Console) -> int:
     """Run the four steps."""
-    from vsq.golden.stimulus.stream import layer as layer_beats
+    from vsq.golden.nn.integer import inference
     from vsq.golden.workloads import digits
     from vsq.tb.regression.run import play
     from vsq.tb.simulation.simulators import find
@@ -32,18 +32,18 @@ def run(args: Namespace, console: Console) -> int:
     console.rule(f"1. Verilog, manifest and test vectors of {name}")
     code = _command(generate, console, name, "--out", str(args.out), "--vectors", "1000")
     console.rule("2. A real layer on the generated hardware")
-    config = resolve(name)
-    network = digits.load()
-    tensors = network.quantize(config).layer("conv2")
-    beats = layer_beats(config, *tensors.weights.operand(), *tensors.activations.operand())
+    config, plain = resolve(name), "4/4U/-/-"
+    workload = digits.workload()
+    chain = workload.chain()
+    beats = chain.first(1).layer(config, "conv2").beats()
     console.print(f"digits network, layer conv2: {len(beats)} vectors, {int(beats.last.sum())} results")
     summary = play(config, beats, sims=["verilator"], out=args.out, console=console)
     console.rule("3. Accuracy of the network in golden integers (360 test images)")
-    report = network.report(config)
-    console.print(
-        f"FP32 {report.fp32:.1%}   {name} {report.quantized:.1%}   per-channel {config.weight}/{config.activation}/-/- "
-        f"{report.per_channel:.1%}"
-    )
+    scores = [workload.evaluate(workload.model())]
+    for quantized in map(chain.quantized, (config, resolve(plain))):
+        with inference(quantized):
+            scores.append(workload.evaluate(quantized))
+    console.print(f"FP32 {scores[0]:.1%}   {name} {scores[1]:.1%}   per-channel {plain} {scores[2]:.1%}")
     console.rule("4. Area against the 8-bit baseline")
     code |= _command(area, console, name, "8/8U/-/-")
     return code | summary.exit_code

@@ -9,6 +9,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from rich.console import Console
 
 from vsq.cli import arguments
+from vsq.golden.workloads.workload import WORKLOADS
 
 _MAX_SLEW = 100  # in the library's unit of time
 
@@ -19,7 +20,10 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--pe", action="store_true", help=arguments.PE)
     parser.add_argument("--liberty", required=True, metavar="FILE", help="standard-cell library with power data")
     parser.add_argument(
-        "--data", default="gaussian", metavar="NAME", help="digits, minilm, gaussian, or an .npz file of a layer"
+        "--data",
+        default="gaussian",
+        metavar="NAME",
+        help=f"{', '.join(WORKLOADS)}, gaussian, or an .npz file of a layer",
     )
     parser.add_argument("--slew", type=_slew, default=0.1, metavar="T", help="input transition time (default: 0.1)")
     parser.add_argument("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate")

@@ -9,13 +9,14 @@ from rich.console import Console
 
 from vsq.cli import arguments
 from vsq.golden.contract.presets import resolve
+from vsq.golden.workloads.workload import load
 
 CONTAINERS = (".safetensors", ".npz")
 
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("workload", help="digits, or minilm")
+    parser.add_argument("workload", help=arguments.WORKLOAD)
     parser.add_argument("config", help="configuration or preset")
     parser.add_argument(
         "--out", type=arguments.file(*CONTAINERS), required=True, metavar="FILE", help=".safetensors or .npz"
@@ -29,11 +30,10 @@ def run(args: Namespace, console: Console) -> int:
     """Quantize, print a row for each layer, and write the file."""
     config = resolve(args.config)
 
-    from vsq.golden.nn.evaluation import tasks
     from vsq.golden.nn.integer import export
     from vsq.golden.nn.quantize import quantize
 
-    task = tasks.load(args.workload)
+    task = load(args.workload)
     model = quantize(task.model(), config, task.calibrate, inplace=True, console=console)
     export(model, args.out, task.calibrate, rows=args.rows)
     print(args.out)

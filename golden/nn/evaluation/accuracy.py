@@ -18,10 +18,10 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import write_text
 from vsq.golden.nn.calibration import Calibration
-from vsq.golden.nn.evaluation.tasks import Task
 from vsq.golden.nn.planes.splitquant import split_model
 from vsq.golden.nn.quantize import Mode, quantize
 from vsq.golden.nn.scheme import InputGamma, Scheme
+from vsq.golden.workloads.workload import Workload
 
 FLOAT = "fp32"
 KINDS = {"per_vector": "per-vector", "float_scales": "fp32 scales", "per_channel": "per-channel"}
@@ -76,7 +76,7 @@ class Report:
 
 
 def measure(
-    task: Task,
+    task: Workload,
     configs: Sequence[MacConfig],
     *,
     modes: Sequence[Mode | str] = (Mode.PTQ,),
@@ -156,7 +156,7 @@ def measure(
     )
 
 
-def _quantized(task: Task, scheme: Scheme, mode: Mode, split: bool) -> torch.nn.Module:
+def _quantized(task: Workload, scheme: Scheme, mode: Mode, split: bool) -> torch.nn.Module:
     """Return the task's model, quantized, and trained if the mode says so."""
     model = split_model(task.model()) if split else task.model()
     model = quantize(model, scheme, task.calibrate, mode=mode, inplace=True)

@@ -16,15 +16,16 @@ from vsq.golden.io import charts
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from vsq.golden.nn.evaluation import accuracy, tasks
+from vsq.golden.nn.evaluation import accuracy
 from vsq.golden.nn.evaluation.score_plot import score_chart
 from vsq.golden.nn.planes.splitquant import split_model
 from vsq.golden.nn.quantize import quantize
+from vsq.golden.workloads import workload
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return tasks.load("digits")
+    return workload.load("digits")
 
 
 def configs(*names):
@@ -40,12 +41,6 @@ def counting(task):
         return task.evaluate(model)
 
     return replace(task, evaluate=evaluate), calls
-
-
-def test_the_module_is_the_network(digits):
-    from vsq.golden.workloads import digits as workload
-
-    assert digits.evaluate(digits.model()) == workload.load().fp32_accuracy
 
 
 def test_three_bits_and_two_bits_after_training(digits):
@@ -122,7 +117,7 @@ def test_the_plot_shows_every_score(report, tmp_path):
 
 
 def test_a_plot_without_its_packages_is_refused_before_anything_is_measured(report, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(tasks, "load", lambda name: pytest.fail("loaded"))
+    monkeypatch.setattr(workload, "load", lambda name: pytest.fail("loaded"))
     monkeypatch.setattr(charts, "find_spec", lambda name: None)
     assert vsq.main(["accuracy", "digits", "--plot", str(tmp_path / "scores.png")]) == 2
     assert f"vl-convert-python is not installed; {install('altair')}" in capsys.readouterr().err
@@ -144,8 +139,10 @@ def test_bad_options_are_refused(digits, options, match):
         accuracy.measure(digits, configs("4/4U/4/6"), **options)
 
 
-def test_tasks_are_found_by_name(digits):
+def test_workloads_are_found_by_name(digits):
     with pytest.raises(InputError, match=r"'digit'.*did you mean digits"):
-        tasks.load("digit")
+        workload.load("digit")
+    with pytest.raises(InputError, match="give it a chain"):
+        replace(digits, chain=workload.Workload.chain).chain()
     with pytest.raises(InputError, match="no training"):
         accuracy.measure(replace(digits, train=None), configs("4/4U/4/6"), modes=["qat"])

@@ -110,7 +110,7 @@ def test_rounded_scale_products_are_the_hardwares(text):
     layer, x = nn.Linear(37, 9, bias=False), gaussian(12, 37).abs()
     quantized = calibrated(modules.QuantizedLinear, layer, x, text)
     weights, inputs = quantized.quantized_weights(), quantized.quantized_inputs(quantized.rows(x))
-    operands = [part if part is None else part.numpy() for part in (*weights.operand(), *inputs.operand())]
+    operands = [side.operand().map(torch.Tensor.numpy) for side in (weights, inputs)]
     config = MacConfig.parse(text)
     gammas = weights.gamma.double().reshape(1, -1) * inputs.gamma.double().reshape(-1, 1)
     want = torch.tensor(datapath.matmul(config, *operands).acc) * 2.0**config.scale_shift * gammas

