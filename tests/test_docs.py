@@ -129,8 +129,11 @@ def test_the_api_page_has_every_public_name():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_names_exists(page):
-    """Files, tests and names of ``vsq`` in code type; what links point to is checked as the site is built."""
+    """What links point to, and files, tests and names of ``vsq`` in code type."""
     text = page.read_text()
+    for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", text):
+        generated = link == "commands.md"
+        assert generated or (page.parent / link).exists(), link
     code = re.findall(r"`([^`\n]+)`", text)
     for path in sorted({path for span in code for path in FILE.findall(span)}):
         assert path.startswith("build/") or (ROOT / path).is_file(), path
