@@ -7,7 +7,6 @@
 import argparse
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,11 +22,11 @@ from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, PAPER, dot_ta
 from vsq.golden.contract.config import IntFormat, MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io import charts
-from vsq.hw.emit.design import design
+from vsq.hw.emit.design import MacDesign, design
 from vsq.synth.flow.adders import useful_adders
 from vsq.synth.flow.synthesis import ABC_AREA, Flow, Netlist, Recipe, run_recipe
 from vsq.synth.library.liberty import NAND2, Library
-from vsq.synth.measure.area import Area, by_component, measure
+from vsq.synth.measure.area import by_component, measure, total
 from vsq.synth.measure.records import Record, document, read_document, write_document
 from vsq.synth.report.paper import POINTS
 
@@ -124,10 +123,10 @@ def measure_dots(dots: Sequence[Dot], library: Library, names: Sequence[str]) ->
         ]
         for dot, name, job in jobs:
             netlist = job.result()
-            total = sum((part.cells for part in by_component(netlist, library).values()), Counter())
-            adders = total[library.full_adder.cell.name] if library.full_adder else 0
+            measured = total(by_component(netlist, library, MacDesign.components))
+            adders = measured.cells[library.full_adder.cell.name] if library.full_adder else 0
             records += [
-                _record(dot, name, "area", float(Area.of(total, library).area), library.unit),
+                _record(dot, name, "area", float(measured.area), library.unit),
                 _record(dot, name, "full adders", adders, "1"),
             ]
     for dot in dots:

@@ -167,6 +167,10 @@ class MacConfig:
         """The vector MAC, which is this one; a processing element has one too."""
         return self
 
+    def with_mac(self, mac: "MacConfig") -> "MacConfig":
+        """Return the configuration with another vector MAC, which is that one."""
+        return mac
+
     # Text form ------------------------------------------------------------------------------------------------
 
     @classmethod

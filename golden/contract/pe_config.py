@@ -75,6 +75,10 @@ class PeConfig:
                 "give a multiple of V, or ppu=off"
             )
 
+    def with_mac(self, mac: MacConfig) -> "PeConfig":
+        """Return the element around another vector MAC."""
+        return replace(self, mac=mac)
+
     # Text form ------------------------------------------------------------------------------------------------
 
     @classmethod

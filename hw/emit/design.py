@@ -14,13 +14,13 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit import emission
 from vsq.hw.emit.axis import AxisMac, axis_fields, axis_signature
 from vsq.hw.emit.emission import PlainPorts, plain_fields, plain_ports
-from vsq.hw.emit.manifest import describe
-from vsq.hw.mac.ranges import dot_shape, factor_max, term_shape
-from vsq.hw.mac.stages import THROUGHPUT, latency, scaled
+from vsq.hw.emit.manifest import describe, mac_facts, pe_facts
+from vsq.hw.mac.stages import latency
 from vsq.hw.mac.top import VectorMac, mac_signature
 from vsq.hw.pe.top import ProcessingElement, pe_signature
 
 INTERFACES = ("native", "axis")
+TOP = "top"  # stands for the top module among the modules of a component
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Design(ABC):
     parts
         Modules that stay, of which :func:`vsq.hw.emit.emission.rtlil` says more.
     components
-        Parts of the area: the modules of each, ``""`` being the top module.
+        Parts of the area: the modules of each, :data:`TOP` being the top module.
     waivers
         Verilator's warnings that the Verilog turns off, each with the reason.
     """
@@ -130,40 +130,17 @@ class Design(ABC):
             "name": name or self.default_name,
             "configuration": self.config.full_name,
             **describe(self.ports(), self.fields()),
-            **self._facts(),
+            **self.facts(),
         }
 
     @abstractmethod
-    def _facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """Return the manifest's entries on function and timing."""
-
-    def _widths(self) -> dict[str, int]:
-        """Return the widths inside the datapath."""
-        mac = self.mac
-        return {
-            "d": dot_shape(mac).width,
-            "p": mac.full_product_bits,
-            "r": factor_max(mac).bit_length() if scaled(mac) else 0,
-            "t": term_shape(mac).width,
-            "acc": mac.acc_bits,
-        }
-
-    def _arithmetic(self) -> dict[str, Any]:
-        """Return how numbers are rounded, and what a result means."""
-        return {
-            "scale_shift": self.mac.scale_shift,
-            "rounding": str(self.mac.rounding),
-            "overflow": str(self.mac.overflow),
-            "result": "y = acc * 2^scale_shift * gamma_w * gamma_a",
-        }
 
 
 @dataclass(frozen=True)
 class MacDesign(Design):
-    """The vector MAC with plain ports: vectors enter at ``in``, results leave at ``out``.
-
-    The manifest's latency is cycles from an accepted last vector to its valid result.
-    """
+    """The vector MAC with plain ports: vectors enter at ``in``, results leave at ``out``."""
 
     config: MacConfig
 
@@ -178,7 +155,7 @@ class MacDesign(Design):
         "mac.lane.accumulator": "accumulator",
         "mac.control": "control",
     }
-    components: ClassVar = {"top": ("",), **{part: (part,) for part in parts.values()}}
+    components: ClassVar = {TOP: (TOP,), **{part: (part,) for part in parts.values()}}
 
     def component(self) -> VectorMac:
         """Return a new MAC."""
@@ -188,13 +165,9 @@ class MacDesign(Design):
         """Return the MAC's streams."""
         return mac_signature(self.config)
 
-    def _facts(self) -> dict[str, Any]:
-        return {
-            "widths": self._widths(),
-            "latency_cycles": self.latency,
-            "throughput_vectors_per_cycle": THROUGHPUT,
-            **self._arithmetic(),
-        }
+    def facts(self) -> dict[str, Any]:
+        """Return widths, latency in cycles from an accepted last vector to its valid result, and arithmetic."""
+        return mac_facts(self.config)
 
 
 class AxisDesign(MacDesign):
@@ -221,8 +194,9 @@ class AxisDesign(MacDesign):
         """Return the fields of TDATA."""
         return axis_fields(self.config)
 
-    def _facts(self) -> dict[str, Any]:
-        return {**super()._facts(), "interface": "AXI4-Stream"}
+    def facts(self) -> dict[str, Any]:
+        """Return those of the MAC, and the interface."""
+        return {**super().facts(), "interface": "AXI4-Stream"}
 
 
 _BUFFERS = ("weight_buffer", "activation_buffer", "params_buffer")
@@ -253,7 +227,7 @@ class PeDesign(Design):
         **{part: (part,) for part in ("dot", "scale", "accumulator", "collector")},
         "ppu": ("ppu", *(f"ppu_{part}" for part in _PPU)),
         "buffers": _BUFFERS,
-        "control": ("", "lane", "control", *_CONTROLS),
+        "control": (TOP, "lane", "control", *_CONTROLS),
     }
     waivers: ClassVar = {"UNUSEDSIGNAL": "parts need not use every field of the structures that they are given"}
 
@@ -265,27 +239,9 @@ class PeDesign(Design):
         """Return the element's streams."""
         return pe_signature(self.config)
 
-    def _facts(self) -> dict[str, Any]:
-        config, arithmetic = self.config, self._arithmetic()
-        return {
-            "lanes": config.lane_count,
-            "vector_size": self.mac.vector_size,
-            "command": {
-                "rows": f"1 to {config.activation_depth}",
-                "vectors": f"1 to {config.weight_depth}, and to what was last loaded if it loads no weights",
-                "rows * vectors": f"to {config.activation_depth}, and to what was last loaded if it loads no "
-                "activations",
-                "requantise": "only with parameters loaded, by this command or before" if config.ppu else "absent",
-            },
-            "widths": {**self._widths(), "z": config.z_range[1].bit_length() + 1 if config.ppu else 0},
-            "latency_cycles": {
-                "first accumulator of a lone command": f"loads + vectors + {self.latency + 2}",
-                "loads": "the most beats that one stream brings",
-            },
-            "cycles_per_command": "steady state: max(R*G, L*G if weights are loaded, R*L) for R rows of G vectors",
-            **arithmetic,
-            "result": f"{arithmetic['result']}; requantised: y = code * scale * gamma_out",
-        }
+    def facts(self) -> dict[str, Any]:
+        """Return what commands are legal, widths, cycles and arithmetic."""
+        return pe_facts(self.config)
 
 
 _DESIGNS: dict[tuple[str, str], type[Any]] = {

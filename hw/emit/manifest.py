@@ -1,4 +1,4 @@
-"""The entries of a manifest that describe ports: what Verilog's ports do not say."""
+"""The manifest beside emitted Verilog: what Verilog's ports do not say."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -7,7 +7,11 @@ from typing import Any
 from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data, wiring
 
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.distribution import VERSION
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.mac.ranges import dot_shape, factor_max, term_shape
+from vsq.hw.mac.stages import THROUGHPUT, latency, scaled
 
 _PARAMETER = "of z = round(acc * multiplier / 2^shift) + bias"
 _MEANING = {
@@ -103,4 +107,62 @@ def _port(name: str, member: wiring.Member, fields: Sequence[dict[str, Any]]) ->
         "signed": shape.signed,
         "meaning": _MEANING[name],
         "fields": list(fields),
+    }
+
+
+def mac_facts(config: MacConfig) -> dict[str, Any]:
+    """Return the entries of a vector MAC: widths inside, timing, arithmetic."""
+    return {
+        "widths": _widths(config),
+        "latency_cycles": latency(config),
+        "throughput_vectors_per_cycle": THROUGHPUT,
+        **_arithmetic(config),
+    }
+
+
+def pe_facts(config: PeConfig) -> dict[str, Any]:
+    """Return the entries of a processing element: what makes a command illegal, widths, timing, arithmetic.
+
+    Cycles are of a command of R rows of G vectors, as :class:`vsq.hw.pe.top.ProcessingElement` states them.
+    """
+    mac, arithmetic = config.mac, _arithmetic(config.mac)
+    loaded = "and to what was last loaded if it loads no"
+    return {
+        "lanes": config.lane_count,
+        "vector_size": mac.vector_size,
+        "command": {
+            "rows": f"1 to {config.activation_depth}",
+            "vectors": f"1 to {config.weight_depth}, {loaded} weights",
+            "rows * vectors": f"to {config.activation_depth}, {loaded} activations",
+            "requantise": "only with parameters loaded, by this command or before" if config.ppu else "absent",
+        },
+        "widths": {**_widths(mac), "z": config.z_range[1].bit_length() + 1 if config.ppu else 0},
+        "latency_cycles": {
+            "first accumulator of a lone command": f"loads + vectors + {latency(mac) + 2}",
+            "loads": "the most beats that one stream brings",
+        },
+        "cycles_per_command": "steady state: max(R*G, L*G if weights are loaded, R*L) for R rows of G vectors",
+        **arithmetic,
+        "result": f"{arithmetic['result']}; requantised: y = code * scale * gamma_out",
+    }
+
+
+def _widths(config: MacConfig) -> dict[str, int]:
+    """Return the widths inside the datapath."""
+    return {
+        "d": dot_shape(config).width,
+        "p": config.full_product_bits,
+        "r": factor_max(config).bit_length() if scaled(config) else 0,
+        "t": term_shape(config).width,
+        "acc": config.acc_bits,
+    }
+
+
+def _arithmetic(config: MacConfig) -> dict[str, Any]:
+    """Return how numbers are rounded, and the meaning of a result."""
+    return {
+        "scale_shift": config.scale_shift,
+        "rounding": str(config.rounding),
+        "overflow": str(config.overflow),
+        "result": "y = acc * 2^scale_shift * gamma_w * gamma_a",
     }

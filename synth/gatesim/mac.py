@@ -59,7 +59,14 @@ class Streams:
         return {**words, **{name: pack_codes(mark[..., None].astype(np.int64), 1) for name, mark in marks.items()}}
 
 
-def mac_activity(gates: Gates, library: Library, streams: Streams, *, hazards: bool) -> Activity:
+def activity(
+    gates: Gates, library: Library, config: MacConfig, data: Operands, *, hazards: bool
+) -> tuple[Activity, float]:
+    """Return the activity of a MAC's netlist that takes a vector in every cycle, and the share of such cycles, 1.0."""
+    return stream_activity(gates, library, Streams.of(config, data), hazards=hazards), 1.0
+
+
+def stream_activity(gates: Gates, library: Library, streams: Streams, *, hazards: bool) -> Activity:
     """Return the activity of a MAC's netlist on these streams, after a reset and one pass over the first vectors."""
     simulation = Simulation(gates, library, hazards=hazards)
     ones = np.full((1, 1), ~np.uint64(0))

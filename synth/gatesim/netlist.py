@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsq.hw.emit.design import TOP
 from vsq.hw.emit.yosys import run_yosys
 from vsq.synth.flow import memory
 from vsq.synth.flow.synthesis import Netlist
-from vsq.synth.measure.area import TOP
 
 ZERO, ONE = 0, 1  # the nets of the two constants
 NOWHERE = -1  # the net of unconnected pins: arrays over nets have one entry more, at their end

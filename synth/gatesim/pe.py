@@ -1,7 +1,6 @@
 """A layer's activity in a processing element, in steady state, with streams that keep up."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,6 @@ from vsq.synth.library.liberty import Library
 _MEASURED = 2  # commands; weights are loaded for every other one
 _COMMANDS = 3 + _MEASURED  # one is over before, and two are on their way when the last one is over
 _WAIT = 10_000  # cycles without a result, after which the netlist is given up
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PeActivity:
-    """The activity of a processing element, and the share of cycles in which its lanes take an operand."""
-
-    activity: Activity
-    utilisation: float
 
 
 def commands(config: PeConfig, data: Operands) -> list[Streams]:
@@ -91,10 +82,14 @@ def _params(config: PeConfig, data: Operands, groups: int) -> LaneParams:
     return fit_params(config, np.full(lanes, min(factor, 1.0)), np.zeros(lanes))
 
 
-def pe_activity(
-    gates: Gates, library: Library, config: PeConfig, streams: Sequence[Streams], *, hazards: bool
-) -> PeActivity:
-    """Return the activity between the last results of the first command and of the last one but two."""
+def activity(
+    gates: Gates, library: Library, config: PeConfig, data: Operands, *, hazards: bool
+) -> tuple[Activity, float]:
+    """Return an element's activity in steady state, and the share of cycles in which its lanes take an operand.
+
+    Counted are the cycles between the last results of the first command and of the last one but two.
+    """
+    streams = commands(config, data)
     simulation = Simulation(gates, library, hazards=hazards)
     finished = 0
     for _ in results(simulation, config, streams):
@@ -104,10 +99,10 @@ def pe_activity(
             elif finished == _MEASURED:
                 break
             finished += 1
-    activity = simulation.activity()
+    counted = simulation.activity()
     command = streams[0].commands[0]
     operands = _MEASURED * command.rows * command.vectors
-    return PeActivity(activity=activity, utilisation=operands * WORD / activity.cycles)
+    return counted, operands * WORD / counted.cycles
 
 
 def results(simulation: Simulation, config: PeConfig, streams: Sequence[Streams]) -> Iterator[None]:

@@ -1,21 +1,31 @@
-"""Area of vector MACs, split by component, and as a ratio to the 8-bit baseline of the same run."""
+"""Area of designs, split by component, and as a ratio to the 8-bit design of the same run.
+
+Logic is counted in the library's cells, buffers in bits. A bit's area depends on what the buffers are made of, so that
+it is an input, and every ratio is given without and with them.
+"""
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
-from vsq.golden.contract.config import IntFormat, MacConfig, Rounding
-from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit.design import design
+from vsq.golden.contract.config import IntFormat, Rounding
+from vsq.golden.contract.configuration import Configuration
+from vsq.golden.contract.errors import InputError
+from vsq.hw.emit.design import TOP, design
 from vsq.synth.flow.memory import BIT
 from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
-from vsq.synth.library.liberty import Library
-from vsq.synth.measure.records import Record
+from vsq.synth.library.liberty import NAND2, Library
+from vsq.synth.measure.records import Record, records
 
-TOP = "top"  # the component that stands for cells of the top module itself
+# The default area of one buffer bit in two-input NANDs: a small SRAM macro, whose six-transistor cells of about half a
+# NAND fill about half of it. Latches have about 3, flip-flops 6.
+BIT_AREA = Decimal(1)
+
+BUFFERS = "buffers"
+LANES = ("dot", "scale", "accumulator")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,110 +55,187 @@ class Area:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MacArea:
-    """The area of one configuration: in total, by component, and divided by the baseline's total."""
+class DesignArea:
+    """The area of one design: its components, and those of the baseline of the same run.
 
-    config: MacConfig
+    ``bit_area`` is that of a buffer bit, in the library's unit.
+    """
+
+    config: Configuration
     netlist: Netlist
-    total: Area
     components: dict[str, Area]
-    baseline: MacConfig
-    ratio: Decimal
+    baseline: Configuration
+    baseline_components: dict[str, Area]
+    bit_area: Decimal
+
+    @property
+    def total(self) -> Area:
+        """The whole design."""
+        return total(self.components)
+
+    @property
+    def with_buffers(self) -> Decimal:
+        """Area of the logic, and of all memory bits."""
+        return self._with_buffers(self.total)
+
+    @property
+    def logic_ratio(self) -> Decimal:
+        """Logic area to the baseline's."""
+        return self.total.area / total(self.baseline_components).area
+
+    @property
+    def ratio(self) -> Decimal:
+        """Area with buffers to the baseline's with its own."""
+        return self.with_buffers / self._with_buffers(total(self.baseline_components))
+
+    @property
+    def lanes_ratio(self) -> Decimal | None:
+        """Area of the vector MACs alone (dot product, scale path, accumulator) to that of the baseline's.
+
+        None if the design is flattened.
+        """
+        mine, other = (
+            sum((parts[name].area for name in LANES if name in parts), Decimal())
+            for parts in (self.components, self.baseline_components)
+        )
+        return mine / other if other else None
 
     def records(self, unit: str) -> list[Record]:
         """Return every figure; ``unit`` is the library's."""
-        name = self.config.full_name
-        figures = [("total", "ratio", self.ratio, f"of {self.baseline.full_name}")]
+        of = f"of {self.baseline.full_name}"
+        figures = [("total", "ratio", self.ratio, of)]
+        if memories := bool(self.total.memory_bits):
+            figures += [
+                ("total", "area with buffers", self.with_buffers, unit),
+                ("total", "logic ratio", self.logic_ratio, of),
+                *([] if self.lanes_ratio is None else [("lanes", "ratio", self.lanes_ratio, of)]),
+                (BUFFERS, "area of a bit", self.bit_area, unit),
+            ]
         for component, area in {"total": self.total, **self.components}.items():
             figures += [
                 (component, "area", area.area, unit),
                 (component, "sequential area", area.sequential, unit),
+                *([(component, "memory bits", Decimal(area.memory_bits), "bit")] if memories else []),
                 *((component, f"cells {cell}", Decimal(count), "1") for cell, count in sorted(area.cells.items())),
             ]
-        return [
-            Record(configuration=name, component=component, quantity=quantity, value=float(value), unit=unit)
-            for component, quantity, value, unit in figures
-        ]
+        return records(self.config.full_name, figures)
+
+    def _with_buffers(self, area: Area) -> Decimal:
+        return area.area + self.bit_area * area.memory_bits
 
 
-def baseline_of(config: MacConfig) -> MacConfig:
-    """Return the per-channel 8-bit MAC to compare with: ``8/8/-/-``, or ``8/8U/-/-`` for unsigned activations.
+def baseline_of(config: Configuration) -> Configuration:
+    """Return the per-channel 8-bit design to compare with: ``8/8/-/-``, or ``8/8U/-/-`` for unsigned activations.
 
-    Everything else that is no format stays as in ``config``: vector size, vectors per result, pipeline depth and so on.
+    Everything else that is no format stays: vector size, vectors per result, pipeline depth, lanes, buffers and so on.
     """
-    return replace(
-        config,
+    mac = replace(
+        config.mac,
         weight=IntFormat(bits=8, signed=True),
-        activation=IntFormat(bits=8, signed=config.activation.signed),
+        activation=IntFormat(bits=8, signed=config.mac.activation.signed),
         weight_scale=None,
         activation_scale=None,
         scale_product_bits=None,
         rounding=Rounding.HALF_UP,
         accumulator_bits=None,
     )
+    return config.with_mac(mac)
 
 
-def measure(configs: Iterable[MacConfig], flow: Flow) -> list[MacArea]:
-    """Synthesise the configurations and their baselines in one run, on every core.
+def with_baselines(configs: Iterable[Configuration]) -> list[Configuration]:
+    """Return the configurations once each, and their baselines first, which are the largest designs."""
+    wanted = list(configs)
+    return list(dict.fromkeys([*map(baseline_of, wanted), *wanted]))
 
-    Returns
-    -------
-    list of MacArea
-        One for each configuration, in the order given.
+
+def measure(configs: Iterable[Configuration], flow: Flow, bit_area: Decimal = BIT_AREA) -> list[DesignArea]:
+    """Synthesise designs and their baselines in one run, on every core; return one area for each, in order.
+
+    Parameters
+    ----------
+    configs, flow
+        What to synthesise, and how.
+    bit_area
+        Area of one buffer bit, in two-input NANDs of the library.
 
     Raises
     ------
     InputError
-        If the library cannot hold a design.
+        If the library cannot hold a design, or has no NAND to measure buffers by.
     """
     wanted = list(dict.fromkeys(configs))
-    # The baselines are the largest designs, so they start first.
-    designs = list(dict.fromkeys([*map(baseline_of, wanted), *wanted]))
+    nand = flow.library.smallest(2, NAND2)
+    if nand is None and any(BUFFERS in design(config).components for config in wanted):
+        raise InputError(f"library {flow.library.name}: it has no two-input NAND to measure buffers by; give another")
+    designs = with_baselines(wanted)
     netlists = dict(zip(designs, synthesise_all(designs, flow), strict=True))
-    components = {config: by_component(netlist, flow.library) for config, netlist in netlists.items()}
-    totals = {
-        config: Area.of(sum((part.cells for part in parts.values()), Counter()), flow.library)
-        for config, parts in components.items()
+    components = {
+        config: by_component(netlist, flow.library, design(config).components) for config, netlist in netlists.items()
     }
     return [
-        MacArea(
+        DesignArea(
             config=config,
             netlist=netlists[config],
-            total=totals[config],
             components=components[config],
             baseline=baseline_of(config),
-            ratio=totals[config].area / totals[baseline_of(config)].area,
+            baseline_components=components[baseline_of(config)],
+            bit_area=bit_area * nand.area if nand else Decimal(),
         )
         for config in wanted
     ]
 
 
-def by_component(netlist: Netlist, library: Library) -> dict[str, Area]:
-    """Split a netlist's area by the submodules of its top; cells of the top itself are the component ``top``."""
-    cells = {TOP: Counter[str]()}
-    for name, count in netlist.modules[netlist.top].items():
-        if name in netlist.modules:
-            part = cells.setdefault(name.removeprefix(f"{netlist.top}_"), Counter())
-        else:
-            part = cells[TOP]
-        for cell, inside in _leaf_cells(netlist, name).items():
-            part[cell] += count * inside
+def checked_bit_area(value: Decimal | int | str) -> Decimal:
+    """Return the area of a buffer bit, in two-input NANDs, that a user gives.
+
+    Raises
+    ------
+    InputError
+        If it is no number from 0.
+    """
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite() or number < 0:
+        raise InputError(f"bit area {str(value)!r}: must be a number from 0, in two-input NANDs; give for example 1")
+    return number
+
+
+def total(components: Mapping[str, Area]) -> Area:
+    """Return the sum of components."""
+    parts = components.values()
+    return Area(
+        cells=sum((part.cells for part in parts), Counter()),
+        area=sum((part.area for part in parts), Decimal()),
+        sequential=sum((part.sequential for part in parts), Decimal()),
+        memory_bits=sum(part.memory_bits for part in parts),
+    )
+
+
+def by_component(netlist: Netlist, library: Library, components: Mapping[str, Sequence[str]]) -> dict[str, Area]:
+    """Split a netlist's area, each module counted as often as it is instantiated.
+
+    ``components`` are those of :class:`vsq.hw.emit.design.Design`; the cells of any other module belong to the
+    component of the module around it.
+    """
+    of_module = {module: name for name, modules in components.items() for module in modules}
+    cells = {name: Counter[str]() for name in components}
+
+    def walk(module: str, count: int, component: str) -> None:
+        component = of_module.get(module.removeprefix(f"{netlist.top}_"), component)
+        for cell, inside in netlist.modules[module].items():
+            if cell in netlist.modules:
+                walk(cell, count * inside, component)
+            else:
+                cells[component][cell] += count * inside
+
+    walk(netlist.top, 1, of_module[TOP])
     return {name: Area.of(part, library) for name, part in cells.items() if part}
 
 
-def _leaf_cells(netlist: Netlist, name: str) -> Counter[str]:
-    """Return the library cells of one instance of ``name``, a module or a cell, at every depth."""
-    if name not in netlist.modules:
-        return Counter({name: 1})
-    total = Counter[str]()
-    for child, count in netlist.modules[name].items():
-        for cell, inside in _leaf_cells(netlist, child).items():
-            total[cell] += count * inside
-    return total
-
-
-def synthesise_all(configs: Sequence[MacConfig] | Sequence[PeConfig], flow: Flow) -> list[Netlist]:
-    """Return the netlists of vector MACs or processing elements, in order; every core works.
+def synthesise_all(configs: Iterable[Configuration], flow: Flow) -> list[Netlist]:
+    """Return the netlists of designs, in order; every core works.
 
     Designs are emitted one by one while Yosys, a process for each, already maps the first.
     """

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable
 
-from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import Configuration, configuration, several
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import PeConfig
 
 
 def of_one_kind(
     designs: Configuration | str | Iterable[Configuration | str], *, pe: bool = False
-) -> tuple[list[MacConfig], list[PeConfig]]:
-    """Return the designs, in order, as vector MACs or as processing elements; the other list is empty.
+) -> list[Configuration]:
+    """Return the designs, in order: vector MACs, or processing elements.
 
     Parameters
     ----------
@@ -26,12 +24,11 @@ def of_one_kind(
         If there is no design, if both kinds are there, or if a text is malformed.
     """
     found = [configuration(design, pe=pe and isinstance(design, str)) for design in several(designs)]
-    macs = [config for config in found if isinstance(config, MacConfig)]
-    elements = [config for config in found if not isinstance(config, MacConfig)]
-    if macs and elements:
-        raise InputError(
-            f"{macs[0]} and {elements[0]}: a vector MAC is not compared with a processing element; give one kind"
-        )
     if not found:
         raise InputError("no design: there is nothing to measure; give a configuration such as 4/4/4/6")
-    return macs, elements
+    firsts = {config.kind: config for config in reversed(found)}
+    if len(firsts) > 1:
+        raise InputError(
+            f"{firsts['mac']} and {firsts['pe']}: a vector MAC is not compared with a processing element; give one kind"
+        )
+    return found

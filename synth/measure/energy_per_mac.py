@@ -1,29 +1,28 @@
-"""Energy of one multiply-accumulate, of vector MACs and of processing elements, beside the 8-bit baseline's."""
+"""Energy of one multiply-accumulate in designs, beside that in their 8-bit baselines."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.pe import Streams as PeStreams
+from vsq.golden.contract.configuration import Configuration
+from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Netlist
-from vsq.synth.gatesim.mac import Streams, mac_activity
+from vsq.synth.gatesim import mac, pe
 from vsq.synth.gatesim.netlist import flat
-from vsq.synth.gatesim.pe import commands, pe_activity
-from vsq.synth.gatesim.workload import operands
+from vsq.synth.gatesim.simulation import Activity
+from vsq.synth.gatesim.workload import Operands, operands
 from vsq.synth.library.power import Power
-from vsq.synth.measure.area import TOP, baseline_of, synthesise_all
+from vsq.synth.measure.area import BUFFERS, baseline_of, synthesise_all, with_baselines
 from vsq.synth.measure.energy import Energy, energies
-from vsq.synth.measure.pe_area import COMPONENTS, pe_baseline_of
-from vsq.synth.measure.records import Record
+from vsq.synth.measure.records import Record, records
 
 MEMORIES = "memories"
-_COMPONENT_OF = {module: name for name, modules in COMPONENTS.items() for module in modules} | {TOP: "control"}
 _REFERENCE = MacConfig.parse("16/16/-/-:V=1")
-
-Config = TypeVar("Config", MacConfig, PeConfig)
+_ACTIVITY: dict[str, Callable[..., tuple[Activity, float]]] = {
+    "mac": mac.activity,
+    "pe": pe.activity,
+}  # by kind of design
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +50,9 @@ class OperationEnergy:
         Share of cycles in which operands enter.
     """
 
-    config: MacConfig | PeConfig
+    config: Configuration
     components: dict[str, Energy]
-    baseline: MacConfig | PeConfig
+    baseline: Configuration
     baseline_components: dict[str, Energy]
     utilisation: float
 
@@ -92,11 +91,7 @@ class OperationEnergy:
                 (component, "switching energy per operation", energy.switching * 1e12, "pJ"),
                 (component, "leakage power", energy.leakage * 1e9, "nW"),
             ]
-        name = self.config.full_name
-        return [
-            Record(configuration=name, component=component, quantity=quantity, value=float(value), unit=unit)
-            for component, quantity, value, unit in figures
-        ]
+        return records(self.config.full_name, figures)
 
 
 def total(components: dict[str, Energy]) -> float:
@@ -104,26 +99,8 @@ def total(components: dict[str, Energy]) -> float:
     return sum(energy.total for energy in components.values())
 
 
-def mac_energies(configs: Sequence[MacConfig], setup: Setup) -> list[OperationEnergy]:
-    """Return the energy of vector MACs that take a vector in every cycle, one for each configuration.
-
-    Raises
-    ------
-    InputError
-        If the library can not hold a design, or the data is not there.
-    """
-    designs = {config: baseline_of(config) for config in configs}
-    streams = {config: Streams.of(config, operands(config, setup.source)) for config in _all(designs)}
-    netlists = synthesise_all(list(streams), setup.flow)
-    measured = {
-        config: (_mac(netlist, stream, setup), 1.0)
-        for (config, stream), netlist in zip(streams.items(), netlists, strict=True)
-    }
-    return _compared(designs, measured)
-
-
-def pe_energies(configs: Sequence[PeConfig], setup: Setup) -> list[OperationEnergy]:
-    """Return the energy of processing elements in steady state, one for each configuration.
+def energy_per_operation(configs: Sequence[Configuration], setup: Setup) -> list[OperationEnergy]:
+    """Return the energy of designs in steady state, one for each configuration.
 
     Memories are not synthesised: each bit read or written costs :func:`bit_energy`.
 
@@ -132,15 +109,23 @@ def pe_energies(configs: Sequence[PeConfig], setup: Setup) -> list[OperationEner
     InputError
         If the library can not hold a design, or the data is not there.
     """
-    designs = {config: pe_baseline_of(config) for config in configs}
-    streams = {config: commands(config, operands(config.mac, setup.source)) for config in _all(designs)}
-    bit = bit_energy(setup)
-    netlists = synthesise_all(list(streams), setup.flow)
+    designs = with_baselines(configs)
+    data = {config: operands(config.mac, setup.source) for config in designs}
+    bit = bit_energy(setup) if any(BUFFERS in design(config).components for config in designs) else 0.0
     measured = {
-        config: pe_energy(config, netlist, played, setup, bit)
-        for (config, played), netlist in zip(streams.items(), netlists, strict=True)
+        config: measure(config, netlist, data[config], setup, bit)
+        for config, netlist in zip(designs, synthesise_all(designs, setup.flow), strict=True)
     }
-    return _compared(designs, measured)
+    return [
+        OperationEnergy(
+            config=config,
+            components=measured[config][0],
+            baseline=baseline_of(config),
+            baseline_components=measured[baseline_of(config)][0],
+            utilisation=measured[config][1],
+        )
+        for config in dict.fromkeys(configs)
+    ]
 
 
 def bit_energy(setup: Setup) -> float:
@@ -150,49 +135,27 @@ def bit_energy(setup: Setup) -> float:
     16-bit multiply-accumulate. Hazards are left out, as they are of the multiplier and not of a register file.
     """
     setup = replace(setup, hazards=False)
-    streams = Streams.of(_REFERENCE, operands(_REFERENCE, "gaussian"))
     (netlist,) = synthesise_all([_REFERENCE], setup.flow)
-    return total(_mac(netlist, streams, setup)) / _REFERENCE.weight.bits
+    energy, _ = measure(_REFERENCE, netlist, operands(_REFERENCE, "gaussian"), setup, bit=0.0)
+    return total(energy) / _REFERENCE.weight.bits
 
 
-def _all(designs: Mapping[Config, Config]) -> list[Config]:
-    """Return configurations and baselines, each once."""
-    return list({design: None for pair in designs.items() for design in pair})
-
-
-def _compared(
-    designs: Mapping[Config, Config], measured: Mapping[Config, tuple[dict[str, Energy], float]]
-) -> list[OperationEnergy]:
-    return [
-        OperationEnergy(
-            config=config,
-            components=measured[config][0],
-            baseline=baseline,
-            baseline_components=measured[baseline][0],
-            utilisation=measured[config][1],
-        )
-        for config, baseline in designs.items()
-    ]
-
-
-def _mac(netlist: Netlist, streams: Streams, setup: Setup) -> dict[str, Energy]:
-    gates = flat(netlist)
-    activity = mac_activity(gates, setup.flow.library, streams, hazards=setup.hazards)
-    found = energies(gates, activity, setup.power, setup.slew)
-    return {component: energy.per(streams.config.vector_size) for component, energy in found.items()}
-
-
-def pe_energy(
-    config: PeConfig, netlist: Netlist, streams: Sequence[PeStreams], setup: Setup, bit: float
+def measure(
+    config: Configuration, netlist: Netlist, data: Operands, setup: Setup, bit: float
 ) -> tuple[dict[str, Energy], float]:
-    """Return one element's energy per operation by component, and the share of cycles in which operands enter."""
+    """Return a design's energy per operation by component, and the share of cycles in which operands enter.
+
+    ``bit`` is the energy of reading or writing a bit of a memory, in joules.
+    """
     gates = flat(netlist)
-    measured = pe_activity(gates, setup.flow.library, config, streams, hazards=setup.hazards)
-    accesses = measured.activity.reads + measured.activity.writes
-    bits = sum(memory.width * count for memory, count in zip(gates.memories, accesses, strict=True))
+    activity, utilisation = _ACTIVITY[config.kind](gates, setup.flow.library, config, data, hazards=setup.hazards)
+    of_module = {module: name for name, modules in design(config).components.items() for module in modules}
     components: defaultdict[str, Energy] = defaultdict(Energy)
-    for module, energy in energies(gates, measured.activity, setup.power, setup.slew).items():
-        components[_COMPONENT_OF.get(module, module)] += energy
-    components[MEMORIES] = Energy(internal=bits * bit)
-    operations = config.lane_count * config.mac.vector_size * measured.utilisation
-    return {component: energy.per(operations) for component, energy in components.items()}, measured.utilisation
+    for module, energy in energies(gates, activity, setup.power, setup.slew).items():
+        components[of_module.get(module, module)] += energy
+    if gates.memories:
+        accesses = activity.reads + activity.writes
+        bits = sum(memory.width * count for memory, count in zip(gates.memories, accesses, strict=True))
+        components[MEMORIES] = Energy(internal=bits * bit)
+    operations = config.lane_count * config.mac.vector_size * utilisation
+    return {component: energy.per(operations) for component, energy in components.items()}, utilisation

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from vsq.golden.contract.distribution import VERSION
 from vsq.golden.contract.errors import InputError
@@ -25,6 +25,14 @@ class Record:
     quantity: str
     value: float
     unit: str
+
+
+def records(configuration: str, figures: Iterable[tuple[str, str, SupportsFloat, str]]) -> list[Record]:
+    """Return the figures of one configuration, each as component, quantity, value and unit."""
+    return [
+        Record(configuration=configuration, component=component, quantity=quantity, value=float(value), unit=unit)
+        for component, quantity, value, unit in figures
+    ]
 
 
 def versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.synth.flow.memory import without_parameters
 from vsq.synth.flow.synthesis import Netlist
 from vsq.synth.library.liberty import Library
-from vsq.synth.measure.records import Record
+from vsq.synth.measure.records import Record, records
 
 # Inputs arrive and outputs are wanted at the clock's edge; the slack at this period gives the path's length. A
 # module's network replaces the one before, and with it OpenSTA forgets the netlist.
@@ -58,13 +58,13 @@ class CriticalPath:
 
     def records(self, configuration: str, component: str) -> list[Record]:
         """Return delay and frequency as records."""
-        return [
-            Record(configuration=configuration, component=component, quantity=quantity, value=value, unit=unit)
-            for quantity, value, unit in (
-                ("critical path", self.delay, "ns"),
-                ("maximum frequency", self.frequency, "MHz"),
-            )
-        ]
+        return records(
+            configuration,
+            [
+                (component, "critical path", self.delay, "ns"),
+                (component, "maximum frequency", self.frequency, "MHz"),
+            ],
+        )
 
 
 def find_sta() -> str:

@@ -11,39 +11,22 @@ from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
 from vsq.synth.flow.synthesis import Flow, Goal
 from vsq.synth.library.liberty import Library
-from vsq.synth.measure import area as mac_area
-from vsq.synth.measure import pe_area
-from vsq.synth.measure.area import MacArea
+from vsq.synth.measure.area import BIT_AREA, DesignArea, checked_bit_area, measure
 from vsq.synth.measure.designs import of_one_kind
-from vsq.synth.measure.pe_area import PeArea
 from vsq.synth.measure.records import Record
-from vsq.synth.report.tables import area_table, pe_area_table
+from vsq.synth.report.tables import area_table
 
 
 @dataclass(frozen=True, kw_only=True)
 class AreaReport:
-    """Areas of vector MACs, or of processing elements, and the flow that they come from.
-
-    Parameters
-    ----------
-    flow
-        Library, goal and options of the synthesis.
-    macs, elements
-        One area for each design, in order; one of the two is empty.
-    """
+    """Areas of vector MACs, or of processing elements, one for each design, and the flow that they come from."""
 
     flow: Flow
-    macs: list[MacArea]
-    elements: list[PeArea]
-
-    @property
-    def areas(self) -> list[MacArea] | list[PeArea]:
-        """One area for each design; each has its ``config``, ``components``, ``total`` and ``ratio``."""
-        return self.macs or self.elements
+    areas: list[DesignArea]
 
     def table(self) -> Table:
         """Return one row a design."""
-        return area_table(self.macs, self.flow) if self.macs else pe_area_table(self.elements, self.flow)
+        return area_table(self.areas, self.flow)
 
     def records(self) -> list[Record]:
         """Return every figure."""
@@ -57,7 +40,7 @@ def area(
     liberty: str | Path = "nand2",
     goal: str = Goal.AREA,
     flatten: bool = False,
-    bit_area: Decimal | int | str = pe_area.BIT_AREA,
+    bit_area: Decimal | int | str = BIT_AREA,
 ) -> AreaReport:
     """Synthesise designs of one kind and their 8-bit baselines, on every core; return their areas.
 
@@ -83,9 +66,6 @@ def area(
     """
     if goal not in tuple(Goal):
         raise InputError(f"goal {goal!r}: choose one of {', '.join(Goal)}")
-    macs, elements = of_one_kind(designs, pe=pe)
-    bit = pe_area.checked_bit_area(bit_area)
+    configs, bit = of_one_kind(designs, pe=pe), checked_bit_area(bit_area)
     flow = Flow(library=Library.load(liberty), goal=Goal(goal), flatten=flatten)
-    return AreaReport(
-        flow=flow, macs=mac_area.measure(macs, flow), elements=pe_area.measure(elements, flow, bit) if elements else []
-    )
+    return AreaReport(flow=flow, areas=measure(configs, flow, bit))

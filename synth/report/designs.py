@@ -13,17 +13,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Goal
-from vsq.synth.gatesim.pe import commands
 from vsq.synth.gatesim.workload import operands
 from vsq.synth.library.liberty import Library
 from vsq.synth.library.power import Power
-from vsq.synth.measure.area import synthesise_all
-from vsq.synth.measure.energy_per_mac import MEMORIES, Setup, bit_energy, pe_energy
-from vsq.synth.measure.pe_area import by_component, total
-from vsq.synth.measure.records import Record, document, read_document, write_document
+from vsq.synth.measure import energy_per_mac
+from vsq.synth.measure.area import by_component, synthesise_all, total
+from vsq.synth.measure.energy_per_mac import MEMORIES, Setup, bit_energy
+from vsq.synth.measure.records import Record, document, read_document, records, write_document
 from vsq.synth.measure.timing import critical_paths, find_sta
 from vsq.synth.report.paper import POINTS
 
@@ -65,7 +66,7 @@ class Settings:
             return cls(liberty=None, data=data, timing=False)
         library = Library.load(liberty)
         Power.of(library)
-        operands(PeConfig.parse("4/4/4/6").mac, data)
+        operands(MacConfig.parse("4/4/4/6"), data)
         try:
             find_sta()
         except InputError:
@@ -108,8 +109,8 @@ def notes(settings: Settings, bit_area: Decimal) -> list[str]:
 
 
 def measure(
-    configs: Sequence[PeConfig], settings: Settings, out: Path, console: Console | None = None
-) -> dict[PeConfig, list[Record]]:
+    configs: Sequence[Configuration], settings: Settings, out: Path, console: Console | None = None
+) -> dict[Configuration, list[Record]]:
     """Measure every element on every core, and keep each one's records in ``out`` as soon as they are known.
 
     Raises
@@ -139,10 +140,10 @@ def measure(
 
 def figures(name: str, settings: Settings, bit: float) -> list[Record]:
     """Return the absolute figures of one element; ``bit`` is the energy of a memory bit's access in joules."""
-    config = PeConfig.parse(name)
+    config = configuration(name)
     library = Library.load()
     (netlist,) = synthesise_all([config], Flow(library=library))
-    components = by_component(netlist, library)
+    components = by_component(netlist, library, design(config).components)
     values: list[tuple[str, str, float, str]] = []
     for component, area in {"total": total(components), **components}.items():
         values += [
@@ -157,17 +158,14 @@ def figures(name: str, settings: Settings, bit: float) -> list[Record]:
             delays = _delays(config, library)
             values += [(component, "critical path", delay, "ns") for component, delay in delays.items()]
         setup = Setup(flow=flow, power=Power.of(library), source=settings.data, slew=SLEW, hazards=False)
-        streams = commands(config, operands(config.mac, settings.data))
-        energies, utilisation = pe_energy(config, netlist, streams, setup, bit)
+        data = operands(config.mac, settings.data)
+        energies, utilisation = energy_per_mac.measure(config, netlist, data, setup, bit)
         values += [(component, "energy", energy.total * 1e12, "pJ") for component, energy in energies.items()]
         values.append(("total", "utilisation", utilisation, "1"))
-    return [
-        Record(configuration=name, component=component, quantity=quantity, value=value, unit=unit)
-        for component, quantity, value, unit in values
-    ]
+    return records(name, values)
 
 
-def _delays(config: PeConfig, library: Library) -> dict[str, float]:
+def _delays(config: Configuration, library: Library) -> dict[str, float]:
     """Return the critical paths in ns, of a netlist that is mapped for delay, with buffers and sized cells."""
     (netlist,) = synthesise_all([config], Flow(library=library, goal=Goal.DELAY))
     return {component: path.delay for component, path in critical_paths(netlist, library).items()}

@@ -11,13 +11,14 @@ from vsq.golden.contract.errors import InputError
 from vsq.synth.flow.synthesis import Flow
 from vsq.synth.library.liberty import Library
 from vsq.synth.library.power import Power
+from vsq.synth.measure.area import BUFFERS
 from vsq.synth.measure.designs import of_one_kind
 from vsq.synth.measure.energy import CLOCK, INPUTS
-from vsq.synth.measure.energy_per_mac import MEMORIES, OperationEnergy, Setup, mac_energies, pe_energies
+from vsq.synth.measure.energy_per_mac import MEMORIES, OperationEnergy, Setup, energy_per_operation
 from vsq.synth.measure.records import Record
-from vsq.synth.report.tables import plain_table, two_lines
+from vsq.synth.report.tables import COMPONENTS, plain_table, two_lines
 
-_ORDER = (INPUTS, "dot", "scale", "accumulator", "collector", "ppu", "control", "buffers", CLOCK, MEMORIES)
+_ORDER = (INPUTS, *COMPONENTS, BUFFERS, CLOCK, MEMORIES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ def energy(
     """
     if not slew > 0:
         raise InputError(f"slew {slew}: a transition takes time; give more than 0")
-    macs, elements = of_one_kind(designs, pe=pe)
+    configs = of_one_kind(designs, pe=pe)
     library = Library.load(liberty)
     setup = Setup(flow=Flow(library=library), power=Power.of(library), source=data, slew=slew, hazards=hazards)
-    return EnergyReport(setup=setup, energies=mac_energies(macs, setup) if macs else pe_energies(elements, setup))
+    return EnergyReport(setup=setup, energies=energy_per_operation(configs, setup))

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import PeConfig
+from vsq.synth.measure.area import LANES, baseline_of
 from vsq.synth.measure.energy_per_mac import MEMORIES
-from vsq.synth.measure.pe_area import LANES, pe_baseline_of
 from vsq.synth.measure.records import Record
 from vsq.synth.report.paper import POINTS, READING_ERROR, Ratios
 
@@ -48,7 +48,7 @@ class Accuracy:
         """A title for the scores: task, metric and activation gamma."""
         return f"{self.task}: {self.metric}, {self.input_gamma} activation gamma"
 
-    def of(self, config: PeConfig) -> float | None:
+    def of(self, config: Configuration) -> float | None:
         """Return the score of a configuration after quantization without training; None if it was not measured."""
         return self.scores.get(f"{essential(config.mac).full_name} ptq")
 
@@ -57,7 +57,7 @@ class Accuracy:
 class Row:
     """One element beside the baseline's: figures of both, and the area of a buffer bit in the library's unit."""
 
-    config: PeConfig
+    config: Configuration
     figures: Figures
     baseline: Figures
     bit_area: float
@@ -125,11 +125,11 @@ class Row:
         return _energy(self.figures, memories=memories) / _energy(self.baseline, memories=memories)
 
 
-def rows_of(found: Mapping[PeConfig, Sequence[Record]], bit_area: float) -> list[Row]:
+def rows_of(found: Mapping[Configuration, Sequence[Record]], bit_area: float) -> list[Row]:
     """Return the rows of measured elements; the baseline of each must be among them."""
     figures = {config: {(r.component, r.quantity): r.value for r in records} for config, records in found.items()}
     return [
-        Row(config=config, figures=mine, baseline=figures[pe_baseline_of(config)], bit_area=bit_area)
+        Row(config=config, figures=mine, baseline=figures[baseline_of(config)], bit_area=bit_area)
         for config, mine in figures.items()
     ]
 
@@ -141,11 +141,6 @@ def scored(rows: Sequence[Row], accuracy: Accuracy) -> list[tuple[str, float, fl
         for row in rows
         if (area := row.values["area ratio"]) is not None and (score := accuracy.of(row.config)) is not None
     ]
-
-
-def with_baselines(configs: Sequence[PeConfig]) -> list[PeConfig]:
-    """Return the configurations once each, and their baselines first, which are the largest designs."""
-    return list(dict.fromkeys([*map(pe_baseline_of, configs), *configs]))
 
 
 def essential(mac: MacConfig) -> MacConfig:

@@ -5,59 +5,55 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich import box
 from rich.table import Table
 
-from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit.design import MacDesign
+from vsq.golden.contract.configuration import Configuration
+from vsq.hw.emit.design import TOP
 from vsq.synth.flow.synthesis import Flow
-from vsq.synth.measure.area import TOP, MacArea
-from vsq.synth.measure.pe_area import PeArea
+from vsq.synth.measure.area import DesignArea
 from vsq.synth.measure.timing import CriticalPath
 
+# Logic in the order of the datapath.
+COMPONENTS = ("dot", "scale", "accumulator", "collector", "ppu", "control", TOP)
 
-def area_table(areas: Sequence[MacArea], flow: Flow) -> Table:
-    """Return one row a configuration: total area, its split by component, sequential share, cells, ratio."""
-    library = flow.library
+
+def area_table(areas: Sequence[DesignArea], flow: Flow) -> Table:
+    """Return one row a design: total area and its split by component, sequential share, cells and ratio.
+
+    Designs with buffers have, instead of the last three, memory bits and ratios of lanes, logic and everything.
+    """
+    unit, baselines = flow.library.unit, ", ".join(dict.fromkeys(area.baseline.full_name for area in areas))
     components = _components(area.components for area in areas)
-    baselines = dict.fromkeys(area.baseline.full_name for area in areas)
-    table = plain_table(
-        f"Area in {library.unit}, library {library.name}",
-        f"Ratio: to {', '.join(baselines)} of this run. Cells only: no wires, buffers or clock tree.",
-        ("total", *components, "FFs", "cells", "ratio"),
-    )
+    title = f"rea in {unit}, library {flow.library.name}"
+    if any(area.total.memory_bits for area in areas):
+        table = plain_table(
+            f"Processing elements, a{title}",
+            f"Ratios to {baselines}: of the vector MACs alone, of all logic, and with buffers at {areas[0].bit_area} "
+            f"{unit} a bit.",
+            ("logic", *components, "memory bits", "MACs", "logic ", "all"),
+        )
+    else:
+        table = plain_table(
+            f"A{title}",
+            f"Ratio: to {baselines} of this run. Cells only: no wires, buffers or clock tree.",
+            ("total", *components, "FFs", "cells", "ratio"),
+        )
     for area in areas:
         parts = (area.components.get(name) for name in components)
+        total, lanes = area.total, "-" if area.lanes_ratio is None else f"{area.lanes_ratio:.3f}"
         table.add_row(
             two_lines(area.config),
-            f"{area.total.area:,.0f}",
+            f"{total.area:,.0f}",
             *(f"{part.area:,.0f}" if part else "-" for part in parts),
-            f"{area.total.sequential / area.total.area:.1%}",
-            f"{area.total.cells.total():,}",
+            *(
+                (f"{total.memory_bits:,}", lanes, f"{area.logic_ratio:.3f}")
+                if total.memory_bits
+                else (f"{total.sequential / total.area:.1%}", f"{total.cells.total():,}")
+            ),
             f"{area.ratio:.3f}",
         )
     return table
 
 
-def pe_area_table(areas: Sequence[PeArea], flow: Flow) -> Table:
-    """Return one row an element: logic by component, memory bits, and ratios of lanes, logic and everything."""
-    parts = ("dot", "scale", "accumulator", "collector", "ppu", "control")
-    table = plain_table(
-        f"Processing elements, area in {flow.library.unit}, library {flow.library.name}",
-        f"Ratios to {', '.join(dict.fromkeys(area.baseline.full_name for area in areas))}: of the vector MACs alone, "
-        f"of all logic, and with buffers at {areas[0].bit_area} {flow.library.unit} a bit.",
-        ("logic", *parts, "memory bits", "MACs", "logic ", "all"),
-    )
-    for area in areas:
-        table.add_row(
-            two_lines(area.config),
-            f"{area.total.area:,.0f}",
-            *(f"{area.components[name].area:,.0f}" if name in area.components else "-" for name in parts),
-            f"{area.total.memory_bits:,}",
-            *(f"{ratio:.3f}" for ratio in (area.lanes_ratio, area.logic_ratio, area.ratio)),
-        )
-    return table
-
-
-def timing_table(areas: Sequence[MacArea], paths: Sequence[Mapping[str, CriticalPath]], flow: Flow) -> Table:
+def timing_table(areas: Sequence[DesignArea], paths: Sequence[Mapping[str, CriticalPath]], flow: Flow) -> Table:
     """Return one row a configuration: total area, critical path of the whole and of each component, frequency."""
     components = _components(paths)
     table = plain_table(
@@ -76,7 +72,7 @@ def timing_table(areas: Sequence[MacArea], paths: Sequence[Mapping[str, Critical
     return table
 
 
-def two_lines(config: MacConfig | PeConfig) -> str:
+def two_lines(config: Configuration) -> str:
     """Return the configuration, and below it its options."""
     return config.full_name.replace(":", "\n", 1)
 
@@ -84,7 +80,7 @@ def two_lines(config: MacConfig | PeConfig) -> str:
 def _components(rows: Iterable[Iterable[str]]) -> list[str]:
     """Return the components that occur in any row, in the order of the datapath."""
     present = {name for row in rows for name in row}
-    return [name for name in (*MacDesign.parts.values(), TOP) if name in present]
+    return [name for name in COMPONENTS if name in present]
 
 
 def plain_table(title: str, caption: str, columns: Sequence[str]) -> Table:

@@ -14,7 +14,7 @@ from vsq.golden.model.datapath import mac
 from vsq.golden.model.pe import ProcessingElement
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
-from vsq.synth.gatesim.mac import Streams, mac_activity
+from vsq.synth.gatesim.mac import Streams, stream_activity
 from vsq.synth.gatesim.netlist import flat
 from vsq.synth.gatesim.pe import commands, results
 from vsq.synth.gatesim.schedule import clock_nets
@@ -190,8 +190,8 @@ def test_the_datapath_holds_still_while_the_scale_factor_is_zero(netlist, librar
     beats = streams.beats
     still = replace(beats, weight_scales=np.zeros_like(beats.weight_scales), first=np.zeros_like(beats.first))
     gates = flat(netlist)
-    moving = mac_activity(gates, library, streams, hazards=False)
-    held = mac_activity(gates, library, replace(streams, beats=still), hazards=False)
+    moving = stream_activity(gates, library, streams, hazards=False)
+    held = stream_activity(gates, library, replace(streams, beats=still), hazards=False)
     assert held.toggles[gates.outputs["out_acc"]].sum() == 0
     assert moving.toggles[gates.outputs["out_acc"]].sum() > 1
     register = sum(netlist.modules[TOP][cell] for cell in netlist.modules[TOP] if library.cells[cell].flip_flop)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.hw.emit.design import design
+from vsq.hw.emit.design import MacDesign, design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
 from vsq.synth.library.liberty import Library
@@ -62,7 +62,7 @@ def test_total_is_what_yosys_counts(areas, flow):
 
 def test_submodules_count_once_an_instance():
     modules = {"m": {"m_dot": 2, "INV": 1}, "m_dot": {"m_dot_row": 3, "FA": 1}, "m_dot_row": {"NAND2": 5}}
-    parts = by_component(Netlist(top="m", modules=modules, verilog=""), Library.load())
+    parts = by_component(Netlist(top="m", modules=modules, verilog=""), Library.load(), MacDesign.components)
     assert {name: dict(part.cells) for name, part in parts.items()} == {
         "top": {"INV": 1},
         "dot": {"NAND2": 30, "FA": 2},

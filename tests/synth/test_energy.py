@@ -19,7 +19,7 @@ from vsq.synth.library.liberty import Library
 from vsq.synth.library.power import Power
 from vsq.synth.measure import energy_per_mac
 from vsq.synth.measure.energy import Energy, difference, energies
-from vsq.synth.measure.energy_per_mac import MEMORIES, Setup, bit_energy, mac_energies, pe_energies
+from vsq.synth.measure.energy_per_mac import MEMORIES, Setup, bit_energy, energy_per_operation
 
 # Energies in fJ (1 fF * 1 V^2), so that numbers are easy: an inverter's rise costs 2 + load, its fall 4 + load.
 LIBERTY = """
@@ -150,7 +150,7 @@ def test_libraries_without_usable_power_are_refused(tmp_path, old, new, message)
 
 
 def test_parts_add_up_and_records_tell_the_same(setup):
-    (found,) = mac_energies([MacConfig.parse(SMALL)], setup)
+    (found,) = energy_per_operation([MacConfig.parse(SMALL)], setup)
     parts = found.components
     assert set(parts) == {"inputs", "dot", "scale", "accumulator", "control", "clock"}
     assert found.total == pytest.approx(sum(energy.internal + energy.switching for energy in parts.values()))
@@ -164,7 +164,9 @@ def test_parts_add_up_and_records_tell_the_same(setup):
 
 def test_memories_cost_by_the_bit(setup):
     """Two elements that differ in nothing but what an element of data is made of."""
-    (found,) = pe_energies([PeConfig.parse("2/2/2/2:V=2@lanes=2,weight_depth=4,activation_depth=8,ppu=off")], setup)
+    (found,) = energy_per_operation(
+        [PeConfig.parse("2/2/2/2:V=2@lanes=2,weight_depth=4,activation_depth=8,ppu=off")], setup
+    )
     assert found.components[MEMORIES].total > 0
     without = sum(energy.total for name, energy in found.components.items() if name != MEMORIES)
     base = sum(energy.total for name, energy in found.baseline_components.items() if name != MEMORIES)

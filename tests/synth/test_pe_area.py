@@ -9,12 +9,12 @@ from rich.console import Console
 from vsq.cli import main as vsq
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.emit.design import PeDesign
 from vsq.synth.flow.memory import BIT
 from vsq.synth.flow.synthesis import Flow, Netlist
 from vsq.synth.library.liberty import Library
-from vsq.synth.measure.area import Area
-from vsq.synth.measure.pe_area import COMPONENTS, by_component, checked_bit_area, measure, pe_baseline_of, total
-from vsq.synth.report.tables import pe_area_table
+from vsq.synth.measure.area import Area, baseline_of, by_component, checked_bit_area, measure, total
+from vsq.synth.report.tables import area_table
 
 CONFIG = PeConfig.parse("3/3/2/2:V=2@lanes=4,weight_depth=4,activation_depth=8")
 
@@ -31,7 +31,7 @@ def area(flow):
 
 
 def test_every_cell_belongs_to_one_component(area, flow):
-    assert set(area.components) == set(COMPONENTS)
+    assert set(area.components) == set(PeDesign.components)
     instances = Counter({area.netlist.top: 1})
     order = [area.netlist.top]
     for module in order:
@@ -57,7 +57,7 @@ def test_memories_are_those_of_the_contract(area):
 
 
 def test_ratios_are_to_the_baseline_with_the_same_buffers(area):
-    assert area.baseline == pe_baseline_of(CONFIG)
+    assert area.baseline == baseline_of(CONFIG)
     assert area.baseline.full_name == "8/8/-/-:V=2@lanes=4,weight_depth=4,activation_depth=8"
     mine, other = area.total, total(area.baseline_components)
     assert area.logic_ratio == mine.area / other.area
@@ -74,7 +74,7 @@ def test_a_module_counts_as_often_as_it_is_instantiated():
     modules = {"m": {"m_lanes": 1, "INV": 1}, "m_lanes": {"m_lane": 3}, "m_lane": {"m_dot": 1}, "m_dot": {"FA": 2}}
     modules["m"]["m_weight_buffer"] = 1
     modules["m_weight_buffer"] = {BIT: 40, "DFF": 1}
-    parts = by_component(Netlist(top="m", modules=modules, verilog=""), Library.load())
+    parts = by_component(Netlist(top="m", modules=modules, verilog=""), Library.load(), PeDesign.components)
     assert {name: (dict(part.cells), part.memory_bits) for name, part in parts.items()} == {
         "dot": ({"FA": 6}, 0),
         "buffers": ({"DFF": 1}, 40),
@@ -82,10 +82,18 @@ def test_a_module_counts_as_often_as_it_is_instantiated():
     }
 
 
+def test_a_flattened_element_has_no_lanes(flow):
+    (area,) = measure([CONFIG], Flow(library=flow.library, flatten=True))
+    assert list(area.components) == ["control"]
+    assert area.lanes_ratio is None
+    assert ("lanes", "ratio") not in {(record.component, record.quantity) for record in area.records("NAND2")}
+    assert [*area_table([area], flow).columns[-3].cells] == ["-"]
+
+
 def test_the_table_shows_every_ratio(area, flow):
     console = Console(width=120)
     with console.capture() as capture:
-        console.print(pe_area_table([area], flow))
+        console.print(area_table([area], flow))
     text = capture.get()
     for figure in (area.lanes_ratio, area.logic_ratio, area.ratio):
         assert f"{figure:.3f}" in text

@@ -36,21 +36,21 @@ def run(args: Namespace, console: Console) -> int:
     from vsq.synth.report.area import area
     from vsq.synth.report.tables import timing_table
 
-    macs, elements = of_one_kind(args.configs, pe=args.pe)
+    configs = of_one_kind(args.configs, pe=args.pe)
     timing = args.timing or args.sweep_pipeline
-    if timing and elements:
+    if timing and configs[0].kind == "pe":
         raise InputError("--pe: critical paths are those of the vector MAC; leave out --pe, or use 'vsq report'")
     if args.sweep_pipeline:
-        macs = [point for config in macs for point in pipeline_sweep(config)]
+        configs = [point for config in configs for point in pipeline_sweep(config.mac)]
     if timing:
         find_sta()
-    report = area(macs or elements, liberty=args.liberty, goal=args.goal, flatten=args.flatten, bit_area=args.bit_area)
+    report = area(configs, liberty=args.liberty, goal=args.goal, flatten=args.flatten, bit_area=args.bit_area)
     library, records = report.flow.library, report.records()
     console.print(report.table())
     if timing:
-        paths = [critical_paths(one.netlist, library) for one in report.macs]
-        console.print(timing_table(report.macs, paths, report.flow))
-        for one, components in zip(report.macs, paths, strict=True):
+        paths = [critical_paths(one.netlist, library) for one in report.areas]
+        console.print(timing_table(report.areas, paths, report.flow))
+        for one, components in zip(report.areas, paths, strict=True):
             for component, path in components.items():
                 records += path.records(one.config.full_name, component)
     for note in library.notes:

@@ -34,11 +34,11 @@ def run(args: Namespace, console: Console) -> int:
     from vsq.golden.io.files import write_text
     from vsq.synth.flow.synthesis import Flow
     from vsq.synth.library.liberty import NAND2, Library
-    from vsq.synth.measure.pe_area import checked_bit_area
+    from vsq.synth.measure.area import checked_bit_area, with_baselines
     from vsq.synth.measure.records import document, versions
     from vsq.synth.report.designs import DEFAULT_CONFIGS, Settings, measure, notes
     from vsq.synth.report.page import Report
-    from vsq.synth.report.rows import Accuracy, rows_of, with_baselines
+    from vsq.synth.report.rows import Accuracy, rows_of
 
     settings = Settings.of(args.liberty, args.data)
     accuracies = [Accuracy.load(path) for path in args.accuracy]
