@@ -1,4 +1,4 @@
-"""Bit heap: a sum of weighted bits, products and constants as one compressor tree."""
+"""Bit heap: a sum of weighted bits and constants as one compressor tree."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from vsq.hw.arithmetic.compressor import Adder, Bit, Plan, Wire, compress
-from vsq.hw.arithmetic.operand import Operand
-from vsq.hw.arithmetic.products import multiply, multiply_shifted
 from vsq.hw.mac.stages import register
 
 
@@ -69,14 +67,6 @@ class BitHeap:
         for index, bit in enumerate(self.signal("negated", value.as_unsigned() ^ negative.replicate(len(value)))):
             sign = value.shape().signed and index == len(value) - 1
             self.add_bit(bit, index, negative=sign, arrival=arrival + 1)
-
-    def multiply(self, a: Value, b: Value, narrow: bool = False) -> None:
-        """Add ``a * b``, each as signed as its shape; ``narrow`` promises that neither code -2^(bits-1) occurs."""
-        multiply(self, a, b, narrow)
-
-    def multiply_shifted(self, a: Operand, b: Operand) -> None:
-        """Add ``a * b`` of numbers of which one has a sign of its own."""
-        multiply_shifted(self, a, b)
 
     def add_bit(
         self, bit: Value, column: int, *, negative: bool = False, inverted: bool = False, arrival: int = 0

@@ -6,14 +6,11 @@ heap costs what makes it and the one full adder that removes it. The costs of re
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from amaranth.hdl import Cat, Const, Value
 
+from vsq.hw.arithmetic.bitheap import BitHeap
 from vsq.hw.arithmetic.operand import Operand, product_shifts, shifted
-
-if TYPE_CHECKING:
-    from vsq.hw.arithmetic.bitheap import BitHeap
 
 _FULL_ADDER = 16 / 3
 _ROW_BIT = 4  # of a Booth row: and-or-invert and exclusive-or
@@ -21,8 +18,11 @@ _ROW_DIGIT = 8  # recoding of one digit
 _NEGATED_BIT = 7 / 2  # of a conditional negation: exclusive-or and one step of the carry chain
 
 
-def multiply(heap: "BitHeap", a: Value, b: Value, narrow: bool = False) -> None:
-    """Add ``a * b`` in the way that costs the least area; ``narrow`` promises that neither code -2^(bits-1) occurs."""
+def multiply(heap: BitHeap, a: Value, b: Value, narrow: bool = False) -> None:
+    """Add ``a * b``, each as signed as its shape, in the way that costs the least area.
+
+    ``narrow`` promises that neither code -2^(bits-1) occurs.
+    """
     ways: list[tuple[float, Callable[[BitHeap, Value, Value], None], Value, Value]] = []
     for x, y in ((a, b), (b, a)):
         ways.append((_array_area(x, y), array, x, y))
@@ -33,7 +33,7 @@ def multiply(heap: "BitHeap", a: Value, b: Value, narrow: bool = False) -> None:
     add(heap, x, y)
 
 
-def multiply_shifted(heap: "BitHeap", a: Operand, b: Operand) -> None:
+def multiply_shifted(heap: BitHeap, a: Operand, b: Operand) -> None:
     """Add the product of numbers of which one has a sign of its own: significands multiplied, shifted and negated."""
     exact = a.significand * b.significand
     significand: Value = heap.signal("significand", exact)
@@ -43,7 +43,7 @@ def multiply_shifted(heap: "BitHeap", a: Operand, b: Operand) -> None:
     heap.add_negated(shifted(significand, shifts), negative, arrival=4)
 
 
-def array(heap: "BitHeap", a: Value, b: Value) -> None:
+def array(heap: BitHeap, a: Value, b: Value) -> None:
     """Add ``a * b`` by one NAND for each pair of bits (Baugh-Wooley).
 
     Where both are signed, the corner ``(a0 - 2*a1) * (b0 - 2*b1)`` of their two highest bits lies in -2 .. 4, so three
@@ -68,7 +68,7 @@ def _array_area(a: Value, b: Value) -> float:
     return len(a) * len(b) * (1 + _FULL_ADDER)
 
 
-def _nands(heap: "BitHeap", a: Value, b: Value, shift: int) -> None:
+def _nands(heap: BitHeap, a: Value, b: Value, shift: int) -> None:
     """Add ``a * b * 2^shift`` bit by bit; positive bits enter as complements too."""
     rows = [(i, min(len(b), heap.width - shift - i)) for i in range(min(len(a), heap.width - shift))]
     nands = heap.signal("nands", ~Cat(a[i].replicate(n) for i, n in rows) | ~Cat(b[:n] for _, n in rows))
@@ -79,7 +79,7 @@ def _nands(heap: "BitHeap", a: Value, b: Value, shift: int) -> None:
             heap.add_bit(next(bits), shift + i + j, negative=negative, inverted=True, arrival=1)
 
 
-def booth(heap: "BitHeap", a: Value, b: Value) -> None:
+def booth(heap: BitHeap, a: Value, b: Value) -> None:
     """Add ``a * b`` by radix-4 digits of a: ``a = sum_i (a[2i-1] + a[2i] - 2*a[2i+1]) * 4^i``, each in -2 .. 2.
 
     A negative digit's row is ``-x = ~x + 1``. The row's lowest bit plus that 1 is ``low + 2*(negative and not low)``
@@ -126,7 +126,7 @@ def _booth_area(a: Value, b: Value) -> float:
     return (len(a) + a_signed) // 2 * row + last
 
 
-def sign_magnitude(heap: "BitHeap", a: Value, b: Value) -> None:
+def sign_magnitude(heap: BitHeap, a: Value, b: Value) -> None:
     """Add ``|a| * (b if a >= 0 else -b)``; both are signed, and neither takes the code -2^(bits-1)."""
     array(heap, _negate_if(heap, a[-1], a[:-1]), _negate_if(heap, a[-1], Cat(b)).as_signed())
 
@@ -135,7 +135,7 @@ def _sign_magnitude_area(a: Value, b: Value) -> float:
     return (len(a) - 1) * len(b) * (1 + _FULL_ADDER) + (len(a) + len(b) - 3) * _NEGATED_BIT
 
 
-def _negate_if(heap: "BitHeap", condition: Value, value: Value) -> Value:
+def _negate_if(heap: BitHeap, condition: Value, value: Value) -> Value:
     """Return ``-value`` or ``value``, of the same bits: those above the lowest 1 are inverted."""
     if len(value) == 1:
         return value

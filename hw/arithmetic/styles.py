@@ -6,6 +6,7 @@ from typing import Protocol
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 
 from vsq.golden.contract.config import Arithmetic, MacConfig, Target
+from vsq.hw.arithmetic import products
 from vsq.hw.arithmetic.bitheap import BitHeap
 from vsq.hw.arithmetic.operand import Operand
 from vsq.hw.mac.ranges import least_shape
@@ -128,15 +129,15 @@ class BitHeaps:
         heap = BitHeap(shape.width, name)
         for w, a in zip(weights, activations, strict=True):
             if w.plain and a.plain:
-                heap.multiply(w.significand, a.significand, narrow)
+                products.multiply(heap, w.significand, a.significand, narrow)
             else:
-                heap.multiply_shifted(w, a)
+                products.multiply_shifted(heap, w, a)
         return _named(m, heap.compress(m, loads), shape, name)
 
     def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:
         """Return the product and the constant from one heap."""
         heap = BitHeap(shape.width, name)
-        heap.multiply(a, b)
+        products.multiply(heap, a, b)
         heap.add_constant(addend)
         return _named(m, heap.compress(m), shape, name)
 

@@ -10,13 +10,14 @@ import re
 WRONG_AREAS = {"osu018_stdcells": {"LATCH": ("0", "56"), "NAND3X1": ("36", "32"), "OAI21X1": ("23", "32")}}
 
 
-def corrected(name: str, text: str) -> tuple[str, list[str]]:
-    """Return the Liberty text of library ``name`` with right areas, and ``CELL WRONG -> RIGHT`` for each correction.
+def corrected(text: str) -> tuple[str, list[str]]:
+    """Return a library's Liberty text with right areas, and ``CELL WRONG -> RIGHT`` for each correction.
 
     Only the published value is replaced: a file that somebody has corrected stays as it is.
     """
-    corrections = []
-    for cell, (wrong, right) in WRONG_AREAS.get(name, {}).items():
+    corrections: list[str] = []
+    name = re.search(r'\blibrary\s*\(\s*"?([^\s")]*)', text)
+    for cell, (wrong, right) in WRONG_AREAS.get(name[1] if name else "", {}).items():
         pattern = rf'(\bcell\s*\(\s*"?{cell}"?\s*\)\s*\{{[^{{}}]*?\barea\s*:\s*){wrong}(?:\.0*)?(?=\s*;)'
         text, count = re.subn(pattern, rf"\g<1>{right}", text)
         if count:

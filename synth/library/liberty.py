@@ -49,7 +49,8 @@ class Adder:
 class Library:
     """The usable cells of one Liberty file (cells marked ``dont_use`` are not among them).
 
-    ``text`` is the file's, with the ``corrections`` that :mod:`vsq.synth.library.errata` knows.
+    ``text`` is the file's, with the ``corrections`` that :mod:`vsq.synth.library.errata` knows; ``root`` is the text as
+    groups.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Library:
     cells: dict[str, Cell]
     timed: bool
     text: str = field(repr=False)
+    root: "Group" = field(repr=False)
     corrections: tuple[str, ...]
 
     @classmethod
@@ -78,9 +80,8 @@ class Library:
         except UnicodeDecodeError:
             raise InputError(f"Liberty file {path}: not a text file; give an uncompressed .lib file") from None
         try:
+            text, corrections = corrected(text)
             root = parse(text)
-            text, corrections = corrected(root.name, text)
-            root = parse(text) if corrections else root
             groups = [group for group in root.find("cell") if group.attributes.get("dont_use") != "true"]
             cells = [_cell(group) for group in groups]
         except LibertySyntaxError as error:
@@ -92,6 +93,7 @@ class Library:
             cells={cell.name: cell for cell in cells},
             timed=timed,
             text=text,
+            root=root,
             corrections=tuple(corrections),
         )
         library._check()

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from vsq.synth.library.boolean import truth_table
-from vsq.synth.library.liberty import Cell, Group, Library, parse
+from vsq.synth.library.liberty import Cell, Group, Library
 
 Words = Any  # an array of unsigned words, one bit for each stream
 Function = Callable[..., Words]
@@ -29,9 +30,10 @@ class Logic:
     outputs: dict[str, Function]
 
 
+@cache
 def cell_logic(library: Library) -> dict[str, Logic | Register]:
     """Return what the usable cells do; latches, flip-flops with asynchronous inputs and constants are left out."""
-    groups = {group.name: group for group in parse(library.text).find("cell")}
+    groups = {group.name: group for group in library.root.find("cell")}
     found: dict[str, Logic | Register] = {}
     for name, cell in library.cells.items():
         if cell.flip_flop:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
 from vsq.synth.library.boolean import names, truth_table
-from vsq.synth.library.liberty import Group, Library, parse
+from vsq.synth.library.liberty import Group, Library
 
 Floats = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class Power:
         InputError
             If the file has none, or in a form that is not read; the message names it.
         """
-        root = parse(library.text)
+        root = library.root
         if not any(pin.find("internal_power") for cell in root.find("cell") for pin in cell.find("pin")):
             raise InputError(
                 f"Liberty file {library.path}: it has no internal_power groups, so there is no energy; give a "

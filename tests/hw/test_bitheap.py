@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsq.hw.arithmetic.bitheap import BitHeap
+from vsq.hw.arithmetic.products import multiply
 
 
 def simulate(m, inputs, output, stimulus, enables=()):
@@ -52,7 +53,7 @@ def dot(w_shape, a_shape, vector_size, enables=()):
     a = [Signal(a_shape, name=f"a{i}") for i in range(vector_size)]
     heap = BitHeap(exact_width((w_shape, a_shape), vector_size))
     for x, y in zip(w, a, strict=True):
-        heap.multiply(x, y)
+        multiply(heap, x, y)
     d = Signal(Shape(heap.width, w_shape.signed or a_shape.signed))
     m.d.comb += d.eq(heap.compress(m, enables))
     return m, [*w, *a], d, heap
@@ -104,7 +105,7 @@ def test_random_heaps_equal_integers(data):
         heap.add(signal, shift)
     pairs = signals[len(terms) :]
     for x, y in zip(pairs[::2], pairs[1::2], strict=True):
-        heap.multiply(x, y)
+        multiply(heap, x, y)
     for constant in constants:
         heap.add_constant(constant)
     total = heap.compress(m)

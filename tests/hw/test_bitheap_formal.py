@@ -7,6 +7,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal, signed, unsigned
 
 from vsq.hw.arithmetic.bitheap import BitHeap
+from vsq.hw.arithmetic.products import multiply
 from vsq.hw.emit.yosys import run_yosys
 
 
@@ -15,7 +16,7 @@ def dot(w_shape, a_shape, vector_size, width, narrow=False):
     pairs = [(Signal(w_shape, name=f"w{i}"), Signal(a_shape, name=f"a{i}")) for i in range(vector_size)]
     heap = BitHeap(width)
     for w, a in pairs:
-        heap.multiply(w, a, narrow)
+        multiply(heap, w, a, narrow)
     return m, pairs, heap, heap.compress(m)
 
 
