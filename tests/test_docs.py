@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tomllib
 from contextlib import redirect_stdout
+from functools import cache
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
 import vsq
+from vsq.cli.main import COMMANDS, parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -143,6 +145,26 @@ def test_what_a_page_names_exists(page):
         assert f"def {test}(" in TESTS, test
     for name in sorted(set(re.findall(r"\bvsq(?:\.[a-zA-Z_]\w*)+", text))):
         assert exists(name), name
+
+
+@cache
+def options(command):
+    """The options of a command, from its help."""
+    with redirect_stdout(StringIO()) as text, pytest.raises(SystemExit):
+        parser().parse_args([command, "--help"])
+    return set(re.findall(r"--[a-z-]+", text.getvalue()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of_a_page_exist(page):
+    """Commands, their options and targets of the Makefile, in code type or as lines of a block."""
+    text = page.read_text()
+    for line, command in re.findall(r"(?:^|`)(?: {4})?(vsq ([a-z]+)[^`#\n]*)", text, re.MULTILINE):
+        assert command in COMMANDS, line
+        assert {*re.findall(r"--[a-z-]+", line)} <= options(command), line
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in re.findall(r"(?:^|`)make ([\w-]+)", text, re.MULTILINE):
+        assert target in targets, target
 
 
 def exists(name):
