@@ -14,7 +14,7 @@ from rich.table import Table
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import matmul
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 
 _ROWS, _CHANNELS, _GROUPS = 256, 256, 64
 
@@ -45,7 +45,7 @@ def datapath(config: MacConfig, table: Table) -> None:
     w_flat, a_flat = w.reshape(_CHANNELS, -1), a.reshape(_ROWS, -1)
     macs = _ROWS * _CHANNELS * _GROUPS * v
     plain = _seconds(lambda: a_flat @ w_flat.T)
-    golden = _seconds(lambda: matmul(config, Operand(w, sw), Operand(a, sa)))
+    golden = _seconds(lambda: matmul(config, BlockOperand(w, sw), BlockOperand(a, sa)))
     for name, seconds in (("golden datapath, scales and overflow", golden), ("NumPy int64 matmul, no scales", plain)):
         table.add_row(config.full_name, name, f"{macs / seconds / 1e6:.0f}", f"{plain / seconds:.2f}")
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.stimulus import stream
 from vsq.golden.stimulus.stream import Beats
 from vsq.hw.emit.design import design
@@ -78,8 +78,10 @@ def _beats(count: int) -> Beats:
     c, v = CONFIG, CONFIG.vector_size
     assert c.weight_scale
     assert c.activation_scale
-    weights = Operand(codes(channels, c.weight.min, c.weight.max, v), codes(channels, 0, c.weight_scale.max))
-    activations = Operand(codes(rows, c.activation.min, c.activation.max, v), codes(rows, 0, c.activation_scale.max))
+    weights = BlockOperand(codes(channels, c.weight.min, c.weight.max, v), codes(channels, 0, c.weight_scale.max))
+    activations = BlockOperand(
+        codes(rows, c.activation.min, c.activation.max, v), codes(rows, 0, c.activation_scale.max)
+    )
     return stream.layer(weights, activations).select(slice(count - count % _GROUPS))
 
 

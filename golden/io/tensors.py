@@ -2,7 +2,7 @@
 
 A file holds for every tensor ``NAME.codes`` [..., G, V] and ``NAME.scales`` [..., G] in the narrowest integer type of
 their formats, ``NAME.gamma`` in float32, and ``metadata``, a JSON text: the version of this layout, the
-configuration's full name, each tensor's formats, original shape and quantizer options, and a digest of all this and
+configuration's full name, each tensor's formats and original shape, and a digest of all this and
 the arrays. In a ``.safetensors`` file the text stands in the header. ``.npz`` needs no package but NumPy.
 """
 
@@ -23,10 +23,9 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.base import Format
 from vsq.golden.formats.spelling import element_format
 from vsq.golden.io.files import replacing
-from vsq.golden.quantizer.core import Quantizer
-from vsq.golden.quantizer.tensor import Quantized
+from vsq.golden.quantizer.tensor import Quantized, TensorFormat
 
-VERSION = 1
+VERSION = 2
 
 Arrays = dict[str, NDArray[Any]]
 Tensors = Mapping[str, Quantized[NDArray[Any]]]
@@ -59,7 +58,7 @@ def save(path: str | Path, config: MacConfig, tensors: Tensors) -> None:
 
 
 def load(path: str | Path) -> IntegerTensors:
-    """Read what :func:`save` wrote: equal in every integer, gamma and option.
+    """Read what :func:`save` wrote: equal in every integer and gamma.
 
     Raises
     ------
@@ -136,42 +135,38 @@ def read(path: str | Path, parse: Callable[[dict[str, Any], Arrays], Content]) -
 def arrays_of(name: str, tensor: Quantized[NDArray[Any]]) -> Arrays:
     """Return the tensor's arrays as they stand in a file."""
     arrays: Arrays = {
-        f"{name}.codes": np.ascontiguousarray(tensor.codes, _dtype(tensor.quantizer.element)),
+        f"{name}.codes": np.ascontiguousarray(tensor.codes, _dtype(tensor.format.element)),
         f"{name}.gamma": np.ascontiguousarray(tensor.gamma, np.float32),
     }
-    if tensor.quantizer.scale is not None:
-        arrays[f"{name}.scales"] = np.ascontiguousarray(tensor.scales, _dtype(tensor.quantizer.scale))
+    if tensor.format.scale is not None:
+        arrays[f"{name}.scales"] = np.ascontiguousarray(tensor.scales, _dtype(tensor.format.scale))
     return arrays
 
 
 def describe(tensor: Quantized[NDArray[Any]]) -> dict[str, Any]:
     """Return what the metadata say of a tensor."""
-    quantizer = tensor.quantizer
+    form = tensor.format
     return {
         "shape": [*tensor.codes.shape[:-2], tensor.length],
-        "element": str(quantizer.element),
-        "scale": None if quantizer.scale is None else str(quantizer.scale),
-        "vector_size": quantizer.vector_size,
-        "granularity": quantizer.granularity,
-        "order": quantizer.order,
-        "scale_rounding": quantizer.scale_rounding,
+        "element": str(form.element),
+        "scale": None if form.scale is None else str(form.scale),
+        "vector_size": form.vector_size,
+        "granularity": form.granularity,
     }
 
 
 def assemble(name: str, entry: dict[str, Any], arrays: Arrays, config: MacConfig) -> Quantized[NDArray[Any]]:
     """Return the tensor that ``entry`` describes, checked, taking its arrays out of ``arrays``."""
-    quantizer = Quantizer(
+    form = TensorFormat(
         element=element_format(entry["element"]),
         scale=None if entry["scale"] is None else element_format(entry["scale"]),
         vector_size=entry["vector_size"],
         granularity=entry["granularity"],
-        order=entry["order"],
-        scale_rounding=entry["scale_rounding"],
     )
     codes, gamma = arrays.pop(f"{name}.codes"), arrays.pop(f"{name}.gamma")
-    scales = None if quantizer.scale is None else arrays.pop(f"{name}.scales")
+    scales = None if form.scale is None else arrays.pop(f"{name}.scales")
     *lead, length = entry["shape"]
-    shape = (*lead, -(-length // quantizer.vector_size), quantizer.vector_size)
+    shape = (*lead, -(-length // form.vector_size), form.vector_size)
     if codes.shape != shape:
         raise InputError(f"{name}.codes: shape {codes.shape} where the metadata say {shape}")
     tensor = Quantized(
@@ -179,7 +174,7 @@ def assemble(name: str, entry: dict[str, Any], arrays: Arrays, config: MacConfig
         scales=None if scales is None else scales.astype(np.int32),
         gamma=gamma,
         length=length,
-        quantizer=quantizer,
+        format=form,
     )
     check(name, tensor, config)
     return tensor
@@ -187,19 +182,19 @@ def assemble(name: str, entry: dict[str, Any], arrays: Arrays, config: MacConfig
 
 def check(name: str, tensor: Quantized[NDArray[Any]], config: MacConfig) -> None:
     """Refuse a tensor that contradicts itself or is of neither side of ``config``."""
-    quantizer = tensor.quantizer
-    formats = (quantizer.element, quantizer.scale, quantizer.vector_size)
+    form = tensor.format
+    formats = (form.element, form.scale, form.vector_size)
     sides = [(config.weight, config.weight_scale), (config.activation, config.activation_scale)]
     if formats not in [(*side, config.vector_size) for side in sides]:
         raise InputError(
-            f"{name}: element {quantizer.element}, scale {quantizer.scale or '-'}, V={quantizer.vector_size} are of "
+            f"{name}: element {form.element}, scale {form.scale or '-'}, V={form.vector_size} are of "
             f"neither side of {config.full_name}; quantize it for that configuration"
         )
-    quantizer.element.check(tensor.codes, f"{name}.codes")
-    if quantizer.scale is not None and tensor.scales is not None:
-        quantizer.scale.check(tensor.scales, f"{name}.scales")
+    form.element.check(tensor.codes, f"{name}.codes")
+    if form.scale is not None and tensor.scales is not None:
+        form.scale.check(tensor.scales, f"{name}.scales")
     lead = tensor.codes.shape[:-1]
-    needed = {"scales": lead if quantizer.scale else None, "gamma": quantizer.gamma_shape(lead)}
+    needed = {"scales": lead if form.scale else None, "gamma": form.gamma_shape(lead)}
     for part, shape in needed.items():
         array = getattr(tensor, part)
         if (None if array is None else array.shape) != shape:

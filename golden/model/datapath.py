@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import MacConfig, Overflow
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.base import Format
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.scales import scale_factor
 
 Integers = NDArray[Any]  # int64, or object holding Python integers
@@ -183,7 +183,7 @@ def _bounded(config: MacConfig, terms: Integers, first: Flags, state: State) -> 
     return np.array(accs, terms.dtype), np.array(stickies, np.bool_), np.array(directions, np.int64)
 
 
-def matmul(config: MacConfig, weights: Operand, activations: Operand) -> LayerResult:
+def matmul(config: MacConfig, weights: BlockOperand, activations: BlockOperand) -> LayerResult:
     """Multiply a whole layer: each result starts at 0 and accumulates its G vectors in order.
 
     Equal to :func:`mac` over the same beats. The dot products go through BLAS in floating point, which is exact because

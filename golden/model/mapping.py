@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import Command, Result, Streams
 from vsq.golden.model.ppu import LaneParams
 from vsq.golden.model.scales import scale_factor
@@ -38,8 +38,8 @@ class Output:
 
 def plan(
     config: PeConfig,
-    weights: Operand,
-    activations: Operand,
+    weights: BlockOperand,
+    activations: BlockOperand,
     *,
     params: LaneParams | None = None,
     relu: bool = False,
@@ -114,7 +114,7 @@ def gather(config: PeConfig, results: Sequence[Result], rows: int, channels: int
     return Output(**columns)
 
 
-def unfold(maps: Operand, *, kernel: int, padding: int = 0, stride: int = 1) -> Operand:
+def unfold(maps: BlockOperand, *, kernel: int, padding: int = 0, stride: int = 1) -> BlockOperand:
     """Return a convolution's rows from feature maps whose vectors run along the channels.
 
     Parameters
@@ -173,7 +173,9 @@ def fit_params(config: PeConfig, factors: NDArray[Any], biases: NDArray[Any]) ->
     return params
 
 
-def _check(config: PeConfig, weights: Operand, activations: Operand, params: LaneParams | None, relu: bool) -> None:
+def _check(
+    config: PeConfig, weights: BlockOperand, activations: BlockOperand, params: LaneParams | None, relu: bool
+) -> None:
     """Refuse a layer that the element cannot compute."""
     left, right = weights.codes.shape, activations.codes.shape
     if len(left) != 3 or len(right) != 3 or left[1:] != right[1:]:
@@ -210,7 +212,7 @@ def _check(config: PeConfig, weights: Operand, activations: Operand, params: Lan
         )
 
 
-def accumulator_range(config: PeConfig, weights: Operand) -> tuple[int, int]:
+def accumulator_range(config: PeConfig, weights: BlockOperand) -> tuple[int, int]:
     """Return the proven range of a layer's accumulators for all activations: any order of summation is safe.
 
     Each weight takes the activation that makes its product extreme, each vector the largest activation scale, and

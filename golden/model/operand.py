@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
-class Operand(NamedTuple):
+class BlockOperand(NamedTuple):
     """Codes [..., V] and their scales [...]; the scales are None on a side whose vectors have none."""
 
     codes: Any
     scales: Any
 
-    def map(self, change: Callable[[Any], Any]) -> "Operand":
+    def map(self, change: Callable[[Any], Any]) -> "BlockOperand":
         """Return the operand whose arrays are what ``change`` makes of both; it acts on the leading axes."""
-        return Operand(change(self.codes), None if self.scales is None else change(self.scales))
+        return BlockOperand(change(self.codes), None if self.scales is None else change(self.scales))

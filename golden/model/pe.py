@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import matmul
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.ppu import LaneParams, quantise, rescale
 
 Integers = NDArray[Any]
@@ -86,8 +86,8 @@ class ProcessingElement:
 
     def __init__(self, config: PeConfig) -> None:
         self._config = config
-        self._weights: Operand | None = None  # [vectors, L, V], [vectors, L]
-        self._activations: Operand | None = None  # [entries, V], [entries]
+        self._weights: BlockOperand | None = None  # [vectors, L, V], [vectors, L]
+        self._activations: BlockOperand | None = None  # [entries, V], [entries]
         self._params: LaneParams | None = None  # [L]
 
     def limits(self, command: Command) -> tuple[int, int]:
@@ -128,10 +128,10 @@ class ProcessingElement:
                 results.append(Result())
                 continue
             if command.load_weights:
-                taken = Operand(*weights.take(command.vectors * lanes))
+                taken = BlockOperand(*weights.take(command.vectors * lanes))
                 self._weights = taken.map(lambda array: array.reshape(-1, lanes, *array.shape[1:]))
             if command.load_activations:
-                self._activations = Operand(*activations.take(command.rows * command.vectors))
+                self._activations = BlockOperand(*activations.take(command.rows * command.vectors))
             if command.load_params:
                 (self._params,) = params.take(lanes)
             results.append(self._compute(command))
@@ -193,7 +193,7 @@ class _Source:
             )
 
 
-def _entries(bank: Operand | None) -> int:
+def _entries(bank: BlockOperand | None) -> int:
     return 0 if bank is None else len(bank.codes)
 
 

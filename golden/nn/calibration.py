@@ -15,11 +15,12 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from vsq.golden.contract.errors import InputError, did_you_mean
+from vsq.golden.contract.errors import InputError, choice, did_you_mean
 from vsq.golden.nn.histogram import Histogram
 from vsq.golden.nn.search import minimise
 from vsq.golden.quantizer import pytorch
-from vsq.golden.quantizer.core import Granularity, Quantizer
+from vsq.golden.quantizer.core import Quantizer
+from vsq.golden.quantizer.tensor import Granularity
 
 SAMPLE_ELEMENTS = 1 << 18
 
@@ -207,15 +208,15 @@ def observer(
     InputError
         If there is no such method, or it cannot serve ``quantizer``.
     """
-    kinds: dict[str, Callable[[], Observer]] = {
-        Calibration.MAX: lambda: MaxObserver(quantizer, name),
-        Calibration.PERCENTILE: lambda: PercentileObserver(quantizer, name, percentile),
-        Calibration.ENTROPY: lambda: EntropyObserver(quantizer, name),
-        Calibration.MSE: lambda: MseObserver(quantizer, name),
-    }
-    if method not in kinds:
-        raise InputError(f"calibration {method!r}: choose one of {', '.join(kinds)}")
-    return kinds[method]()
+    match choice("calibration", method, Calibration):
+        case Calibration.MAX:
+            return MaxObserver(quantizer, name)
+        case Calibration.PERCENTILE:
+            return PercentileObserver(quantizer, name, percentile)
+        case Calibration.ENTROPY:
+            return EntropyObserver(quantizer, name)
+        case Calibration.MSE:
+            return MseObserver(quantizer, name)
 
 
 def watch(

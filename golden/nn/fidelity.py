@@ -32,14 +32,14 @@ class Fidelity:
 @torch.no_grad()
 def fidelity(x: torch.Tensor, quantized: Quantized[torch.Tensor]) -> Fidelity:
     """Return the figures of ``x``, which became ``quantized``."""
-    quantizer, exact = quantized.quantizer, x.detach().double()
+    form, exact = quantized.format, x.detach().double()
     noise = (exact - quantized.dequantize()).square().sum().item()
     signal = exact.square().sum().item()
-    vectors = quantizer.split(x.detach().float(), torch).double().abs()
+    vectors = form.split(x.detach().float(), torch).double().abs()
     step = step_size(quantized.scales, quantized.gamma, torch).double()
     alive = vectors.amax(dim=-1) > 0
     lost = alive & (step.expand(alive.shape) == 0)
-    limit = quantizer.element.qmax + quantizer.element.last_step / 2
+    limit = form.element.qmax + form.element.last_step / 2
     clipped = (vectors > limit * step[..., None]) & ~lost[..., None]
     return Fidelity(
         sqnr=10 * math.log10(signal / noise) if signal and noise else math.inf if signal else -math.inf,

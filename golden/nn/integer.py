@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from vsq.golden.nn.calibration import watch
 from vsq.golden.nn.modules import QuantizedLayer
 from vsq.golden.nn.quantize import quantized_layers
 from vsq.golden.quantizer import pytorch
-from vsq.golden.quantizer.tensor import Quantized
 
 _UNIT = 2.0**-24  # half a unit in the last place of float32
 
@@ -207,17 +207,7 @@ def restore(model: nn.Module, layers: Mapping[str, IntegerLayer]) -> None:
         _check(name, layer, layers[name])
     for name, layer in ours.items():
         given, device = layers[name], layer.input_gamma.device
-        weights = given.weights
-        layer.freeze(
-            Quantized(
-                codes=torch.from_numpy(weights.codes).to(device),
-                scales=None if weights.scales is None else torch.from_numpy(weights.scales).to(device),
-                gamma=torch.from_numpy(weights.gamma).to(device),
-                length=weights.length,
-                quantizer=layer.scheme.weights,
-                xp=torch,
-            )
-        )
+        layer.freeze(given.weights.convert(partial(torch.as_tensor, device=device), torch))
         layer.input_gamma.copy_(torch.from_numpy(np.array(given.input_gamma)))
         if given.bias is not None:
             layer.bias.copy_(torch.from_numpy(given.bias))
@@ -225,18 +215,15 @@ def restore(model: nn.Module, layers: Mapping[str, IntegerLayer]) -> None:
 
 def _check(name: str, layer: QuantizedLayer, given: IntegerLayer) -> None:
     """Refuse integers that are of another configuration or shape than the layer."""
-    quantizer, weights = layer.scheme.weights, layer.magnitudes()
     bias = None if layer.bias is None else tuple(layer.bias.shape)
-    mine = (layer.scheme.config.full_name, layer.sign, tuple(weights.shape), bias)
+    form = layer.scheme.weights.format
+    mine = (layer.scheme.config.full_name, layer.sign, tuple(layer.magnitudes().shape), bias, form)
     shape = (*given.weights.codes.shape[:-2], given.weights.length)
-    theirs = (given.config.full_name, given.sign, shape, None if given.bias is None else given.bias.shape)
-    for what, left, right in zip(("configuration", "sign", "weights", "bias"), mine, theirs, strict=True):
+    other = None if given.bias is None else given.bias.shape
+    theirs = (given.config.full_name, given.sign, shape, other, given.weights.format)
+    for what, left, right in zip(("configuration", "sign", "weights", "bias", "format"), mine, theirs, strict=True):
         if left != right:
             raise InputError(
                 f"layer {name!r}: its {what} in the model, {left}, and in the file, {right}, differ; prepare the same "
                 "model in the same way"
             )
-    if replace(given.weights.quantizer, order=quantizer.order, scale_rounding=quantizer.scale_rounding) != quantizer:
-        raise InputError(
-            f"layer {name!r}: {given.weights.quantizer} in the file, {quantizer} in the model; prepare it so"
-        )

@@ -121,7 +121,7 @@ class QuantizedLayer(nn.Module):
                 scales=None if self.weight_scales is None else self.weight_scales.int(),
                 gamma=self.weight_gamma,
                 length=rows.shape[-1],
-                quantizer=self.scheme.weights,
+                format=self.scheme.weights.format,
                 xp=torch,
             )
         by = mmse.quantize if self.scheme.weight_scales == WeightScales.MMSE else pytorch.quantize

@@ -16,7 +16,7 @@ from rich.console import Console
 from torch import nn
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.errors import InputError, choice
 from vsq.golden.contract.presets import resolve
 from vsq.golden.nn import fidelity
 from vsq.golden.nn.calibration import Observer, observer, watch
@@ -176,8 +176,7 @@ def _fresh_layers(
     mode: Mode | str,
 ) -> dict[str, QuantizedLayer]:
     """Return the quantized layers of a float model by name; the model stays as it is."""
-    if mode not in tuple(Mode):
-        raise InputError(f"mode {mode!r}: choose one of {', '.join(Mode)}")
+    mode = choice("mode", mode, Mode)
     default = (
         config if isinstance(config, Scheme) else Scheme(config=resolve(config) if isinstance(config, str) else config)
     )

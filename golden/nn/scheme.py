@@ -5,9 +5,10 @@ from enum import StrEnum
 from typing import Any
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.errors import InputError, choice
 from vsq.golden.nn.calibration import Calibration
-from vsq.golden.quantizer.core import Granularity, Order, Quantizer, ScaleRounding
+from vsq.golden.quantizer.core import Order, Quantizer, ScaleRounding
+from vsq.golden.quantizer.tensor import Granularity
 
 
 class WeightScales(StrEnum):
@@ -84,10 +85,7 @@ class Scheme:
             ("weight_rounding", ScaleRounding),
             ("input_rounding", ScaleRounding),
         ):
-            value = getattr(self, name)
-            if value not in tuple(kind):
-                raise InputError(f"{name.replace('_', ' ')} {value!r}: choose one of {', '.join(kind)}")
-            object.__setattr__(self, name, kind(value))
+            object.__setattr__(self, name, choice(name.replace("_", " "), getattr(self, name), kind))
         if self.float_scales and self.config.full_product_bits:
             raise InputError(f"float scales: {self.config} has integer scales; write - in their place")
 

@@ -17,17 +17,16 @@ Source: VS-Quant (Dai et al., MLSys 2021), equations 3 to 7.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
-from vsq.golden.contract.config import MAX_VECTOR_SIZE, MacConfig
-from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError, choice
 from vsq.golden.formats.base import Format
-from vsq.golden.quantizer.tensor import Quantized, quiet, step_size
+from vsq.golden.quantizer.tensor import Granularity, Quantized, TensorFormat, quiet, step_size
 
 
 class Order(StrEnum):
@@ -49,56 +48,35 @@ class ScaleRounding(StrEnum):
     AT_LEAST_ONE = "at_least_one"
 
 
-class Granularity(StrEnum):
-    """The scope of one gamma: an index of the first axis, a row (all axes but the last), or the whole tensor."""
-
-    CHANNEL = "channel"
-    TOKEN = "token"
-    TENSOR = "tensor"
-
-
 @dataclass(frozen=True, kw_only=True)
-class Quantizer:
-    """The quantization of one tensor to integers.
+class Quantizer(TensorFormat):
+    """The quantization of one tensor to integers of a format.
 
     Parameters
     ----------
-    element
-        Format of the codes. Signed codes stay in the narrow range +-qmax; unsigned formats take no negative values.
-    scale
-        Unsigned format of the per-vector scales; None for the single level.
-    vector_size
-        Elements per vector, V.
-    granularity
-        What shares one gamma.
+    element, scale, vector_size, granularity
+        See :class:`vsq.golden.quantizer.tensor.TensorFormat`.
     order, scale_rounding
         See :class:`Order` and :class:`ScaleRounding`; the single level has no use for them.
 
     Raises
     ------
     InputError
-        If a name is not one of its options, V is out of range, or the scale is signed.
+        As the format does, or if a name is not one of its options.
     """
 
-    element: Format
-    scale: Format | None
-    vector_size: int
-    granularity: Granularity
     order: Order = Order.REQUANTISED
     scale_rounding: ScaleRounding = ScaleRounding.NEAREST
 
     def __post_init__(self) -> None:
-        for name, kind in (("granularity", Granularity), ("order", Order), ("scale_rounding", ScaleRounding)):
-            value = getattr(self, name)
-            if value not in tuple(kind):
-                raise InputError(f"{name.replace('_', ' ')} {value!r}: choose one of {', '.join(kind)}")
-            object.__setattr__(self, name, kind(value))
-        if not 1 <= self.vector_size <= MAX_VECTOR_SIZE:
-            raise InputError(
-                f"vector size {self.vector_size}: must be 1 to {MAX_VECTOR_SIZE}; choose one in that range"
-            )
-        if self.scale is not None and self.scale.signed:
-            raise InputError(f"scale {self.scale}: scales are unsigned; give an unsigned format")
+        super().__post_init__()
+        object.__setattr__(self, "order", choice("order", self.order, Order))
+        object.__setattr__(self, "scale_rounding", choice("scale rounding", self.scale_rounding, ScaleRounding))
+
+    @property
+    def format(self) -> TensorFormat:
+        """The format of what it makes."""
+        return TensorFormat(**{field.name: getattr(self, field.name) for field in fields(TensorFormat)})
 
     @classmethod
     def for_weights(cls, config: MacConfig, **options: Any) -> "Quantizer":
@@ -178,7 +156,7 @@ class Quantizer:
                 scales=None if scales is None else xp.asarray(scales, dtype=xp.int32),
                 gamma=gamma,
                 length=values.shape[-1],
-                quantizer=self,
+                format=self.format,
                 xp=xp,
             )
 
@@ -193,26 +171,7 @@ class Quantizer:
             self._check(values, peaks, name, xp)
             return self._shared_scale(_divide_by_constant(peaks, self.element.qmax, xp), xp)
 
-    def gamma_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Return the shape of gamma for a tensor of ``shape``: its leading axes that do not share, then axes of 1."""
-        axes = self._gamma_axes(len(shape))
-        return (*shape[:axes], *[1] * (len(shape) - axes))
-
-    def split(self, values: Any, xp: Any = np) -> Any:
-        """Return [..., K] as vectors [..., G, V], the tail padded with zeros."""
-        *lead, length = values.shape
-        groups = -(-length // self.vector_size)
-        padding = groups * self.vector_size - length
-        if padding:
-            zeros = xp.broadcast_to(xp.zeros_like(values[..., :1]), (*lead, padding))
-            values = xp.concatenate([values, zeros], axis=-1)
-        return values.reshape(*lead, groups, self.vector_size)
-
     # The steps ------------------------------------------------------------------------------------------------
-
-    def _gamma_axes(self, ndim: int) -> int:
-        """Return how many leading axes have a gamma for each of their indices."""
-        return {Granularity.CHANNEL: 1, Granularity.TOKEN: ndim - 1, Granularity.TENSOR: 0}[self.granularity]
 
     def _check(self, values: Any, peaks: Any, name: str, xp: Any) -> None:
         """Refuse values that cannot be quantized; a vector's peak is finite only if all its elements are."""
@@ -225,7 +184,7 @@ class Quantizer:
 
     def _shared_scale(self, s: Any, xp: Any) -> Any:
         """Return gamma: the largest s of what shares it, over 2^M-1 if scales are integers."""
-        largest = xp.amax(s, axis=tuple(range(self._gamma_axes(s.ndim), s.ndim)), keepdims=True)
+        largest = xp.amax(s, axis=tuple(range(self.gamma_axes(s.ndim), s.ndim)), keepdims=True)
         return largest if self.scale is None else _divide_by_constant(largest, self.scale.max, xp)
 
     def _scale_codes(self, s: Any, gamma: Any, scale: Format, xp: Any) -> Any:

@@ -42,11 +42,4 @@ def to_numpy(quantized: Quantized[torch.Tensor]) -> Quantized[NDArray[Any]]:
     """Return the same integers as NumPy arrays, as :mod:`vsq.golden.model.datapath` and :mod:`vsq.golden.io.tensors`
     take them.
     """
-    return Quantized(
-        codes=quantized.codes.numpy(force=True),
-        scales=None if quantized.scales is None else quantized.scales.numpy(force=True),
-        gamma=quantized.gamma.numpy(force=True),
-        length=quantized.length,
-        quantizer=quantized.quantizer,
-        xp=np,
-    )
+    return quantized.convert(lambda array: array.numpy(force=True), np)

@@ -1,19 +1,84 @@
-"""A quantized tensor: integer codes, integer scales per vector, and real gammas."""
+"""A quantized tensor, integer codes with integer scales per vector and real gammas; and its format."""
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from vsq.golden.model.operand import Operand
-
-if TYPE_CHECKING:
-    from vsq.golden.quantizer.core import Quantizer
+from vsq.golden.contract.config import MAX_VECTOR_SIZE
+from vsq.golden.contract.errors import InputError, choice
+from vsq.golden.formats.base import Format
+from vsq.golden.model.operand import BlockOperand
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 Array = TypeVar("Array", bound=Any)  # numpy.ndarray or torch.Tensor
+
+
+class Granularity(StrEnum):
+    """The scope of one gamma: an index of the first axis, a row (all axes but the last), or the whole tensor."""
+
+    CHANNEL = "channel"
+    TOKEN = "token"
+    TENSOR = "tensor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorFormat:
+    """The format of a tensor in vectors along its last axis.
+
+    Parameters
+    ----------
+    element
+        Format of the codes. Signed codes stay in the narrow range +-qmax; unsigned formats take no negative values.
+    scale
+        Unsigned format of the per-vector scales; None for the single level.
+    vector_size
+        Elements per vector, V.
+    granularity
+        What shares one gamma.
+
+    Raises
+    ------
+    InputError
+        If the granularity is not one of its options, V is out of range, or the scale is signed.
+    """
+
+    element: Format
+    scale: Format | None
+    vector_size: int
+    granularity: Granularity
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "granularity", choice("granularity", self.granularity, Granularity))
+        if not 1 <= self.vector_size <= MAX_VECTOR_SIZE:
+            raise InputError(
+                f"vector size {self.vector_size}: must be 1 to {MAX_VECTOR_SIZE}; choose one in that range"
+            )
+        if self.scale is not None and self.scale.signed:
+            raise InputError(f"scale {self.scale}: scales are unsigned; give an unsigned format")
+
+    def gamma_axes(self, ndim: int) -> int:
+        """Return how many leading axes have a gamma for each of their indices."""
+        return {Granularity.CHANNEL: 1, Granularity.TOKEN: ndim - 1, Granularity.TENSOR: 0}[self.granularity]
+
+    def gamma_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of gamma for a tensor of ``shape``: its leading axes that do not share, then axes of 1."""
+        axes = self.gamma_axes(len(shape))
+        return (*shape[:axes], *[1] * (len(shape) - axes))
+
+    def split(self, values: Any, xp: Any = np) -> Any:
+        """Return [..., K] as vectors [..., G, V], the tail padded with zeros."""
+        *lead, length = values.shape
+        groups = -(-length // self.vector_size)
+        padding = groups * self.vector_size - length
+        if padding:
+            zeros = xp.broadcast_to(xp.zeros_like(values[..., :1]), (*lead, padding))
+            values = xp.concatenate([values, zeros], axis=-1)
+        return values.reshape(*lead, groups, self.vector_size)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,8 +95,8 @@ class Quantized(Generic[Array]):
         float32, one axis for each of the original tensor's; broadcasts against ``scales``.
     length
         Elements K of the original last axis.
-    quantizer
-        What it was quantized by; holds the formats.
+    format
+        Formats of codes and scales, V, and what shares a gamma.
     xp
         The array namespace of the arrays.
     """
@@ -40,7 +105,7 @@ class Quantized(Generic[Array]):
     scales: Array | None
     gamma: Array
     length: int
-    quantizer: "Quantizer"
+    format: TensorFormat
     xp: Any = np
 
     def dequantize(self) -> Array:
@@ -56,13 +121,20 @@ class Quantized(Generic[Array]):
             values: Array = xp.asarray(self.codes, dtype=xp.float32) * step[..., None]
         return values
 
-    def operand(self) -> Operand:
+    def convert(self, change: Callable[[Any], Any], xp: Any) -> "Quantized[Any]":
+        """Return the same integers and gammas with arrays of another namespace, which ``change`` makes of these."""
+        scales = None if self.scales is None else change(self.scales)
+        return replace(self, codes=change(self.codes), scales=scales, gamma=change(self.gamma), xp=xp)
+
+    def operand(self) -> BlockOperand:
         """Return codes [R, G', V] and scales [R, G'] as :func:`vsq.golden.model.datapath.matmul` takes them.
 
         R is the first axis; the axes between it and V become G', so they are summed over in this order.
         """
         axes = self.codes.ndim - 1
-        return Operand(self.codes, self.scales).map(lambda array: array.reshape(len(array), -1, *array.shape[axes:]))
+        return BlockOperand(self.codes, self.scales).map(
+            lambda array: array.reshape(len(array), -1, *array.shape[axes:])
+        )
 
 
 def step_size(scales: Any, gamma: Any, xp: Any) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.stimulus import directed as runs
 from vsq.golden.stimulus import operands as corners
 
@@ -48,14 +48,14 @@ class Beats:
         return Beats(**columns)
 
 
-def layer(weights: Operand, activations: Operand) -> Beats:
+def layer(weights: BlockOperand, activations: BlockOperand) -> Beats:
     """Return a whole layer as beats: result by result in row-major order of [M, N], each G beats long.
 
     The arguments are those of :func:`vsq.golden.model.datapath.matmul`, which gives the expected results.
     """
     (channels, groups, _), rows = weights.codes.shape, len(activations.codes)
 
-    def spread(operand: Operand, axis: int) -> Operand:
+    def spread(operand: BlockOperand, axis: int) -> BlockOperand:
         def grid(array: Integers) -> Integers:
             wide = np.broadcast_to(np.expand_dims(array, axis), (rows, channels, *array.shape[1:]))
             return wide.reshape(rows * channels * groups, *array.shape[2:])

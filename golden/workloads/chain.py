@@ -20,7 +20,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.io.layers import IntegerLayer
 from vsq.golden.model.mapping import Output, fit_params, gather, plan, unfold
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import ProcessingElement, Result, Streams
 from vsq.golden.model.ppu import quantise as quantize_outputs
 from vsq.golden.nn.integer import inference, integer_layer, integers
@@ -167,22 +167,22 @@ class ElementChain:
                 rows = unfold(maps, kernel=after.kernel, padding=after.padding)
                 sides = [side // stage.pool for side in sides]
 
-    def _pooled(self, output: Output, sides: Sequence[int], pool: int) -> Operand:
+    def _pooled(self, output: Output, sides: Sequence[int], pool: int) -> BlockOperand:
         """Return outputs as maps [B, H, W, G, V] with scales, after max-pooling, which is requantized exactly."""
-        maps = Operand(output.codes, output.scales).map(lambda array: array.reshape(-1, *sides, *array.shape[1:]))
+        maps = BlockOperand(output.codes, output.scales).map(lambda array: array.reshape(-1, *sides, *array.shape[1:]))
         if pool == 1:
             return maps
         height, width = (side // pool for side in sides)
         z = _z(maps)
         windows = z.reshape(len(z), height, pool, width, pool, *z.shape[3:])
-        return Operand(*quantize_outputs(self._config, windows.max(axis=(2, 4))))
+        return BlockOperand(*quantize_outputs(self._config, windows.max(axis=(2, 4))))
 
     def outputs(self, output: Output) -> NDArray[Any]:
         """Return the real values [B, N] of the last layer's outputs."""
         last = self._layers[-1]
         values: NDArray[Any]
         if output.acc is None:
-            z = _z(Operand(output.codes, output.scales)).reshape(len(self._inputs), -1)
+            z = _z(BlockOperand(output.codes, output.scales)).reshape(len(self._inputs), -1)
             values = z[:, : len(last.weights.codes)] * self._units[-1]
             return values
         factor, bias = _output(last, 1)
@@ -196,7 +196,7 @@ def _output(layer: IntegerLayer, unit: float) -> tuple[NDArray[Any], NDArray[Any
     return layer.unit(layer.input_gamma).reshape(-1) / unit, bias / unit
 
 
-def _z(vectors: Operand) -> NDArray[Any]:
+def _z(vectors: BlockOperand) -> NDArray[Any]:
     """Return codes * scales, [..., V]."""
     z: NDArray[Any] = vectors.codes if vectors.scales is None else vectors.codes * vectors.scales[..., None]
     return z

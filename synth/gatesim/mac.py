@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.stimulus.stream import Beats, layer
 from vsq.synth.gatesim.netlist import Gates
 from vsq.synth.gatesim.simulation import WORD, Activity, Simulation, pack_codes
@@ -28,7 +28,7 @@ class Streams:
     @classmethod
     def of(cls, config: MacConfig, data: Operands) -> "Streams":
         """Return 64 pieces of the layer, evenly spaced, each of whole results."""
-        sides = Operand(data.weights, data.weight_scales), Operand(data.activations, data.activation_scales)
+        sides = BlockOperand(data.weights, data.weight_scales), BlockOperand(data.activations, data.activation_scales)
         beats = layer(*sides)
         groups = data.weights.shape[1]
         length = -(-_CYCLES // groups) * groups

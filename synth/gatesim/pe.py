@@ -9,7 +9,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.formats.base import Format
 from vsq.golden.model.datapath import matmul
 from vsq.golden.model.mapping import fit_params
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import Command, Streams
 from vsq.golden.model.ppu import LaneParams
 from vsq.synth.gatesim.netlist import Gates
@@ -75,7 +75,7 @@ def commands(config: PeConfig, data: Operands) -> list[Streams]:
 
 def _params(config: PeConfig, data: Operands, groups: int) -> LaneParams:
     """Return parameters by which the largest accumulator becomes the largest z."""
-    sides = Operand(data.weights, data.weight_scales), Operand(data.activations, data.activation_scales)
+    sides = BlockOperand(data.weights, data.weight_scales), BlockOperand(data.activations, data.activation_scales)
     products = matmul(config.mac, *(side.map(lambda array: array[:, :groups]) for side in sides))
     factor = config.z_range[1] / max(1, int(np.abs(products.acc).max()))
     lanes = config.lane_count

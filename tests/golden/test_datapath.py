@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.model.datapath import State, mac, matmul
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 
 # The oracle: plain Python integers and fractions, one beat at a time, written from the contract ------------------
 
@@ -154,7 +154,7 @@ def test_stream_equals_oracle(config, seed):
 def test_layer_equals_stream(config, seed):
     rng = np.random.default_rng(seed)
     (w, _, sw, _), (_, a, _, sa) = operands(config, rng, 4, 5), operands(config, rng, 3, 5)
-    layer = matmul(config, Operand(w, sw), Operand(a, sa))
+    layer = matmul(config, BlockOperand(w, sw), BlockOperand(a, sa))
     first, last = np.arange(5) == 0, np.arange(5) == 4
     for m, n in itertools.product(range(3), range(4)):
         scales = (None if sw is None else sw[n], None if sa is None else sa[m])
@@ -180,9 +180,9 @@ def test_blocks_of_a_large_layer(monkeypatch):
     config = MacConfig.parse("4/4/4/6:V=4,acc=12")
     rng = np.random.default_rng(1)
     (w, _, sw, _), (_, a, _, sa) = operands(config, rng, 3, 4), operands(config, rng, 9, 4)
-    blocked = matmul(config, Operand(w, sw), Operand(a, sa))
+    blocked = matmul(config, BlockOperand(w, sw), BlockOperand(a, sa))
     monkeypatch.undo()
-    whole = matmul(config, Operand(w, sw), Operand(a, sa))
+    whole = matmul(config, BlockOperand(w, sw), BlockOperand(a, sa))
     assert whole.overflow.any()
     assert np.array_equal(blocked.acc, whole.acc)
     assert np.array_equal(blocked.overflow, whole.overflow)
@@ -263,6 +263,6 @@ def test_bad_stream(name, value, message):
 def test_bad_layer():
     w, sw = np.zeros((2, 3, 2), int), np.zeros((2, 3), int)
     with pytest.raises(InputError, match=r"activations: shape \(4, 5, 2\) where \(4, 3, 2\)"):
-        matmul(CONFIG, Operand(w, sw), Operand(np.zeros((4, 5, 2), int), None))
+        matmul(CONFIG, BlockOperand(w, sw), BlockOperand(np.zeros((4, 5, 2), int), None))
     with pytest.raises(InputError, match=r"weights: shape \(3, 2\), but a layer's codes have 3 axes"):
-        matmul(CONFIG, Operand(w[0], sw), Operand(w, None))
+        matmul(CONFIG, BlockOperand(w[0], sw), BlockOperand(w, None))

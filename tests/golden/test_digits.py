@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.quantizer.core import Quantizer
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -77,7 +78,7 @@ def test_rows_are_the_windows_of_the_previous_features(layers):
     outputs = np.maximum(layers["conv1"].outputs().astype(np.float32), 0)
     features = outputs.reshape(2, 4, 2, 4, 2, 16).max(axis=(2, 4))
     layer = layers["conv2"]
-    quantizer, gamma = layer.inputs.quantizer, layer.inputs.gamma
+    quantizer, gamma = Quantizer.for_activations(CONFIG, scale_rounding="ceil"), layer.inputs.gamma
     codes, scales = layer.inputs.operand()
     images, height, width, channels = features.shape
     assert codes.shape == (images * height * width, 9, 16)

@@ -7,7 +7,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import matmul
 from vsq.golden.model.mapping import accumulator_range, fit_params, gather, plan, unfold
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import ProcessingElement
 from vsq.golden.model.ppu import LaneParams, quantise, rescale
 
@@ -22,7 +22,7 @@ def operands(config, rows, channels, groups, seed=0):
     ):
         codes = rng.integers(fmt.min, fmt.max, (count, groups, mac.vector_size), endpoint=True)
         out.append(
-            Operand(codes, None if scale is None else rng.integers(0, scale.max, (count, groups), endpoint=True))
+            BlockOperand(codes, None if scale is None else rng.integers(0, scale.max, (count, groups), endpoint=True))
         )
     return out
 
@@ -84,10 +84,10 @@ def test_convolutions_equal_plain_loops(kernel, padding, stride):
     batch, height, width, groups, channels = 2, 5, 6, 2, 3
     codes = rng.integers(-7, 8, (batch, height, width, groups, 4))
     scales = rng.integers(0, 64, (batch, height, width, groups))
-    rows = unfold(Operand(codes, scales), kernel=kernel, padding=padding, stride=stride)
+    rows = unfold(BlockOperand(codes, scales), kernel=kernel, padding=padding, stride=stride)
     weights = rng.integers(-7, 8, (channels, kernel * kernel * groups, 4))
     weight_scales = rng.integers(0, 16, weights.shape[:2])
-    _, output = compute(config, Operand(weights, weight_scales), rows)
+    _, output = compute(config, BlockOperand(weights, weight_scales), rows)
 
     out_height, out_width = (1 + (size + 2 * padding - kernel) // stride for size in (height, width))
     real = codes * scales[..., None]
@@ -105,7 +105,7 @@ def test_accumulator_range_is_reached():
     weights, _ = operands(config, 1, 1, 3)
     low, high = accumulator_range(config, weights)
     codes = weights.codes[0]
-    extremes = Operand(np.where(np.stack([codes > 0, codes < 0]), -8, 7), np.full((2, 3), 63))
+    extremes = BlockOperand(np.where(np.stack([codes > 0, codes < 0]), -8, 7), np.full((2, 3), 63))
     assert matmul(config.mac, weights, extremes).acc[:, 0].tolist() == [low, high]
 
 
@@ -158,9 +158,9 @@ def test_zero_rows_are_refused():
 
 def test_an_accumulator_that_could_overflow_is_refused():
     config = PeConfig.parse("4/4/4/6:V=4,acc=12")
-    weights = Operand(np.full((4, 3, 4), 7), np.full((4, 3), 15))
+    weights = BlockOperand(np.full((4, 3, 4), 7), np.full((4, 3), 15))
     with pytest.raises(InputError, match="3 vectors: accumulators from -635040 to 555660 may pass their 12 bits"):
-        plan(config, weights, Operand(weights.codes[:1], np.ones((1, 3), int)))
+        plan(config, weights, BlockOperand(weights.codes[:1], np.ones((1, 3), int)))
 
 
 def test_parameters_without_post_processing_are_refused():
@@ -179,4 +179,4 @@ def test_bad_factors_and_windows_are_refused():
     with pytest.raises(InputError, match=r"bias\[0\] = 2000"):
         fit_params(config, np.ones(1), np.array([2000.0]))
     with pytest.raises(InputError, match="kernel 5: larger than the 2x4 map"):
-        unfold(Operand(np.zeros((1, 2, 4, 1, 4), int), None), kernel=5, padding=1)
+        unfold(BlockOperand(np.zeros((1, 2, 4, 1, 4), int), None), kernel=5, padding=1)

@@ -15,7 +15,8 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.integer import IntFormat
 from vsq.golden.formats.spelling import element_format
-from vsq.golden.quantizer.core import Granularity, Order, Quantizer, ScaleRounding
+from vsq.golden.quantizer.core import Order, Quantizer, ScaleRounding
+from vsq.golden.quantizer.tensor import Granularity
 
 FLOAT32_MAX = Fraction(float(np.finfo(np.float32).max))
 

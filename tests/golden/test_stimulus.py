@@ -10,7 +10,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.presets import PRESETS, preset
 from vsq.golden.formats.integer import IntFormat
 from vsq.golden.model.datapath import mac, matmul
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.packing import pack, unpack
 from vsq.golden.stimulus.directed import LONGEST
 from vsq.golden.stimulus.stream import beats, complete, layer, overflow_directions, unreached
@@ -106,7 +106,7 @@ def test_layer_gives_the_products_in_row_major_order():
     rng = np.random.default_rng(0)
     config = MacConfig.parse("4/4U/4/-:V=5")
     w, a, sw = rng.integers(-8, 8, (3, 4, 5)), rng.integers(0, 16, (2, 4, 5)), rng.integers(0, 16, (3, 4))
-    weights, activations = Operand(w, sw), Operand(a, None)
+    weights, activations = BlockOperand(w, sw), BlockOperand(a, None)
     stream = layer(weights, activations)
     assert mac(config, **vars(stream)).acc.tolist() == matmul(config, weights, activations).acc.ravel().tolist()
 

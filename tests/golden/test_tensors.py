@@ -44,7 +44,7 @@ def test_round_trip_is_exact(path, text):
     assert list(after.tensors) == list(before)
     for name, tensor in before.items():
         read = after.tensors[name]
-        assert read.quantizer == tensor.quantizer
+        assert read.format == tensor.format
         assert read.length == tensor.length
         for part in ("codes", "scales", "gamma"):
             ours, theirs = getattr(tensor, part), getattr(read, part)
@@ -136,15 +136,15 @@ CHANGES = [
     (spoil_gamma, "activations.gamma: must be float32, finite"),
     (lambda arrays, metadata: arrays.pop("weights.gamma"), "weights.gamma"),
     (lambda arrays, metadata: arrays.update(extra=np.zeros(3)), "extra is not in the metadata"),
-    (lambda arrays, metadata: metadata.update(version=2), "version 2"),
+    (lambda arrays, metadata: metadata.update(version=1), "version 1"),
     (lambda arrays, metadata: metadata.pop("config"), "'config'"),
     (lambda arrays, metadata: metadata.update(config="4/4U/9"), "4/4U/9"),
     (lambda arrays, metadata: metadata.update(config="4/4U/4/6:V=8"), "V=16 are of neither side of 4/4U/4/6:V=8"),
     (lambda arrays, metadata: metadata.update(tensors=[]), "metadata"),
-    (lambda arrays, metadata: metadata["tensors"]["weights"].update(order="other"), "order 'other'"),
+    (lambda arrays, metadata: metadata["tensors"]["weights"].update(granularity="other"), "granularity 'other'"),
     (lambda arrays, metadata: metadata["tensors"]["weights"].update(vector_size="a"), "metadata"),
     (lambda arrays, metadata: metadata["tensors"]["weights"].update(shape=[6, 3, -1]), "shape"),
-    (lambda arrays, metadata: metadata["tensors"]["weights"].update(order="paper"), "sha256"),
+    (lambda arrays, metadata: metadata["tensors"]["weights"].update(note="paper"), "sha256"),
     (flip_code, "sha256"),
 ]
 

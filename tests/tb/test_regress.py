@@ -16,7 +16,7 @@ from vsq.cli import main as vsq
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.model.operand import Operand
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.stimulus.stream import layer
 from vsq.hw.emit.design import design
 from vsq.tb.coverage.pe import POINTS as PE_POINTS
@@ -166,7 +166,7 @@ def test_a_layer_is_played(simulator, tmp_path):
     config = MacConfig.parse("4/4U/4/-:V=4")
     rng = np.random.default_rng(0)
     w, a, sw = rng.integers(-8, 8, (5, 3, 4)), rng.integers(0, 16, (7, 3, 4)), rng.integers(0, 16, (5, 3))
-    summary = play(config, layer(Operand(w, sw), Operand(a, None)), sims=[simulator], out=tmp_path)
+    summary = play(config, layer(BlockOperand(w, sw), BlockOperand(a, None)), sims=[simulator], out=tmp_path)
     [(_, result)] = summary.results
     assert summary.passed
     assert [outcome.name for outcome in result.outcomes] == ["playback"]

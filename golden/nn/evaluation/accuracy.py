@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.errors import InputError, choice
 from vsq.golden.io.files import write_text
 from vsq.golden.nn.calibration import Calibration
 from vsq.golden.nn.planes.splitquant import split_model
@@ -108,9 +108,7 @@ def measure(
     InputError
         If the task has no training for ``qat``, or ``path`` holds something else or cannot be written.
     """
-    if unknown := [mode for mode in modes if mode not in tuple(Mode)]:
-        raise InputError(f"mode {unknown[0]!r}: choose one of {', '.join(Mode)}")
-    chosen = [Mode(mode) for mode in modes]
+    chosen = [choice("mode", mode, Mode) for mode in modes]
     if Mode.QAT in chosen and task.train is None:
         raise InputError(f"workload {task.name}: it has no training; leave out mode qat")
     about = {

@@ -18,7 +18,8 @@ from vsq.golden.nn.calibration import watch
 from vsq.golden.nn.planes import dual_precision, splitquant
 from vsq.golden.nn.planes.plane import total
 from vsq.golden.quantizer import pytorch
-from vsq.golden.quantizer.core import Granularity, Quantizer
+from vsq.golden.quantizer.core import Quantizer
+from vsq.golden.quantizer.tensor import Granularity
 from vsq.golden.workloads import minilm
 from vsq.golden.workloads.sentences import CALIBRATION, LONG, SHORT
 

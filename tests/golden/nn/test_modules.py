@@ -12,7 +12,8 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.model import datapath
-from vsq.golden.quantizer.core import Granularity, Quantizer, ScaleRounding
+from vsq.golden.quantizer.core import Quantizer, ScaleRounding
+from vsq.golden.quantizer.tensor import Granularity
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vsq.golden.formats.integer import IntFormat
-from vsq.golden.quantizer.core import Granularity, Quantizer
+from vsq.golden.quantizer.core import Quantizer
+from vsq.golden.quantizer.tensor import Granularity
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -152,7 +153,7 @@ def test_int2_error_falls_at_least_fivefold(by, granularity, scale):
     planes = [splitquant.quantize(quantizer, plane, by=by) for plane in splitquant.split(x)]
     assert (x - total(planes)).square().mean() < unsplit / 5
     assert [plane.sign for plane in planes] == [-1, 1, 1]
-    assert [str(plane.quantized.quantizer.element) for plane in planes] == ["2U", "2", "2U"]
+    assert [str(plane.quantized.format.element) for plane in planes] == ["2U", "2", "2U"]
     assert all(plane.quantized.codes.min() >= 0 for plane in (planes[0], planes[2]))
 
 

@@ -69,7 +69,7 @@ def flat(result):
     """Return codes [R, K] and the exact step of each in float64."""
     scales = np.ones(result.codes.shape[:-1]) if result.scales is None else result.scales.astype(np.float64)
     step = scales * result.gamma.astype(np.float64)
-    size = result.quantizer.vector_size
+    size = result.format.vector_size
     return tuple(part.reshape(len(part), -1)[:, : result.length] for part in (result.codes, np.repeat(step, size, 1)))
 
 
