@@ -26,26 +26,9 @@ from torch.nn import functional
 from vsq.golden.model.scales import accumulator_unit, scale_factor
 from vsq.golden.nn import mmse
 from vsq.golden.nn.scheme import Scheme, WeightScales
+from vsq.golden.nn.straight_through import straight_through
 from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.tensor import Quantized
-
-
-class _StraightThrough(torch.autograd.Function):
-    """The second argument's values with the first one's gradient."""
-
-    @staticmethod
-    def forward(_ctx: Any, _x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(_ctx: Any, *gradients: Any) -> tuple[Any, None]:
-        return gradients[0], None
-
-
-def straight_through(x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Return exactly ``values``, as if they were ``x`` to the gradient."""
-    result: torch.Tensor = _StraightThrough.apply(x, values)  # type: ignore[no-untyped-call]  # PyTorch leaves it so
-    return result
 
 
 class QuantizedLayer(nn.Module):
@@ -157,13 +140,13 @@ class QuantizedLayer(nn.Module):
         """
         with torch.autocast(x.device.type, enabled=False):
             rows = self.rows(x)
-            weights, inputs = self.quantized_weights(), self.quantized_inputs(rows)
+            weights, inputs, split = self.quantized_weights(), self.quantized_inputs(rows), self.scheme.inputs.split
             w = weights.vectors()
             if not self.frozen:
-                w = straight_through(self._vectors(self.magnitudes()), w)
+                w = straight_through(split(self.magnitudes(), torch), w)
             if self.sign < 0:
                 w = -w
-            real = straight_through(self._vectors(self.grouped(rows)), inputs.vectors())
+            real = straight_through(split(self.grouped(rows), torch), inputs.vectors())
             bias = None if self.bias is None else self.bias.float()
             y = functional.linear(real.flatten(1), w.flatten(1), bias)
             if self.scheme.config.scale_shift:
@@ -188,11 +171,6 @@ class QuantizedLayer(nn.Module):
     def grouped(self, rows: torch.Tensor) -> torch.Tensor:
         """Return rows as the quantizers take them; for float32 scales each vector is a row of its own."""
         return self.scheme.inputs.split(rows, torch).flatten(1, 2) if self.scheme.float_scales else rows
-
-    def _vectors(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return rows as vectors, [..., G, V]: the layout of ``Quantized.vectors``."""
-        vectors: torch.Tensor = self.scheme.inputs.split(rows, torch)
-        return vectors
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> nn.Module:
         """Move the layer to another device or type; gammas stay float32."""

@@ -17,7 +17,7 @@ Source: VS-Quant (Dai et al., MLSys 2021), equations 3 to 7.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -59,6 +59,11 @@ class Quantizer(TensorFormat):
     order, scale_rounding
         See :class:`Order` and :class:`ScaleRounding`; the single level has no use for them.
 
+    Attributes
+    ----------
+    format
+        The format alone, of all tensors that it makes.
+
     Raises
     ------
     InputError
@@ -67,16 +72,14 @@ class Quantizer(TensorFormat):
 
     order: Order = Order.REQUANTISED
     scale_rounding: ScaleRounding = ScaleRounding.NEAREST
+    format: TensorFormat = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "order", choice("order", self.order, Order))
         object.__setattr__(self, "scale_rounding", choice("scale rounding", self.scale_rounding, ScaleRounding))
-
-    @property
-    def format(self) -> TensorFormat:
-        """The format of what it makes."""
-        return TensorFormat(**{field.name: getattr(self, field.name) for field in fields(TensorFormat)})
+        form = TensorFormat(**{each.name: getattr(self, each.name) for each in fields(TensorFormat)})
+        object.__setattr__(self, "format", form)
 
     @classmethod
     def for_weights(cls, config: MacConfig, **options: Any) -> "Quantizer":

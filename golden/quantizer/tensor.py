@@ -131,10 +131,8 @@ class Quantized(Generic[Array]):
 
         R is the first axis; the axes between it and V become G', so they are summed over in this order.
         """
-        axes = self.codes.ndim - 1
-        return BlockOperand(self.codes, self.scales).map(
-            lambda array: array.reshape(len(array), -1, *array.shape[axes:])
-        )
+        axes, operand = self.codes.ndim - 1, BlockOperand(self.codes, self.scales)
+        return operand.map(lambda array: array.reshape(len(array), -1, *array.shape[axes:]))
 
 
 def step_size(scales: Any, gamma: Any, xp: Any) -> Any:

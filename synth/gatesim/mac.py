@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.model.operand import BlockOperand
 from vsq.golden.stimulus.stream import Beats, layer
 from vsq.synth.gatesim.netlist import Gates
 from vsq.synth.gatesim.simulation import WORD, Activity, Simulation, pack_codes
@@ -28,9 +27,8 @@ class Streams:
     @classmethod
     def of(cls, config: MacConfig, data: Operands) -> "Streams":
         """Return 64 pieces of the layer, evenly spaced, each of whole results."""
-        sides = BlockOperand(data.weights, data.weight_scales), BlockOperand(data.activations, data.activation_scales)
-        beats = layer(*sides)
-        groups = data.weights.shape[1]
+        beats = layer(data.weights, data.activations)
+        groups = data.weights.codes.shape[1]
         length = -(-_CYCLES // groups) * groups
         results = len(beats) // groups
         starts = np.arange(WORD) * (results - length // groups) // (WORD - 1) * groups

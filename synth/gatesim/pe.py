@@ -1,7 +1,6 @@
 """A layer's activity in a processing element, in steady state, with streams that keep up."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -9,12 +8,11 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.formats.base import Format
 from vsq.golden.model.datapath import matmul
 from vsq.golden.model.mapping import fit_params
-from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import Command, Streams
 from vsq.golden.model.ppu import LaneParams
 from vsq.synth.gatesim.netlist import Gates
 from vsq.synth.gatesim.simulation import WORD, Activity, Simulation, Words, pack_codes
-from vsq.synth.gatesim.workload import Integers, Operands
+from vsq.synth.gatesim.workload import Operands
 from vsq.synth.library.liberty import Library
 
 _MEASURED = 2  # commands; weights are loaded for every other one
@@ -28,8 +26,8 @@ def commands(config: PeConfig, data: Operands) -> list[Streams]:
     Each command computes as many rows as the activation buffer holds (at most two for each lane) with as many of the
     layer's vectors as both buffers hold. Outputs are requantised, if there is post-processing, to their largest value.
     """
-    mac, lanes = config.mac, config.lane_count
-    channels, groups, size = data.weights.shape
+    lanes = config.lane_count
+    channels, groups, _ = data.weights.codes.shape
     groups = min(groups, config.weight_depth, config.activation_depth)
     rows = min(config.activation_depth // groups, 2 * lanes)
     loads = [number % _MEASURED == 0 for number in range(_COMMANDS)]
@@ -50,33 +48,28 @@ def commands(config: PeConfig, data: Operands) -> list[Streams]:
     params = _params(config, data, groups) if config.ppu else None
 
     def piece(number: int) -> Streams:
-        first = number * len(data.activations) // WORD
-        row = (first + np.arange(_COMMANDS * rows)) % len(data.activations)
-
-        def taken(values: Integers | None, *index: Any) -> Any:
-            return None if values is None else values[index]
-
-        scales = taken(data.weight_scales, channel, group)
-        activation_scales = taken(data.activation_scales, row, slice(groups))
+        first = number * len(data.activations.codes) // WORD
+        row = (first + np.arange(_COMMANDS * rows)) % len(data.activations.codes)
+        weights = data.weights.map(lambda array: array[channel, group].reshape(-1, *array.shape[2:]))
+        activations = data.activations.map(lambda array: array[row, :groups].reshape(-1, *array.shape[2:]))
         return Streams(
             commands=listed,
-            weights=data.weights[channel, group].reshape(-1, size),
-            weight_scales=None if scales is None else scales.reshape(-1),
-            activations=data.activations[row, :groups].reshape(-1, size),
-            activation_scales=None if activation_scales is None else activation_scales.reshape(-1),
+            weights=weights.codes,
+            weight_scales=weights.scales,
+            activations=activations.codes,
+            activation_scales=activations.scales,
             params=None
             if params is None
             else LaneParams(*(np.tile(column, tiles) for column in vars(params).values())),
         )
 
-    assert mac.vector_size == size
     return [piece(number) for number in range(WORD)]
 
 
 def _params(config: PeConfig, data: Operands, groups: int) -> LaneParams:
     """Return parameters by which the largest accumulator becomes the largest z."""
-    sides = BlockOperand(data.weights, data.weight_scales), BlockOperand(data.activations, data.activation_scales)
-    products = matmul(config.mac, *(side.map(lambda array: array[:, :groups]) for side in sides))
+    cut = (side.map(lambda array: array[:, :groups]) for side in (data.weights, data.activations))
+    products = matmul(config.mac, *cut)
     factor = config.z_range[1] / max(1, int(np.abs(products.acc).max()))
     lanes = config.lane_count
     return fit_params(config, np.full(lanes, min(factor, 1.0)), np.zeros(lanes))

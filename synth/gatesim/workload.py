@@ -9,26 +9,20 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.workloads.workload import WORKLOADS, load
-
-Integers = NDArray[Any]
 
 SOURCES = (*WORKLOADS, "gaussian")
 _CHANNELS, _LENGTH, _ROWS = 32, 288, 1024  # of Gaussian data: the shape of the digits layer
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Operands:
-    """A layer: weight codes [N, G, V] with scales [N, G], activation codes [M, G, V] with scales [M, G] (or None).
+    """A layer: weights [N, G, V], activations [M, G, V], and whether its outputs go through a ReLU."""
 
-    ``relu`` says whether its outputs go through a ReLU.
-    """
-
-    weights: Integers
-    weight_scales: Integers | None
-    activations: Integers
-    activation_scales: Integers | None
+    weights: BlockOperand
+    activations: BlockOperand
     relu: bool = False
 
 
@@ -45,37 +39,18 @@ def operands(config: MacConfig, source: str) -> Operands:
         If the file can not be read or has no such arrays, or what a source needs is not installed.
     """
     if source in WORKLOADS:
-        return _sample(config, source)
+        chain, name = load(source).sample()
+        layer = chain.layer(config, name)
+        return Operands(layer.weights.operand(), layer.inputs.operand(), relu=chain.has_relu(name))
     if source == "gaussian":
         rng = np.random.default_rng(1)
         weights, rows = rng.standard_normal((_CHANNELS, _LENGTH)), rng.standard_normal((_ROWS, _LENGTH))
         rows = rows if config.activation.signed else np.abs(rows)
     else:
         weights, rows = _file(source)
-    quantized = [
-        Quantizer.for_weights(config).quantize(weights.astype(np.float32)),
-        # Small vectors keep a scale above 0, without which encoders lose their accuracy.
-        Quantizer.for_activations(config, scale_rounding="ceil").quantize(rows.astype(np.float32)),
-    ]
-    return Operands(
-        weights=quantized[0].operand()[0],
-        weight_scales=quantized[0].operand()[1],
-        activations=quantized[1].operand()[0],
-        activation_scales=quantized[1].operand()[1],
-    )
-
-
-def _sample(config: MacConfig, name: str) -> Operands:
-    chain, layer = load(name).sample()
-    integers = chain.layer(config, layer)
-    (weights, weight_scales), (activations, activation_scales) = integers.weights.operand(), integers.inputs.operand()
-    return Operands(
-        weights=weights,
-        weight_scales=weight_scales,
-        activations=activations,
-        activation_scales=activation_scales,
-        relu=chain.has_relu(layer),
-    )
+    # Small vectors keep a scale above 0, without which encoders lose their accuracy.
+    by = Quantizer.for_activations(config, scale_rounding="ceil")
+    return Operands(Quantizer.for_weights(config).quantize(weights).operand(), by.quantize(rows).operand())
 
 
 def _file(path: str) -> tuple[NDArray[Any], NDArray[Any]]:

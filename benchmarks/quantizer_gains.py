@@ -1,4 +1,4 @@
-"""Measured gains of the algorithms, printed as tables: ``python -m vsq.golden.nn.evaluation.figures``.
+"""Measured gains of the algorithms, printed as tables: ``python -m benchmarks.quantizer_gains``.
 
 Squared errors on Gaussian data are relative to the maximum's; those of real layers to the squared float output.
 """
