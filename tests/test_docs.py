@@ -145,6 +145,8 @@ def test_what_a_page_names_exists(page):
         assert f"def {test}(" in TESTS, test
     for name in sorted(set(re.findall(r"\bvsq(?:\.[a-zA-Z_]\w*)+", text))):
         assert exists(name), name
+    for name in re.findall(r"\bbenchmarks\.(\w+)", text):
+        assert (ROOT / "benchmarks" / f"{name}.py").is_file(), name
 
 
 @cache
