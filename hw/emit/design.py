@@ -150,9 +150,9 @@ class MacDesign(Design):
     instance = "mac"
     prefixes: ClassVar = {"i": "in", "o": "out"}
     parts: ClassVar = {
-        "mac.lane.dot_product": "dot",
-        "mac.lane.scale": "scale",
-        "mac.lane.accumulator": "accumulator",
+        "mac.datapath.dot_product": "dot",
+        "mac.datapath.scale": "scale",
+        "mac.datapath.accumulator": "accumulator",
         "mac.control": "control",
     }
     components: ClassVar = {TOP: (TOP,), **{part: (part,) for part in parts.values()}}

@@ -10,7 +10,7 @@ from vsq.hw.mac.ranges import term_shape
 
 
 class Accumulator(wiring.Component):
-    """``acc' = policy((0 if first else acc) + t)`` when ``load<D>``, P bits.
+    """``acc' = policy((0 if first else acc) + t)`` when ``enable``, P bits.
 
     ``saturate`` clamps to -2^(P-1) .. 2^(P-1)-1 and sets ``overflow``, which stays until the next ``first``; ``wrap``
     keeps the low P bits. The register is the result's register too. It has no reset: control marks the first vector
@@ -22,7 +22,7 @@ class Accumulator(wiring.Component):
     -------
     t : In(term_shape(config))
     first : In(1), start from 0
-    load<D> : In(1), register enable; D is the pipeline depth
+    enable : In(1), register enable
     acc : Out(signed(P))
     overflow : Out(1), sticky; absent if the policy is wrap
     """
@@ -32,7 +32,7 @@ class Accumulator(wiring.Component):
         members = {
             "t": In(term_shape(config)),
             "first": In(1),
-            f"load{config.pipeline}": In(1),
+            "enable": In(1),
             "acc": Out(signed(config.acc_bits)),
         }
         if config.overflow == Overflow.SATURATE:
@@ -43,13 +43,12 @@ class Accumulator(wiring.Component):
         """Describe the hardware."""
         m = Module()
         p = self.config.acc_bits
-        load = getattr(self, f"load{self.config.pipeline}")
         acc = Signal(signed(p), reset_less=True)
         base = Signal(signed(p))
         m.d.comb += [self.acc.eq(acc), base.eq(Mux(self.first, 0, acc))]
         if self.config.overflow == Overflow.WRAP:
             total = style_of(self.config).add(m, base, self.t, signed(p), "total")
-            with m.If(load):
+            with m.If(self.enable):
                 m.d.sync += acc.eq(total)
             return m
 
@@ -62,7 +61,7 @@ class Accumulator(wiring.Component):
         overflow = Signal(reset_less=True)
         limit = Signal()
         m.d.comb += [limit.eq(~sign), exceeds.eq(high.any() & ~high.all()), self.overflow.eq(overflow)]
-        with m.If(load):
+        with m.If(self.enable):
             m.d.sync += [
                 acc.eq(Mux(exceeds, Cat(limit.replicate(p - 1), sign), total[:p])),
                 overflow.eq(exceeds | (overflow & ~self.first)),

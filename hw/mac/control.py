@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from amaranth.hdl import Module, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.config import MacConfig
@@ -17,9 +17,9 @@ class Control(wiring.Component):
     until it is taken. A stage loads when it is empty or moves on in the same cycle, so bubbles close under
     back-pressure: ``ready[i] = ~valid[i] | ready[i+1]``.
 
-    ``load<i>`` enables stage i's data registers. With a scale path it stays low for a vector with r = 0 (it adds
+    ``enables[i]`` is that of stage i's data registers. With a scale path it stays low for a vector with r = 0 (it adds
     nothing, so the datapath does not toggle), unless the vector is ``first``: that one must clear the accumulator.
-    Lanes that move together share one control; each has its own r, hence its own bit of ``nonzero`` and ``load<i>``.
+    Lanes that move together share one control; each has its own r, hence its own bits of ``nonzero`` and ``enables``.
 
     Latency: D + 1 cycles from an accepted last vector to its result. Throughput: one vector per cycle.
 
@@ -35,14 +35,13 @@ class Control(wiring.Component):
     in_valid, in_ready, out_valid, out_ready : the two streams' handshakes
     first, last : In(1), marks of the input vector
     nonzero : In(L), its r is not 0; absent without a scale path
-    load0, ... : Out(L), register enables of stages 0 .. D
+    enables : Out(D + 1 stages of L), register enables
     acc_first : Out(1), the vector at the accumulator starts from 0; also true of the first one after a reset
     """
 
     def __init__(self, config: MacConfig, lanes: int = 1):
         self.depth = config.pipeline
         self.lanes = lanes
-        self.loads = [f"load{i}" for i in range(self.depth + 1)]
         members = {
             "in_valid": In(1),
             "in_ready": Out(1),
@@ -51,8 +50,8 @@ class Control(wiring.Component):
             "first": In(1),
             "last": In(1),
             "acc_first": Out(1),
+            "enables": Out(data.ArrayLayout(lanes, self.depth + 1)),
         }
-        members |= {name: Out(lanes) for name in self.loads}
         if scaled(config):
             members["nonzero"] = In(lanes)
         super().__init__(members)
@@ -72,11 +71,10 @@ class Control(wiring.Component):
         with m.If(self.in_valid & self.in_ready):
             m.d.sync += fresh.eq(0)
 
-        loads = [getattr(self, name) for name in self.loads]
         for i in range(self.depth):
             take = Signal(name=f"take{i}")
             m.d.comb += take.eq(marks["valid"] & ready[i])
-            m.d.comb += loads[i].eq(self._enables(take, marks))
+            m.d.comb += self.enables[i].eq(self._enables(take, marks))
             held = {
                 name: Signal(len(mark), name=f"{name}{i}", reset_less=name != "valid") for name, mark in marks.items()
             }
@@ -87,10 +85,10 @@ class Control(wiring.Component):
                 m.d.sync += [held[name].eq(marks[name]) for name in marks if name != "valid"]
             marks = held
 
-        out_valid = Signal()
-        take = marks["valid"] & ready[-1]
+        out_valid, take = Signal(), Signal(name=f"take{self.depth}")
         m.d.comb += [
-            loads[-1].eq(self._enables(take, marks)),
+            take.eq(marks["valid"] & ready[-1]),
+            self.enables[self.depth].eq(self._enables(take, marks)),
             ready[-1].eq(~out_valid | self.out_ready),
             self.acc_first.eq(marks["first"]),
             self.out_valid.eq(out_valid),

@@ -8,7 +8,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.hw.arithmetic.decode import decoder
 from vsq.hw.arithmetic.styles import style_of
 from vsq.hw.mac.ranges import dot_shape
-from vsq.hw.mac.stages import dot_stages, drive, register
+from vsq.hw.mac.stages import dot_stages, drive_whole, register
 from vsq.hw.mac.streams import pattern
 
 
@@ -26,7 +26,7 @@ class DotProduct(wiring.Component):
     Members
     -------
     weights, activations : In(V codes)
-    load0, ... : In(1), one register enable per stage
+    enable : In(stages), register enables; absent without stages
     d : Out(dot_shape(config)); modulo 2^P if the accumulator wraps at P bits
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5, the vector MAC's product array and adder tree.
@@ -40,25 +40,26 @@ class DotProduct(wiring.Component):
             "activations": In(data.ArrayLayout(pattern(config.activation), config.vector_size)),
             "d": Out(dot_shape(config)),
         }
-        members |= {f"load{i}": In(1) for i in range(self.stages)}
+        if self.stages:
+            members["enable"] = In(self.stages)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
         weight, activation = decoder(self.config.weight), decoder(self.config.activation)
-        lanes = range(self.config.vector_size)
-        loads = [getattr(self, f"load{i}") for i in range(self.stages)]
+        elements = range(self.config.vector_size)
+        enables = list(self.enable) if self.stages else []
         d = style_of(self.config).dot(
             m,
-            [weight.operand(self.weights[i]) for i in lanes],
-            [activation.operand(self.activations[i]) for i in lanes],
-            loads[:-1],
+            [weight.operand(self.weights[i]) for i in elements],
+            [activation.operand(self.activations[i]) for i in elements],
+            enables[:-1],
             self.config.narrow,
             self.d.shape(),
             "dot",
         )
         if self.stages:
-            d = register(m, d, loads[-1], "d_reg")
-        drive(m, self.d, d)
+            d = register(m, d, enables[-1], "d_reg")
+        drive_whole(m, self.d, d)
         return m

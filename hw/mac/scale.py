@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 from vsq.golden.contract.config import MacConfig, Rounding
 from vsq.hw.arithmetic.styles import style_of
 from vsq.hw.mac.ranges import dot_shape, factor_max, product_max, rounded_max, rounding_addend, term_shape
-from vsq.hw.mac.stages import dot_stages, drive, register, term_stages
+from vsq.hw.mac.stages import dot_stages, drive_whole, register, term_stages
+from vsq.hw.mac.streams import vector_layout
 
 
 class ScaleProduct(wiring.Component):
@@ -18,7 +19,7 @@ class ScaleProduct(wiring.Component):
     Members
     -------
     weight_scale, activation_scale : In, absent on a side without scale
-    load0, ... : In(1), one register enable per stage
+    enable : In(stages), register enables; absent without stages
     nonzero : Out(1), r is not 0; combinational, before the registers
     r : Out(unsigned)
 
@@ -29,10 +30,10 @@ class ScaleProduct(wiring.Component):
         self.config = config
         self.stages = dot_stages(config)
         members = {"nonzero": Out(1), "r": Out(factor_max(config).bit_length())}
-        for name in ("weight_scale", "activation_scale"):
-            if scale := getattr(config, name):
-                members[name] = In(scale.bits)
-        members |= {f"load{i}": In(1) for i in range(self.stages)}
+        self.scales = {name: In(shape) for name, shape in vector_layout(config).items() if name.endswith("_scale")}
+        members |= self.scales
+        if self.stages:
+            members["enable"] = In(self.stages)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -41,7 +42,7 @@ class ScaleProduct(wiring.Component):
         r = self._rounded(m)
         m.d.comb += self.nonzero.eq(r.any())
         for stage in range(self.stages):
-            r = register(m, r, getattr(self, f"load{stage}"), f"r_reg{stage}")
+            r = register(m, r, self.enable[stage], f"r_reg{stage}")
         m.d.comb += self.r.eq(r)
         return m
 
@@ -70,14 +71,14 @@ class ScaleProduct(wiring.Component):
 class ScaledSum(wiring.Component):
     """``t = d * r``, exact.
 
-    Latency: one cycle if ``load`` is there (``vsq.hw.mac.stages.term_stages``), else combinational. Throughput: one per
-    cycle.
+    Latency: one cycle if ``enable`` is there (``vsq.hw.mac.stages.term_stages``), else combinational. Throughput: one
+    per cycle.
 
     Members
     -------
     d : In, the dot product
     r : In(unsigned), the scale factor
-    load<i> : In(1), register enable of t at pipeline stage i; absent if t is combinational
+    enable : In(1), register enable of t; absent if t is combinational
     t : Out(term_shape(config))
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5, the wide multiplication of the partial sum.
@@ -90,18 +91,18 @@ class ScaledSum(wiring.Component):
             "r": In(factor_max(config).bit_length()),
             "t": Out(term_shape(config)),
         }
-        self.stage = config.pipeline - 1 if term_stages(config) else None
-        if self.stage is not None:
-            members[f"load{self.stage}"] = In(1)
+        self.stages = term_stages(config)
+        if self.stages:
+            members["enable"] = In(self.stages)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
         t = style_of(self.config).multiply(m, self.d, self.r, 0, self.t.shape(), "term")
-        if self.stage is not None:
-            t = register(m, t, getattr(self, f"load{self.stage}"), "t_reg")
-        drive(m, self.t, t)
+        if self.stages:
+            t = register(m, t, self.enable, "t_reg")
+        drive_whole(m, self.t, t)
         return m
 
 
@@ -112,7 +113,7 @@ class ScalePath(wiring.Component):
     -------
     weight_scale, activation_scale : In, absent on a side without scale
     d : In, the dot product, registered like r
-    load0, ... : In(1), one register enable per pipeline stage: first those of r, then that of t
+    enables : In(D), register enables: those of r, then that of t; absent if D = 0
     nonzero : Out(1), r is not 0; combinational from the scales
     t : Out(term_shape(config))
     """
@@ -120,12 +121,13 @@ class ScalePath(wiring.Component):
     def __init__(self, config: MacConfig):
         self.product = ScaleProduct(config)
         self.scaled = ScaledSum(config)
+        parts = (self.product, self.scaled)
+        inner = ("r", "enable")
         members = {
-            name: member
-            for part in (self.product, self.scaled)
-            for name, member in part.signature.members.items()
-            if name != "r"
+            name: member for part in parts for name, member in part.signature.members.items() if name not in inner
         }
+        if config.pipeline:
+            members["enables"] = In(config.pipeline)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -134,8 +136,9 @@ class ScalePath(wiring.Component):
         m.submodules.product = product = self.product
         m.submodules.scaled = scaled = self.scaled
         m.d.comb += [scaled.d.eq(self.d), scaled.r.eq(product.r), self.nonzero.eq(product.nonzero), self.t.eq(scaled.t)]
-        for part in (product, scaled):
-            for name in part.signature.members:
-                if name.startswith("load") or name.endswith("_scale"):
-                    m.d.comb += getattr(part, name).eq(getattr(self, name))
+        m.d.comb += [getattr(product, name).eq(getattr(self, name)) for name in product.scales]
+        if product.stages:
+            m.d.comb += product.enable.eq(self.enables[: product.stages])
+        if scaled.stages:
+            m.d.comb += scaled.enable.eq(self.enables[-1])
         return m

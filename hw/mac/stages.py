@@ -45,7 +45,7 @@ def register(m: Module, value: Value, load: Value, name: str) -> Signal:
     return q
 
 
-def drive(m: Module, port: Value, value: Value) -> None:
+def drive_whole(m: Module, port: Value, value: Value) -> None:
     """Drive a component's output of the same width by two assignments.
 
     Amaranth would make a port of its own for each cell that bits of the value come from; this keeps it one port.

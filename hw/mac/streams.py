@@ -12,11 +12,8 @@ def pattern(fmt: Format) -> Shape:
     return decoder(fmt).shape()
 
 
-def beat_layout(config: MacConfig) -> data.StructLayout:
-    """One vector of the accumulation: codes, scales (a side without scale has no member) and marks.
-
-    ``first`` starts a new accumulation, ``last`` asks for its result.
-    """
+def vector_layout(config: MacConfig) -> dict[str, object]:
+    """Return shapes by name of what one vector brings: codes and scales; a side without scale has no member."""
     members: dict[str, object] = {
         "weights": data.ArrayLayout(pattern(config.weight), config.vector_size),
         "activations": data.ArrayLayout(pattern(config.activation), config.vector_size),
@@ -25,7 +22,12 @@ def beat_layout(config: MacConfig) -> data.StructLayout:
         members["weight_scale"] = pattern(config.weight_scale)
     if config.activation_scale:
         members["activation_scale"] = pattern(config.activation_scale)
-    return data.StructLayout({**members, "first": unsigned(1), "last": unsigned(1)})
+    return members
+
+
+def beat_layout(config: MacConfig) -> data.StructLayout:
+    """One vector of the accumulation, and its marks: ``first`` starts a new one, ``last`` asks for its result."""
+    return data.StructLayout({**vector_layout(config), "first": unsigned(1), "last": unsigned(1)})
 
 
 def result_layout(config: MacConfig) -> data.StructLayout:

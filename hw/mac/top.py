@@ -1,4 +1,4 @@
-"""The vector MAC: a lane's datapath and its control, wired."""
+"""The vector MAC: its datapath and its control, wired."""
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.config import MacConfig
 from vsq.hw.mac.control import Control
-from vsq.hw.mac.datapath import Lane
+from vsq.hw.mac.datapath import Datapath
 from vsq.hw.mac.stages import THROUGHPUT, latency, scaled
-from vsq.hw.mac.streams import beat_layout, result_layout
+from vsq.hw.mac.streams import beat_layout, result_layout, vector_layout
 
 
 def mac_signature(config: MacConfig) -> wiring.Signature:
@@ -51,31 +51,27 @@ class VectorMac(wiring.Component):
         self.config = config
         self.latency = latency(config)
         self.control = Control(config)
-        self.lane = Lane(config)
+        self.datapath = Datapath(config)
         super().__init__(mac_signature(config))
 
     def elaborate(self, platform: object) -> Module:
         """Wire the components."""
         m = Module()
         m.submodules.control = control = self.control
-        m.submodules.lane = lane = self.lane
+        m.submodules.datapath = datapath = self.datapath
         beat, result = self.i.payload, self.o.payload
         m.d.comb += [
             control.in_valid.eq(self.i.valid),
             self.i.ready.eq(control.in_ready),
             control.first.eq(beat.first),
             control.last.eq(beat.last),
-            lane.first.eq(control.acc_first),
+            datapath.first.eq(control.acc_first),
             self.o.valid.eq(control.out_valid),
             control.out_ready.eq(self.o.ready),
-            *(getattr(lane, name).eq(getattr(control, name)) for name in control.loads),
-            *(
-                getattr(lane, name).eq(getattr(beat, name))
-                for name in beat_layout(self.config).members
-                if name not in ("first", "last")
-            ),
-            *(getattr(result, name).eq(getattr(lane, name)) for name in result_layout(self.config).members),
+            datapath.enables.eq(control.enables.as_value()),
+            *(getattr(datapath, name).eq(beat[name]) for name in vector_layout(self.config)),
+            *(result[name].eq(getattr(datapath, name)) for name in result_layout(self.config).members),
         ]
         if scaled(self.config):
-            m.d.comb += control.nonzero.eq(lane.nonzero)
+            m.d.comb += control.nonzero.eq(datapath.nonzero)
         return m

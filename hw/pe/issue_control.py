@@ -17,7 +17,7 @@ class IssueControl(wiring.Component):
     Members
     -------
     job : In(stream of job_layout), commands with their loads done
-    told : Out(stream of job_layout), the same commands for the third stage
+    issued : Out(stream of job_layout), the same commands for the third stage
     read : Out(1), read both buffers
     weight_bank, activation_bank : Out(1)
     weight_address, activation_address : Out
@@ -29,7 +29,7 @@ class IssueControl(wiring.Component):
         super().__init__(
             {
                 "job": In(stream.Signature(job_layout(config))),
-                "told": Out(stream.Signature(job_layout(config))),
+                "issued": Out(stream.Signature(job_layout(config))),
                 "read": Out(1),
                 "weight_bank": Out(1),
                 "activation_bank": Out(1),
@@ -67,9 +67,9 @@ class IssueControl(wiring.Component):
             self.valid.eq(valid),
             self.first.eq(first),
             self.last.eq(last),
-            self.told.valid.eq(to_tell),
-            self.told.payload.eq(job),
-            self.job.ready.eq((~to_read | (self.read & final)) & (~to_tell | self.told.ready)),
+            self.issued.valid.eq(to_tell),
+            self.issued.payload.eq(job),
+            self.job.ready.eq((~to_read | (self.read & final)) & (~to_tell | self.issued.ready)),
             accepts.eq(self.job.valid & self.job.ready),
         ]
         with m.If(advance):
@@ -85,7 +85,7 @@ class IssueControl(wiring.Component):
                 m.d.sync += [vector.eq(0), row.eq(next_row)]
             with m.If(final):
                 m.d.sync += [row.eq(0), entry.eq(0), to_read.eq(0)]
-        with m.If(self.told.ready):
+        with m.If(self.issued.ready):
             m.d.sync += to_tell.eq(0)
         with m.If(accepts):
             m.d.sync += [

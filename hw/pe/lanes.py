@@ -1,13 +1,13 @@
 """The lanes: vector MACs that share the activation vector and the control."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit.shared import place
+from vsq.hw.emit.shared import instantiate
 from vsq.hw.mac.control import Control
-from vsq.hw.mac.datapath import Lane
+from vsq.hw.mac.datapath import Datapath
 from vsq.hw.mac.stages import THROUGHPUT, latency, scaled
 from vsq.hw.mac.streams import result_layout
 from vsq.hw.pe.streams import group_layout, operand_layout
@@ -53,14 +53,14 @@ class Lanes(wiring.Component):
             control.out_ready.eq(self.o.ready),
         ]
         for number in range(lanes):
-            lane = place(m, platform, f"lane{number}", "lane", lambda: Lane(mac))
+            lane = instantiate(m, platform, f"lane{number}", "lane", lambda: Datapath(mac))
             weights, activation = operand.weights[number], operand.activation
             m.d.comb += [
                 lane.weights.eq(weights.codes),
                 lane.activations.eq(activation.codes),
                 lane.first.eq(control.acc_first),
-                *(getattr(lane, name).eq(getattr(control, name)[number]) for name in control.loads),
-                *(getattr(self.o.payload[number], name).eq(getattr(lane, name)) for name in result_layout(mac).members),
+                lane.enables.eq(Cat(stage[number] for stage in control.enables)),
+                *(self.o.payload[number][name].eq(getattr(lane, name)) for name in result_layout(mac).members),
             ]
             if mac.weight_scale:
                 m.d.comb += lane.weight_scale.eq(weights.scale)

@@ -82,7 +82,7 @@ class ProcessingElement(wiring.Component):
 
         connect(m, flipped(self.command), load.command)
         connect(m, load.job, issue.job)
-        connect(m, issue.told, output.job)
+        connect(m, issue.issued, output.job)
         connect(m, lanes.o, collector.i)
         connect(m, collector.o, output.lanes)
         connect(m, output.result, flipped(self.result))

@@ -22,7 +22,7 @@ from vsq.tb.coverage.pipeline import Marks, Pipeline
 _FULL_SPEED_BEATS = 256
 _RESETS = 12
 _DRAIN_CYCLES = 8  # after the last result, in which none may follow
-_ENABLE = "mac_lane_load"
+_ENABLE = "mac_datapath_enable"  # of one bit; more are "enables"
 
 EXPOSE = f"expose w:{_ENABLE}*"  # Yosys's command, for a design of several modules
 
@@ -101,11 +101,12 @@ class Pins(Ports):
         self.config = config
         self._limited = replace(config, accumulator_bits=config.acc_bits, max_vectors=None)  # the same hardware
         widths = {"rst": 1, **{name: Shape.cast(port.shape).width for name, port in design(config).ports().items()}}
-        loads = [f"{_ENABLE}{stage}" for stage in range(config.pipeline + 1)] if enables else []
-        widths |= dict.fromkeys(loads, 1)
+        enable = f"{_ENABLE}s" if config.pipeline else _ENABLE
+        widths |= {enable: config.pipeline + 1}
         beat, result = [f"in_{name}" for name in beat_fields(config)], [f"out_{name}" for name in result_fields(config)]
-        handshakes = ["in_ready", "out_valid", *loads]
-        super().__init__(widths, ["rst", "out_ready", "in_valid", *beat], [*handshakes, *result], len(handshakes))
+        handshakes = ["in_ready", "out_valid", *([enable] if enables else [])]
+        promised = sum(widths[name] for name in handshakes)
+        super().__init__(widths, ["rst", "out_ready", "in_valid", *beat], [*handshakes, *result], promised)
 
     def legal(self, inputs: str) -> str:
         """Return a Verilog expression that the inputs keep the narrow promise, if the configuration makes it."""
@@ -170,7 +171,7 @@ class Pins(Ports):
         active[0] = True
         mask = (1 << self.config.acc_bits) - 1
         words = zip((acc & mask for acc in result.acc.tolist()), result.overflow.tolist(), strict=True)
-        widths = list(self.outputs.values())[self.handshakes :]
+        widths = [self.outputs[f"out_{name}"] for name in result_fields(self.config)]
         marks = [Marks(*pair) for pair in zip(beats.last.tolist(), active.tolist(), strict=True)]
         return marks, [_join(word, widths) for word in words]
 

@@ -111,7 +111,7 @@ def test_latency_and_throughput(scales, pipeline):
 def test_datapath_holds_still_when_the_factor_is_zero(pipeline):
     config = MacConfig.parse(f"4/4/4/4:V=2,R=2,pipeline={pipeline}")
     dut = VectorMac(config)
-    loads = []
+    enables = []
 
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
@@ -137,9 +137,8 @@ def test_datapath_holds_still_when_the_factor_is_zero(pipeline):
         assert ctx.get(dut.o.payload.acc) == (0 * 7 + 7) * 3 + (4 * 7 + 7) * 3
 
     async def watch(ctx):
-        names = [f"load{i}" for i in range(pipeline + 1)]
-        async for _, _, *values in ctx.tick().sample(*(getattr(dut.control, name) for name in names)):
-            loads.append(values)
+        async for _, _, *values in ctx.tick().sample(*dut.control.enables):
+            enables.append(values)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
@@ -147,5 +146,5 @@ def test_datapath_holds_still_when_the_factor_is_zero(pipeline):
     sim.add_process(watch)
     sim.run()
     for stage in range(pipeline + 1):
-        fired = [values[stage] for values in loads]
+        fired = [values[stage] for values in enables]
         assert fired[stage : stage + 5] == [1, 0, 0, 0, 1], f"stage {stage}"

@@ -21,7 +21,7 @@ from vsq.tb.regression.job import TOP
 CONFIG = MacConfig.parse("3/3U/3/3:V=2,R=4,acc=10,pipeline=2")
 ELEMENT = PeConfig.parse("2/2U/-/2:V=1,acc=5@lanes=2,weight_depth=1,activation_depth=2,multiplier_bits=2")
 COUNT = 20
-GATING = "-mode const1 .*-wire mac_lane_nonzero "  # data registers load zeros instead of holding still
+GATING = "-mode const1 .*-wire mac_datapath_nonzero "  # data registers load zeros instead of holding still
 
 
 @pytest.mark.parametrize("bench", RUNS)
@@ -73,8 +73,8 @@ def mutations(pattern, rtlil):
 @pytest.mark.parametrize(
     ("pattern", "verdict"),
     [
-        ("-mode inv .*mac_lane_accumulator.* -port Q ", Verdict.DIFFERENT),
-        ("-mode const0 .*mac_lane_dot_product.* -port Q ", Verdict.DIFFERENT),
+        ("-mode inv .*mac_datapath_accumulator.* -port Q ", Verdict.DIFFERENT),
+        ("-mode const0 .*mac_datapath_dot_product.* -port Q ", Verdict.DIFFERENT),
         (GATING, Verdict.EQUIVALENT),
         ("-mode const0 .* -port CLK ", Verdict.UNKNOWN),
         ("-mode none", Verdict.EQUIVALENT),
