@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.spelling import element_format
 from vsq.golden.nn import mmse
 from vsq.golden.nn.calibration import watch
 from vsq.golden.nn.planes import dual_precision, splitquant
-from vsq.golden.nn.planes.plane import total
+from vsq.golden.nn.quantize import fresh_layer
+from vsq.golden.nn.scheme import Scheme, WeightScales
 from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Granularity
@@ -36,6 +38,14 @@ def _error(exact: torch.Tensor, approximation: torch.Tensor) -> float:
     return (exact.double() - approximation.double()).square().sum().item()
 
 
+def _quantized(weight: torch.Tensor, scheme: Scheme) -> torch.Tensor:
+    """Return a Linear's weight as its quantized layer sees it; one of a single sign as magnitudes."""
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    linear.weight = nn.Parameter(weight)
+    layer = fresh_layer(linear, scheme, sign=splitquant.plane_sign(weight))
+    return layer.sign * layer.quantized_weights().dequantize()[:, 0]
+
+
 def mmse_table() -> Table:
     """Return the gain of MMSE scales, and of two planes, at 4 bits with one scale per row."""
     table = Table(
@@ -53,7 +63,7 @@ def mmse_table() -> Table:
         approximations = (
             mmse.quantize(quantizer, x, points=2, sections=20).dequantize(),
             single,
-            total(mmse.dual(quantizer, x)),
+            torch.stack([plane.dequantize() for plane in mmse.dual(quantizer, x)]).sum(dim=0),
             single + mmse.quantize(quantizer, x - single).dequantize(),
         )
         largest = _error(x, pytorch.quantize(quantizer, x).dequantize())
@@ -68,11 +78,11 @@ def split_table() -> Table:
     )
     x = _gaussian(128, 128)
     for bits in ("2", "3", "4"):
-        for name, by in (("maximum", pytorch.quantize), ("MMSE", mmse.quantize)):
-            quantizer = _per_channel(bits)
-            unsplit = _error(x, by(quantizer, x).dequantize()) / x.numel()
-            planes = [splitquant.quantize(quantizer, plane, by=by) for plane in splitquant.split(x)]
-            split = _error(x, total(planes)) / x.numel()
+        for name, scales in (("maximum", WeightScales.MAX), ("MMSE", WeightScales.MMSE)):
+            scheme = Scheme(config=MacConfig.parse(f"{bits}/8/-/-"), weight_scales=scales)
+            unsplit = _error(x, _quantized(x, scheme)) / x.numel()
+            planes = [_quantized(plane, scheme) for plane in splitquant.split(x)]
+            split = _error(x, torch.stack(planes).sum(dim=0)) / x.numel()
             table.add_row(bits, name, f"{unsplit:.4f}", f"{split:.4f}", f"{unsplit / split:.1f}")
     return table
 

@@ -1,16 +1,15 @@
-"""Quantized tensors as one file, ``.npz`` or ``.safetensors``: integers, gammas and all that is needed to read them.
+"""Files of quantized tensors, ``.npz`` or ``.safetensors``: integers, gammas and all that is needed to read them.
 
-A file holds for every tensor ``NAME.codes`` [..., G, V] and ``NAME.scales`` [..., G] in the narrowest integer type of
-their formats, ``NAME.gamma`` in float32, and ``metadata``, a JSON text: the version of this layout, the
-configuration's full name, each tensor's formats and original shape, and a digest of all this and
-the arrays. In a ``.safetensors`` file the text stands in the header. ``.npz`` needs no package but NumPy.
+A tensor stands there as ``NAME.codes`` [..., G, V] and ``NAME.scales`` [..., G] in the narrowest integer type of their
+formats, and ``NAME.gamma`` in float32. A JSON text, ``metadata``, holds the version of this layout, each tensor's
+formats and original shape, and a digest of all this and the arrays. In a ``.safetensors`` file the text stands in the
+header. ``.npz`` needs no package but NumPy.
 """
 
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,52 +27,7 @@ from vsq.golden.quantizer.tensor import Quantized, TensorFormat
 VERSION = 2
 
 Arrays = dict[str, NDArray[Any]]
-Tensors = Mapping[str, Quantized[NDArray[Any]]]
 Content = TypeVar("Content")
-
-
-@dataclass(frozen=True)
-class IntegerTensors:
-    """The contents of a file: the configuration that the tensors were quantized for, and the tensors by name."""
-
-    config: MacConfig
-    tensors: Tensors
-
-
-def save(path: str | Path, config: MacConfig, tensors: Tensors) -> None:
-    """Write ``tensors`` atomically; the suffix of ``path`` chooses the container.
-
-    Raises
-    ------
-    InputError
-        If the suffix is neither ``.npz`` nor ``.safetensors``, a tensor does not fit ``config``, or the file cannot be
-        written.
-    """
-    arrays: Arrays = {}
-    for name, tensor in tensors.items():
-        check(name, tensor, config)
-        arrays |= arrays_of(name, tensor)
-    described = {name: describe(tensor) for name, tensor in tensors.items()}
-    write(path, arrays, {"version": VERSION, "config": config.full_name, "tensors": described})
-
-
-def load(path: str | Path) -> IntegerTensors:
-    """Read what :func:`save` wrote: equal in every integer and gamma.
-
-    Raises
-    ------
-    InputError
-        If the suffix is neither ``.npz`` nor ``.safetensors``, or the file is missing, corrupt, of another version, or
-        contradicts itself; the message names the file and what is wrong.
-    """
-
-    def parse(metadata: dict[str, Any], arrays: Arrays) -> IntegerTensors:
-        config = MacConfig.parse(metadata["config"])
-        return IntegerTensors(
-            config, {name: assemble(name, entry, arrays, config) for name, entry in metadata["tensors"].items()}
-        )
-
-    return read(path, parse)
 
 
 # Files with a digest ------------------------------------------------------------------------------------------
@@ -100,7 +54,8 @@ def read(path: str | Path, parse: Callable[[dict[str, Any], Arrays], Content]) -
     Raises
     ------
     InputError
-        As :func:`load` does, and with the file's name before what ``parse`` raises.
+        If the suffix is neither ``.npz`` nor ``.safetensors``, or the file is missing, corrupt, of another version, or
+        contradicts itself; the message names the file and what is wrong.
     """
     path = Path(path)
     _, from_bytes = _container(path)
@@ -158,7 +113,7 @@ def describe(tensor: Quantized[NDArray[Any]]) -> dict[str, Any]:
 def assemble(name: str, entry: dict[str, Any], arrays: Arrays, config: MacConfig) -> Quantized[NDArray[Any]]:
     """Return the tensor that ``entry`` describes, checked, taking its arrays out of ``arrays``."""
     form = TensorFormat(
-        element=element_format(entry["element"]),
+        element=element_format(entry["element"]).with_narrow(config.narrow),
         scale=None if entry["scale"] is None else element_format(entry["scale"]),
         vector_size=entry["vector_size"],
         granularity=entry["granularity"],

@@ -15,11 +15,12 @@ import math
 
 import torch
 
-from vsq.golden.nn.planes.plane import Plane
 from vsq.golden.nn.search import LOWEST, Minimum, minimise
 from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Quantized
+
+Planes = tuple[Quantized[torch.Tensor], ...]
 
 _NESTED = (20, 6)  # points and sections: the effort of a search and of each search inside it
 
@@ -45,7 +46,7 @@ def quantize(
 
 
 @torch.no_grad()
-def dual(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> tuple[Plane, Plane]:
+def dual(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> Planes:
     """Return two planes whose sum approximates ``x``; the second quantizes what the first, as rounded, leaves.
 
     Raises
@@ -61,11 +62,10 @@ def dual(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> tupl
 
     factor = minimise(left_over, peak, *_NESTED).factor
     first = _with_factors(quantizer, x, factor * peak, name)
-    second = quantize(quantizer, x.detach() - first.dequantize(), name=f"residual of {name}")
-    return Plane(first), Plane(second)
+    return first, quantize(quantizer, x.detach() - first.dequantize(), name=f"residual of {name}")
 
 
-def approximate(quantizer: Quantizer, x: torch.Tensor, threshold: float, *, name: str = "tensor") -> tuple[Plane, ...]:
+def approximate(quantizer: Quantizer, x: torch.Tensor, threshold: float, *, name: str = "tensor") -> Planes:
     """Return one plane, or two where ``||x - plane||^2 / ||x||^2`` is above ``threshold``.
 
     Raises
@@ -76,7 +76,7 @@ def approximate(quantizer: Quantizer, x: torch.Tensor, threshold: float, *, name
     single = quantize(quantizer, x, name=name)
     exact = x.detach().double()  # whose squares stay finite
     error = (exact - single.dequantize()).square().sum()
-    return dual(quantizer, x, name=name) if error > threshold * exact.square().sum() else (Plane(single),)
+    return dual(quantizer, x, name=name) if error > threshold * exact.square().sum() else (single,)
 
 
 # The search ---------------------------------------------------------------------------------------------------

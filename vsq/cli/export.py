@@ -9,7 +9,7 @@ from rich.console import Console
 
 from vsq.cli import arguments
 from vsq.golden.contract.presets import resolve
-from vsq.golden.workloads.workload import load
+from vsq.golden.workloads import workload
 
 CONTAINERS = (".safetensors", ".npz")
 
@@ -33,7 +33,7 @@ def run(args: Namespace, console: Console) -> int:
     from vsq.golden.nn.integer import export
     from vsq.golden.nn.quantize import quantize
 
-    task = load(args.workload)
+    task = workload.load(args.workload)
     model = quantize(task.model(), config, task.calibrate, inplace=True, console=console)
     export(model, args.out, task.calibrate, rows=args.rows)
     print(args.out)

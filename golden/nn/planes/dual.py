@@ -17,7 +17,6 @@ from torch import nn
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.nn import mmse
-from vsq.golden.nn.planes.plane import total
 from vsq.golden.nn.planes.sums import Layer, SumLayer, replace_layers
 from vsq.golden.nn.quantize import fresh_layer, quantizable
 from vsq.golden.nn.scheme import Scheme, WeightScales
@@ -57,7 +56,7 @@ def dual_layer(layer: Layer, scheme: Scheme, threshold: float) -> DualLayer | No
     if len(planes) == 1:
         return None
     parts = [copy.deepcopy(layer) for _ in planes]
-    first = total(planes[:1])
+    first = planes[0].dequantize()
     for part, values in zip(parts, (first, rows - first), strict=True):
         # rows are [N, P, C], and [N, 1, P] for one channel: either way the weight's order is [N, C, P]
         part.weight = nn.Parameter(values.transpose(1, 2).reshape(layer.weight.shape).to(layer.weight))

@@ -11,18 +11,12 @@ Source: Song and Lin, SplitQuant (arXiv 2501.12428).
 """
 
 import copy
-from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import nn
 
 from vsq.golden.nn.planes.kmeans import boundaries
-from vsq.golden.nn.planes.plane import Plane
 from vsq.golden.nn.planes.sums import Layer, SumLayer, replace_layers
-from vsq.golden.quantizer import pytorch
-from vsq.golden.quantizer.core import Quantizer
-from vsq.golden.quantizer.tensor import Quantized
 
 PLANES = ("lower", "middle", "upper")
 
@@ -79,31 +73,3 @@ def plane_sign(plane: torch.Tensor) -> int:
     if bool((plane >= 0).all()):
         return 1
     return -1 if bool((plane <= 0).all()) else 0
-
-
-def quantize(
-    quantizer: Quantizer,
-    plane: torch.Tensor,
-    *,
-    name: str = "plane",
-    by: Callable[..., Quantized[torch.Tensor]] = pytorch.quantize,
-) -> Plane:
-    """Return one plane in integers; a plane of one sign as magnitudes, in the unsigned format of the same bits.
-
-    Parameters
-    ----------
-    quantizer
-        How; its element format is signed.
-    plane
-        In the quantizers' layout.
-    by
-        What chooses the scales: the maximum, or :func:`vsq.golden.nn.mmse.quantize`.
-
-    Raises
-    ------
-    InputError
-        As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does.
-    """
-    if sign := plane_sign(plane):
-        quantizer = replace(quantizer, element=quantizer.element.unsigned())
-    return Plane(by(quantizer, (sign or 1) * plane.detach(), name=name), sign or 1)

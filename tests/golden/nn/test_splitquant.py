@@ -5,20 +5,15 @@ import itertools
 import numpy as np
 import pytest
 
-from vsq.golden.formats.integer import IntFormat
-from vsq.golden.quantizer.core import Quantizer
-from vsq.golden.quantizer.tensor import Granularity
+from vsq.golden.contract.config import MacConfig
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from vsq.golden.nn import mmse
 from vsq.golden.nn.planes import splitquant
 from vsq.golden.nn.planes.kmeans import boundaries
-from vsq.golden.nn.planes.plane import total
-from vsq.golden.quantizer import pytorch
-
-BY = [pytorch.quantize, mmse.quantize]
+from vsq.golden.nn.quantize import fresh_layer
+from vsq.golden.nn.scheme import Scheme, WeightScales
 
 
 def gaussian(*shape, seed=0):
@@ -142,30 +137,37 @@ def test_a_shared_layer_stays_shared():
     assert model[2][0] is model[0]
 
 
-@pytest.mark.parametrize("by", BY)
-@pytest.mark.parametrize("granularity", [Granularity.CHANNEL, Granularity.TENSOR])
-@pytest.mark.parametrize("scale", [None, IntFormat(bits=4, signed=False)])
-def test_int2_error_falls_at_least_fivefold(by, granularity, scale):
+def quantized(plane, text, scales):
+    """Return a plane's sign and integers, as the weight of a quantized Linear."""
+    linear = nn.Linear(*plane.shape[::-1], bias=False)
+    linear.weight = nn.Parameter(plane)
+    scheme = Scheme(config=MacConfig.parse(text), weight_scales=scales)
+    layer = fresh_layer(linear, scheme, sign=splitquant.plane_sign(plane))
+    return layer.sign, layer.quantized_weights()
+
+
+@pytest.mark.parametrize("scales", WeightScales)
+@pytest.mark.parametrize("text", ["2/8/-/-", "2/8/4/-"])
+def test_int2_error_falls_at_least_fivefold(text, scales):
     """A Gaussian 128x128, split against unsplit, both with the same choice of scales."""
     x = gaussian(128, 128)
-    quantizer = Quantizer(element=IntFormat.parse("2"), scale=scale, vector_size=16, granularity=granularity)
-    unsplit = (x - by(quantizer, x).dequantize()).square().mean()
-    planes = [splitquant.quantize(quantizer, plane, by=by) for plane in splitquant.split(x)]
-    assert (x - total(planes)).square().mean() < unsplit / 5
-    assert [plane.sign for plane in planes] == [-1, 1, 1]
-    assert [str(plane.quantized.format.element) for plane in planes] == ["2U", "2", "2U"]
-    assert all(plane.quantized.codes.min() >= 0 for plane in (planes[0], planes[2]))
+    _, whole = quantized(x, text, scales)
+    unsplit = (x - whole.dequantize()[:, 0]).square().mean()
+    signs, planes = zip(*(quantized(plane, text, scales) for plane in splitquant.split(x)), strict=True)
+    total = sum(sign * plane.dequantize()[:, 0] for sign, plane in zip(signs, planes, strict=True))
+    assert (x - total).square().mean() < unsplit / 5
+    assert signs == (-1, 1, 1)
+    assert [str(plane.format.element) for plane in planes] == ["2U", "2", "2U"]
+    assert all(plane.codes.min() >= 0 for plane in (planes[0], planes[2]))
 
 
-@pytest.mark.parametrize("by", BY)
-def test_masked_zeros_stay_exactly_zero(by):
-    quantizer = Quantizer(
-        element=IntFormat.parse("2"), scale=IntFormat.parse("4U"), vector_size=16, granularity=Granularity.CHANNEL
-    )
+@pytest.mark.parametrize("scales", WeightScales)
+def test_masked_zeros_stay_exactly_zero(scales):
     for plane in splitquant.split(gaussian(32, 40)):
-        assert not splitquant.quantize(quantizer, plane, by=by).dequantize()[plane == 0].any()
+        _, integers = quantized(plane, "2/8/4/-", scales)
+        assert not integers.dequantize()[:, 0][plane == 0].any()
 
 
 def test_a_plane_of_zeros_is_quantized():
-    quantizer = Quantizer(element=IntFormat.parse("2"), scale=None, vector_size=16, granularity=Granularity.CHANNEL)
-    assert not splitquant.quantize(quantizer, torch.zeros(2, 16)).dequantize().any()
+    _, integers = quantized(torch.zeros(2, 16), "2/8/-/-", WeightScales.MAX)
+    assert not integers.dequantize().any()
