@@ -90,7 +90,7 @@ def plan(
         weight_scales=sw,
         activations=a,
         activation_scales=sa,
-        params=None if params is None else _padded_params(params, tiles * lanes),
+        params=None if params is None else params.map(lambda column: np.pad(column, (0, tiles * lanes - channels))),
     )
 
 
@@ -234,8 +234,3 @@ def _by_tile(values: Integers, tiles: int, lanes: int) -> Integers:
     padded = np.zeros((tiles * lanes, *values.shape[1:]), values.dtype)
     padded[: len(values)] = values
     return padded.reshape(tiles, lanes, *values.shape[1:]).swapaxes(1, 2).reshape(-1, *values.shape[2:])
-
-
-def _padded_params(params: LaneParams, count: int) -> LaneParams:
-    rest = (0, count - len(params))
-    return LaneParams(*(np.pad(column, rest) for column in (params.multiplier, params.shift, params.bias)))

@@ -10,7 +10,7 @@ activations    ``load_activations``        rows * vectors: for each row, each ve
 lane_params    ``load_params``             L: each lane's multiplier, shift and bias
 =============  ==========================  ==============================================================
 
-and gives on ``result``, for each row, either L accumulators, lane 0 first (``raw``), or L / V requantised vectors of V
+and gives on ``result``, for each row, either L accumulators, lane 0 first (``raw``), or L / V requantized vectors of V
 codes and their scale, the vector of lanes 0 .. V-1 first. The last beat of a command is marked ``last``.
 
 Buffers have two banks. A command's loads go to the banks that the command before it does not read, while that one
@@ -18,7 +18,7 @@ computes; what a command does not load, it shares with the command before it. Re
 
 A command is illegal if its rows or vectors are zero, if the vectors exceed the weight buffer (or the vectors last
 loaded, if it loads none), if rows * vectors exceed the activation buffer (or what was last loaded), or if it
-requantises and no parameters were ever loaded. It then takes nothing from the streams and changes nothing; its only
+requantizes and no parameters were ever loaded. It then takes nothing from the streams and changes nothing; its only
 result beat is marked ``illegal`` and ``last``. Reset forgets what was loaded.
 """
 
@@ -33,14 +33,14 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import matmul
 from vsq.golden.model.operand import BlockOperand
-from vsq.golden.model.ppu import LaneParams, quantise, rescale
+from vsq.golden.model.ppu import LaneParams, quantize, rescale
 
 Integers = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command; ``relu`` matters only if it requantises."""
+    """One command; ``relu`` matters only if it requantizes."""
 
     rows: int
     vectors: int
@@ -153,7 +153,7 @@ class ProcessingElement:
             return Result(acc=products.acc, overflow=products.overflow)
         assert self._params is not None
         z = rescale(config, products.acc, self._params, relu=command.relu)
-        codes, scales = quantise(config, z.reshape(rows, -1, size))
+        codes, scales = quantize(config, z.reshape(rows, -1, size))
         return Result(codes=codes, scales=scales)
 
 

@@ -10,6 +10,7 @@ that codes times scales can stand for; beyond it q and sq would be clipped to th
 q = z. Everything is exact; divisions are Python's and NumPy's floor divisions of integers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,11 @@ class LaneParams:
         return len(self.multiplier)
 
     def __getitem__(self, part: slice) -> "LaneParams":
-        return LaneParams(self.multiplier[part], self.shift[part], self.bias[part])
+        return self.map(lambda column: column[part])
+
+    def map(self, change: Callable[[Integers], Integers]) -> "LaneParams":
+        """Return the parameters that ``change`` makes of each column."""
+        return LaneParams(change(self.multiplier), change(self.shift), change(self.bias))
 
     def check(self, config: PeConfig) -> None:
         """Refuse parameters that the element's ports cannot carry, or that are not as many of each.
@@ -78,7 +83,7 @@ def rescale(config: PeConfig, acc: Integers, params: LaneParams, *, relu: bool) 
     return np.maximum(z, 0) if relu else z
 
 
-def quantise(config: PeConfig, z: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+def quantize(config: PeConfig, z: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
     """Return codes [..., V] and scales [...] of vectors z [..., V]: the last three lines of the formulas above.
 
     Scales are None if the configuration has no activation scale; then the codes are z.

@@ -3,7 +3,7 @@
     alpha = argmin ||T - alpha*Q||^2,  Q = clip(round(T / alpha))
 
 one alpha per vector (two levels) or per gamma (single level), instead of absmax / qmax. The second level rounds alpha
-to sq*gamma; the codes are then computed anew with that step (order ``requantised``).
+to sq*gamma; the codes are then computed anew with that step (order ``requantized``).
 
 Where one plane is too coarse, T ~ alpha_1*Q_1 + alpha_2*Q_2 ("dual"): alpha_1 is searched with the error that is left
 after the best alpha_2 for its residual, since the alpha_1 that is best by itself clips what no second plane restores.

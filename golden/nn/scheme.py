@@ -69,7 +69,7 @@ class Scheme:
     input_gamma: InputGamma = InputGamma.STATIC
     calibration: Calibration = Calibration.MAX
     percentile: float = 99.99
-    order: Order = Order.REQUANTISED
+    order: Order = Order.REQUANTIZED
     weight_rounding: ScaleRounding = ScaleRounding.NEAREST
     input_rounding: ScaleRounding = ScaleRounding.CEIL
     float_scales: bool = False

@@ -3,7 +3,7 @@
     s[k,i]  = max_j |x[k,i,j]| / qmax            one per vector of V elements
     gamma   = max_i s[k,i] / (2^M - 1)           one per channel, token or tensor; or given (calibrated)
     sq[k,i] = round(s / gamma)                   0 .. 2^M-1, in the named scale rounding
-    q       = nearest(x / s')                    s' = sq*gamma (requantised) or s (paper)
+    q       = nearest(x / s')                    s' = sq*gamma (requantized) or s (paper)
 
 Without scale format the single level is gamma = max s, s' = gamma. ``round`` goes half to even; ``nearest`` is the
 element format's, for integers clip(round(x / s')).
@@ -32,7 +32,7 @@ from vsq.golden.quantizer.tensor import Granularity, Quantized, TensorFormat, qu
 class Order(StrEnum):
     """The scale that the elements are divided by: the one that hardware multiplies by, or the unrounded one (Eq. 7)."""
 
-    REQUANTISED = "requantised"
+    REQUANTIZED = "requantized"
     PAPER = "paper"
 
 
@@ -70,7 +70,7 @@ class Quantizer(TensorFormat):
         As the format does, or if a name is not one of its options.
     """
 
-    order: Order = Order.REQUANTISED
+    order: Order = Order.REQUANTIZED
     scale_rounding: ScaleRounding = ScaleRounding.NEAREST
     format: TensorFormat = field(init=False, repr=False, compare=False)
 

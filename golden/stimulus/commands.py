@@ -24,7 +24,7 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Res
     """Return ``count`` random commands with their beats, and the model's results.
 
     The first ones, half of them at most, use what was never loaded, or are at the limits of what is. Of the others,
-    rows and vectors are mostly small and sometimes fill a buffer; loads, requantisation and ReLU are random, as far as
+    rows and vectors are mostly small and sometimes fill a buffer; loads, requantization and ReLU are random, as far as
     the command is legal; some are at a limit or one beyond, and some illegal, as far as their ports can express it.
     Elements and scales are those of :func:`vsq.golden.stimulus.stream.beats`, and some commands have extreme ones
     alone, one direction for all their vectors; output parameters spread z over and beyond its range.
@@ -67,7 +67,7 @@ def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Resul
     """Return ``count`` equal commands, with their beats, and the model's results.
 
     They have as many rows and vectors as lanes, so that the lanes need never wait, or as many as the buffers hold. All
-    buffers are loaded anew each time. Outputs are requantised, if there is post-processing.
+    buffers are loaded anew each time. Outputs are requantized, if there is post-processing.
     """
     vectors = min(config.lane_count, config.weight_depth, config.activation_depth)
     rows = min(config.lane_count, config.activation_depth // vectors)
@@ -86,7 +86,7 @@ def lone(config: PeConfig, seed: int) -> tuple[Streams, list[Result], list[int]]
     """Return commands that show the element's pace, the model's results, and how many follow each other at once.
 
     The first one loads all. The others load nothing: three of one row, then one of many rows and one vector, and, with
-    post-processing, the same requantised.
+    post-processing, the same requantized.
     """
     rng = np.random.default_rng(seed)
     vectors = min(config.weight_depth, config.activation_depth, _LONGEST_COMMAND // 4)

@@ -22,7 +22,7 @@ from vsq.golden.io.layers import IntegerLayer
 from vsq.golden.model.mapping import Output, fit_params, gather, plan, unfold
 from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import ProcessingElement, Result, Streams
-from vsq.golden.model.ppu import quantise as quantize_outputs
+from vsq.golden.model.ppu import quantize as quantize_outputs
 from vsq.golden.nn.integer import inference, integer_layer, integers
 from vsq.golden.nn.quantize import quantize
 from vsq.golden.quantizer import pytorch

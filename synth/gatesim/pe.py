@@ -58,9 +58,7 @@ def commands(config: PeConfig, data: Operands) -> list[Streams]:
             weight_scales=weights.scales,
             activations=activations.codes,
             activation_scales=activations.scales,
-            params=None
-            if params is None
-            else LaneParams(*(np.tile(column, tiles) for column in vars(params).values())),
+            params=None if params is None else params.map(lambda column: np.tile(column, tiles)),
         )
 
     return [piece(number) for number in range(WORD)]

@@ -9,7 +9,7 @@ from vsq.golden.model.datapath import matmul
 from vsq.golden.model.mapping import accumulator_range, fit_params, gather, plan, unfold
 from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import ProcessingElement
-from vsq.golden.model.ppu import LaneParams, quantise, rescale
+from vsq.golden.model.ppu import LaneParams, quantize, rescale
 
 
 def operands(config, rows, channels, groups, seed=0):
@@ -62,7 +62,7 @@ def test_layers_equal_the_whole_product(text, rows, channels, groups):
     _, output = compute(config, weights, activations, params=params, relu=True)
     z = rescale(config, expected.acc, params, relu=True)
     z = np.pad(z, ((0, 0), (0, -channels % 4))).reshape(rows, -1, 4)
-    codes, output_scales = quantise(config, z)
+    codes, output_scales = quantize(config, z)
     assert output.codes.tolist() == codes.tolist()
     if output_scales is not None:
         assert output.scales.tolist() == output_scales.tolist()

@@ -6,7 +6,7 @@ import pytest
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, ProcessingElement, Streams, concatenate
-from vsq.golden.model.ppu import LaneParams, quantise, rescale
+from vsq.golden.model.ppu import LaneParams, quantize, rescale
 from vsq.golden.stimulus.commands import commands as random_commands
 
 
@@ -84,7 +84,7 @@ def test_activations_and_parameters_stay_until_loaded_again():
     results = ProcessingElement(config).run(beats)
     for number, result in enumerate(results):
         acc = np.array(accumulate(config, beats, 2, 1, 0, 8 * number))
-        codes, scales = quantise(config, rescale(config, acc, beats.params, relu=number == 1).reshape(2, 2, 4))
+        codes, scales = quantize(config, rescale(config, acc, beats.params, relu=number == 1).reshape(2, 2, 4))
         assert result.codes.tolist() == codes.tolist()
         assert result.scales.tolist() == scales.tolist()
         assert result.acc is None

@@ -8,7 +8,7 @@ import pytest
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.ppu import LaneParams, quantise, rescale
+from vsq.golden.model.ppu import LaneParams, quantize, rescale
 
 CONFIGS = [
     "4/4/4/6:V=4",
@@ -76,7 +76,7 @@ def test_equals_exact_fractions(text, relu):
     columns = [params.multiplier.tolist(), params.shift.tolist(), params.bias.tolist()]
     expected = [[exact_z(config, int(row[i]), *(c[i] for c in columns), relu) for i in lanes] for row in acc]
     assert z.tolist() == expected
-    codes, scales = quantise(config, z)
+    codes, scales = quantize(config, z)
     vectors = [exact_vector(config, row) for row in expected]
     assert codes.tolist() == [q for q, _ in vectors]
     assert (scales is None) == (config.mac.activation_scale is None)
@@ -91,7 +91,7 @@ def test_every_z_beside_every_maximum(text):
     low, high = config.z_range
     qmax = config.mac.activation.qmax
     z = np.concatenate([[(m, z) for z in range(max(low, -m), m + 1)] for m in range(high + 1)])
-    codes, scales = quantise(config, z)
+    codes, scales = quantize(config, z)
     most, sq = z[:, 0], scales
     assert np.all(((sq - 1) * qmax < most) & (most <= sq * qmax))
     rest = 2 * (z - codes * sq[:, None])
@@ -106,7 +106,7 @@ def test_saturation_of_z_changes_no_output():
     qmax, most = 7, 63
     for z in [(442, 17), (5000, -441), (10**9, -442), (-441, 441)]:
         unlimited = [min(max(round_half_up(Fraction(v, most)), -qmax), qmax) for v in z]
-        codes, scales = quantise(config, np.clip(np.array([z]), *config.z_range))
+        codes, scales = quantize(config, np.clip(np.array([z]), *config.z_range))
         assert (codes[0].tolist(), scales[0]) == (unlimited, most)
 
 
@@ -116,7 +116,7 @@ def test_rounding_ties_go_up():
     z = rescale(config, np.array([[3, -3, 1, -1]]), params, relu=False)
     assert z.tolist() == [[2, -1, 1, 0]]
     # m = 14 gives sq = 2: 3/2, -3/2, 1/2 are ties
-    codes, scales = quantise(config, np.array([[14, 3, -3, 1]]))
+    codes, scales = quantize(config, np.array([[14, 3, -3, 1]]))
     assert (codes.tolist(), scales.tolist()) == ([[7, 2, -1, 1]], [2])
 
 

@@ -251,7 +251,7 @@ def test_bad_tensors_are_refused(config, x, gamma, words):
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"order": "backwards"}, "requantised, paper"),
+        ({"order": "backwards"}, "requantized, paper"),
         ({"scale_rounding": "floor"}, "nearest, ceil, at_least_one"),
         ({"granularity": "vector"}, "channel, token, tensor"),
     ],

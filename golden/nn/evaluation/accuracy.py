@@ -28,7 +28,7 @@ KINDS = {"per_vector": "per-vector", "float_scales": "fp32 scales", "per_channel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class AccuracyRow:
     """Scores of one configuration, and of the same element formats with other scales.
 
     Parameters
@@ -53,13 +53,13 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class AccuracyReport:
     """All scores of one task: the float model's, and the rows in the order of the request."""
 
     task: str
     metric: str
     float_score: float
-    rows: list[Row]
+    rows: list[AccuracyRow]
 
     def table(self) -> Table:
         """Return the scores as a table."""
@@ -85,7 +85,7 @@ def measure(
     split: bool = False,
     path: Path | None = None,
     console: Console | None = None,
-) -> Report:
+) -> AccuracyReport:
     """Quantize the task's model for every configuration and mode, and score it.
 
     Parameters
@@ -138,12 +138,12 @@ def measure(
         score(FLOAT, task.model)
         for scheme, mode in cells:
             score(_key(scheme, mode), lambda s=scheme, m=mode: _quantized(task, s, m, split))
-    return Report(
+    return AccuracyReport(
         task=task.name,
         metric=task.metric,
         float_score=scores[FLOAT],
         rows=[
-            Row(
+            AccuracyRow(
                 config=str(schemes[0]),
                 mode=mode,
                 **dict(zip(KINDS, (scores[_key(s, mode)] for s in schemes), strict=True)),

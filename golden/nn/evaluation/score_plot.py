@@ -2,10 +2,10 @@
 
 import altair as alt
 
-from vsq.golden.nn.evaluation.accuracy import FLOAT, KINDS, Report
+from vsq.golden.nn.evaluation.accuracy import FLOAT, KINDS, AccuracyReport
 
 
-def score_chart(report: Report) -> alt.LayerChart | alt.FacetChart:
+def score_chart(report: AccuracyReport) -> alt.LayerChart | alt.FacetChart:
     """Return one line a configuration and mode, a mark for each kind of scales; the float model is dashed."""
     values = [
         {

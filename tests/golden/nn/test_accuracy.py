@@ -95,8 +95,8 @@ def test_an_interrupted_run_keeps_what_it_has(digits, tmp_path):
 
 @pytest.fixture
 def report():
-    row = accuracy.Row(config="4/4U/4/6", mode="ptq", per_vector=0.975, float_scales=0.98, per_channel=0.925)
-    return accuracy.Report(task="digits", metric="accuracy", float_score=0.99, rows=[row])
+    row = accuracy.AccuracyRow(config="4/4U/4/6", mode="ptq", per_vector=0.975, float_scales=0.98, per_channel=0.925)
+    return accuracy.AccuracyReport(task="digits", metric="accuracy", float_score=0.99, rows=[row])
 
 
 def test_the_table_shows_both_kinds_of_scales(report):
