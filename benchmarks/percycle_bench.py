@@ -17,8 +17,9 @@ from cocotb.triggers import RisingEdge
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.formats.base import Format
-from vsq.golden.model.packing import unpack
+from vsq.golden.model.packing import Field
 from vsq.tb.failures.recording import Recording
+from vsq.tb.interface.mac import MacInterface
 
 
 class StreamMonitor:
@@ -66,7 +67,7 @@ class Tester:
         cocotb.start_soon(self._check())
 
     def _lanes(self, word: Any, fmt: Format) -> list[int]:
-        (codes,) = unpack([int(word)], fmt, self._config.vector_size).tolist()
+        (codes,) = Field(fmt, self._config.vector_size).column([int(word)]).tolist()
         lanes: list[int] = codes
         return lanes
 
@@ -92,7 +93,9 @@ class Tester:
 async def playback(dut: Any) -> None:
     """Send a recorded stream, one beat a cycle."""
     recording = Recording.load(Path(json.loads(Path(os.environ["VSQ_RUN"]).read_text())["playback"]))
-    config, beats = MacConfig.parse(recording.config), recording.beats
+    config = MacConfig.parse(recording.config)
+    interface = MacInterface(config)
+    beats, fields = interface.stimulus(recording.streams), interface.inputs["in"].fields
     Clock(dut.clk, 2, unit="ns").start()
     dut.rst.value, dut.in_valid.value, dut.out_ready.value = 1, 0, 1
     for _ in range(2):
@@ -101,14 +104,11 @@ async def playback(dut: Any) -> None:
     tester = Tester(dut, config)
     tester.start()
 
-    def word(codes: Any, fmt: Format) -> int:
-        return sum(pattern << (lane * fmt.bits) for lane, pattern in enumerate(fmt.encode(codes).tolist()))
-
     assert beats.weight_scales is not None
     assert beats.activation_scales is not None
     for number in range(len(beats)):
-        dut.in_weights.value = word(beats.weights[number], config.weight)
-        dut.in_activations.value = word(beats.activations[number], config.activation)
+        dut.in_weights.value = fields["weights"].words(beats.weights[number : number + 1])[0]
+        dut.in_activations.value = fields["activations"].words(beats.activations[number : number + 1])[0]
         dut.in_weight_scale.value = int(beats.weight_scales[number])
         dut.in_activation_scale.value = int(beats.activation_scales[number])
         dut.in_first.value = int(beats.first[number])

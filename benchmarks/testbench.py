@@ -1,4 +1,4 @@
-"""Speed of three benches on the same RTL in the same run (``make bench``).
+"""Speed of two benches and the playback on the same RTL in the same run (``make bench``).
 
 The cost of a beat is the CPU time that a longer stream takes more than a shorter one, so that neither building nor
 starting counts. The C++ playback counts its simulation alone, and its whole chain (packing, golden model, comparison)
@@ -23,15 +23,15 @@ from vsq.golden.stimulus import stream
 from vsq.golden.stimulus.stream import Beats
 from vsq.hw.emit.design import design
 from vsq.hw.mac.stages import latency
-from vsq.tb.bench.batch import SHELL
 from vsq.tb.failures.recording import Recording
-from vsq.tb.playback import mac
+from vsq.tb.interface.mac import MacInterface
+from vsq.tb.playback.playback import play
 from vsq.tb.regression.job import PLAYBACK_TESTS, TOP, Job
-from vsq.tb.regression.worker import TIMESCALE, batched, build, prepare_environment
+from vsq.tb.regression.worker import TIMESCALE, build, prepare_environment
 from vsq.tb.simulation import simulators
 
 CONFIG = MacConfig.parse("4/4/4/6")
-_COCOTB_BEATS = {TOP: (1_024, 8_192), SHELL: (8_192, 131_072)}  # by the top module
+_COCOTB_BEATS = (1_024, 8_192)
 _PLAYBACK_BEATS = 1_000_000
 _GROUPS = 16  # vectors of each result
 
@@ -44,21 +44,20 @@ def main() -> None:
         folder = Path(name)
         source = folder / f"{TOP}.v"
         source.write_text(design(CONFIG).verilog(TOP))
-        sources = {TOP: source, SHELL: batched(source, CONFIG)}
         rates = {
-            f"cocotb: {about} ({module})": _rate(folder, sources[top], module, top)
-            for about, module, top in (
-                ("plain, each cycle", "benchmarks.percycle_bench", TOP),
-                ("agents and coverage", "vsq.tb.bench.mac", TOP),
-                ("batches of beats", "vsq.tb.bench.batch", SHELL),
+            f"cocotb: {about} ({module})": _rate(folder, source, module)
+            for about, module in (
+                ("plain, each cycle", "benchmarks.percycle_bench"),
+                ("agents and coverage", "vsq.tb.bench.mac"),
             )
         }
     beats = _beats(_PLAYBACK_BEATS)
-    mac.play(CONFIG, beats.select(slice(1)))  # builds
+    interface = MacInterface(CONFIG)
+    play(CONFIG, interface.streams(beats.select(slice(1))))  # builds
     before = time.process_time()
-    totals = mac.play(CONFIG, beats)
+    totals = play(CONFIG, interface.streams(beats))
     chain = time.process_time() - before + totals.seconds
-    rates["C++: simulation alone (vsq.tb.playback.mac)"] = len(beats) / totals.seconds
+    rates["C++: simulation alone (vsq.tb.playback)"] = len(beats) / totals.seconds
     rates["C++: with golden model and comparison"] = len(beats) / chain
     slowest = next(iter(rates.values()))
     for bench, rate in rates.items():
@@ -85,23 +84,24 @@ def _beats(count: int) -> Beats:
     return stream.layer(weights, activations).select(slice(count - count % _GROUPS))
 
 
-def _rate(folder: Path, source: Path, module: str, top: str) -> float:
+def _rate(folder: Path, source: Path, module: str) -> float:
     """Return beats per second of a cocotb bench, from the times of a short and a long stream."""
     place = folder / module
     place.mkdir()
-    build("verilator", source, place / "build", waves=False, log=place / "build.log", top=top)
-    short, long = _COCOTB_BEATS[top]
-    return (long - short) / (_simulate(place, module, top, long) - _simulate(place, module, top, short))
+    build("verilator", source, place / "build", waves=False, log=place / "build.log")
+    short, long = _COCOTB_BEATS
+    return (long - short) / (_simulate(place, module, long) - _simulate(place, module, short))
 
 
-def _simulate(folder: Path, module: str, top: str, count: int) -> float:
+def _simulate(folder: Path, module: str, count: int) -> float:
     """Run a cocotb bench on a stream; return the CPU seconds of the simulation."""
-    Recording(config=CONFIG.full_name, beats=_beats(count)).save(folder / "beats.npz")
+    streams = MacInterface(CONFIG).streams(_beats(count))
+    Recording(config=CONFIG.full_name, streams=streams).save(folder / "beats.npz")
     job = Job(config=CONFIG.full_name, simulator="verilator", seed=0, playback=str(folder / "beats.npz"))
     (folder / "run.json").write_text(json.dumps({**vars(job), "rtl": "", "latency": latency(CONFIG)}))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     results = get_runner("verilator").test(
-        hdl_toplevel=top,
+        hdl_toplevel=TOP,
         hdl_toplevel_lang="verilog",
         test_module=module,
         testcase=list(PLAYBACK_TESTS),

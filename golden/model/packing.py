@@ -1,6 +1,9 @@
-"""Codes as the words of a hardware port: lane 0 in the least significant bits, each lane ``bits`` wide."""
+"""Words of hardware ports: fields one after another from the least significant bit, element 0 of a field first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -8,46 +11,135 @@ from numpy.typing import NDArray
 
 from vsq.golden.formats.base import Format
 
-_LANE_BITS = 16  # a lane's container while bits are moved; no format is wider
+Words = tuple[int, ...]  # the fields of one row, each as its port carries it
+Columns = Mapping[str, NDArray[Any]]  # the values of each field, [B] or, of vectors, [B, V]
+
+_MACHINE_BITS = 62  # beyond them, Python's integers
 
 
-def bits(codes: NDArray[Any], fmt: Format) -> NDArray[np.uint8]:
-    """Return the bits of each row's word, [B, V * bits], the least significant first; ``codes`` as for :func:`pack`."""
-    rows, lanes = codes.shape
-    lane_bytes = fmt.patterns(codes).astype("<u2", order="C").view(np.uint8).reshape(rows, lanes, 2)
-    return np.unpackbits(lane_bytes, axis=2, bitorder="little")[:, :, : fmt.bits].reshape(rows, lanes * fmt.bits)
+@dataclass(frozen=True)
+class Integer:
+    """The integers of any number of bits: two's complement if ``signed``, else plain binary."""
+
+    bits: int
+    signed: bool = False
+
+    @property
+    def values(self) -> range:
+        """All values in ascending order."""
+        half = 1 << (self.bits - 1)
+        return range(-half, half) if self.signed else range(2 * half)
+
+    def patterns(self, values: Any) -> NDArray[Any]:
+        """Return the values' bit patterns as unsigned integers of the same shape."""
+        patterns: NDArray[Any] = self._exact(values) & ((1 << self.bits) - 1)
+        return patterns
+
+    def decode(self, patterns: Any) -> NDArray[Any]:
+        """Return the values that bit patterns stand for; inverse of :meth:`patterns`."""
+        raw = self._exact(patterns)
+        return raw - (raw >> (self.bits - 1) << self.bits) if self.signed else raw
+
+    def _exact(self, numbers: Any) -> NDArray[Any]:
+        return np.asarray(numbers).astype(np.int64 if self.bits <= _MACHINE_BITS else object)
 
 
-def join(fields: Iterable[tuple[NDArray[Any], Format]], step: int = 1) -> NDArray[np.uint8]:
-    """Return words in bytes from the least significant one, [B, bytes]: fields one after another.
+@dataclass(frozen=True)
+class Field:
+    """One number of a format, or with a ``count`` a vector of so many."""
 
-    Each field is given as codes, as for :func:`pack`, and padded with zeros to a multiple of ``step`` bits.
-    """
-    columns = [bits(codes, fmt) for codes, fmt in fields]
-    padded = [np.pad(column, ((0, 0), (0, -column.shape[1] % step))) for column in columns]
-    return np.packbits(np.concatenate(padded, axis=1), axis=1, bitorder="little")
+    format: Format | Integer
+    count: int | None = None
+
+    @property
+    def bits(self) -> int:
+        """Width in all."""
+        return self.format.bits * (self.count or 1)
+
+    def words(self, column: NDArray[Any]) -> list[int]:
+        """Return each row's values as one number: ``sum_j pattern(column[b, j]) << (j * bits)``, as stimulus."""
+        if self.count is None:
+            numbers: list[int] = self.format.patterns(column).tolist()
+            return numbers
+        raw = np.packbits(self.unpacked(column), axis=1, bitorder="little")
+        return [int.from_bytes(row.tobytes(), "little") for row in raw]
+
+    def column(self, words: Sequence[int]) -> NDArray[Any]:
+        """Return the values of each row; inverse of :meth:`words`."""
+        if self.count is None:
+            return self.format.decode(np.array(words, object))
+        rows, bits, size = len(words), self.format.bits, -(-self.bits // 8)
+        raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8).reshape(rows, size)
+        padded = np.zeros((rows, self.count, 16), np.uint8)
+        flat = np.unpackbits(raw, axis=1, count=self.bits, bitorder="little")
+        padded[:, :, :bits] = flat.reshape(rows, self.count, bits)
+        patterns = np.packbits(padded, axis=2, bitorder="little").view("<u2").reshape(rows, self.count)
+        return self.format.decode(patterns)
+
+    def unpacked(self, column: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the bits of each row's word, [B, bits], the least significant first; of up to 62 bits a number."""
+        bits = self.format.bits
+        size = 2 if bits <= 16 else 8
+        patterns = self.format.patterns(column).astype(f"<u{size}", order="C")
+        raw = patterns.view(np.uint8).reshape(len(column), self.count or 1, size)
+        return np.unpackbits(raw, axis=2, bitorder="little")[:, :, :bits].reshape(len(column), self.bits)
 
 
-def pack(codes: NDArray[Any], fmt: Format) -> list[int]:
-    """Return one word for each row: ``sum_j pattern(codes[b, j]) << (j * bits)``, as stimulus.
+@dataclass(frozen=True)
+class Packed:
+    """The layout of a word.
 
     Parameters
     ----------
-    codes
-        Legal codes of ``fmt``, [B, V].
-    fmt
-        Format of every lane.
+    fields
+        By name, from the least significant bit.
     """
-    words = np.packbits(bits(codes, fmt), axis=1, bitorder="little")
-    return [int.from_bytes(word.tobytes(), "little") for word in words]
+
+    fields: Mapping[str, Field]
+
+    @cached_property
+    def widths(self) -> dict[str, int]:
+        """Bits of each field."""
+        return {name: field.bits for name, field in self.fields.items()}
+
+    @cached_property
+    def low(self) -> dict[str, int]:
+        """Place of each field's least significant bit."""
+        return dict(zip(self.widths, accumulate(self.widths.values(), initial=0), strict=False))
+
+    @property
+    def bits(self) -> int:
+        """Width of the word."""
+        return sum(self.widths.values())
+
+    def words(self, columns: Columns) -> list[Words]:
+        """Return each row's fields as the ports carry them."""
+        return list(zip(*(field.words(columns[name]) for name, field in self.fields.items()), strict=True))
+
+    def columns(self, words: Sequence[Words]) -> dict[str, NDArray[Any]]:
+        """Return the values of each field; inverse of :meth:`words`."""
+        rows = zip(*words, strict=True) if words else [()] * len(self.fields)
+        return {name: field.column(row) for (name, field), row in zip(self.fields.items(), rows, strict=True)}
+
+    def bytes(self, columns: Columns, step: int = 1) -> NDArray[np.uint8]:
+        """Return each row's word in bytes from the least significant one, [B, bytes].
+
+        Each field is padded with zeros to a multiple of ``step`` bits; numbers have up to 62 bits.
+        """
+        fields = [field.unpacked(columns[name]) for name, field in self.fields.items()]
+        padded = [np.pad(field, ((0, 0), (0, -field.shape[1] % step))) for field in fields]
+        return np.packbits(np.concatenate(padded, axis=1), axis=1, bitorder="little")
+
+    def join(self, words: Sequence[int]) -> int:
+        """Return one row's fields as one word."""
+        return sum(word << low for word, low in zip(words, self.low.values(), strict=True))
+
+    def split(self, word: int) -> Words:
+        """Return the fields of one word; inverse of :meth:`join`."""
+        return tuple(word >> low & ((1 << self.widths[name]) - 1) for name, low in self.low.items())
 
 
-def unpack(words: Sequence[int], fmt: Format, lanes: int) -> NDArray[np.int64]:
-    """Return the codes [B, V] of ``words``; inverse of :func:`pack`."""
-    rows, size = len(words), -(-lanes * fmt.bits // 8)
-    raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8).reshape(rows, size)
-    padded = np.zeros((rows, lanes, _LANE_BITS), np.uint8)
-    flat = np.unpackbits(raw, axis=1, count=lanes * fmt.bits, bitorder="little")
-    padded[:, :, : fmt.bits] = flat.reshape(rows, lanes, fmt.bits)
-    patterns = np.packbits(padded, axis=2, bitorder="little").view("<u2").reshape(rows, lanes)
-    return fmt.decode(patterns)
+def slices(widths: Mapping[str, int], word: str, low: int = 0) -> list[str]:
+    """Return Verilog's connections of ports to slices of a word, from bit ``low`` on."""
+    places = zip(widths.items(), accumulate(widths.values(), initial=low), strict=False)
+    return [f".{port}({word}[{at + width - 1}:{at}])" for (port, width), at in places]

@@ -81,29 +81,86 @@ class Result:
         return self.acc is None and self.codes is None
 
 
-class ProcessingElement:
-    """The state of one element from one command to the next; a new object is in the state after reset."""
+@dataclass(frozen=True)
+class Loaded:
+    """The amount that an element holds; the default is the state after reset.
 
-    def __init__(self, config: PeConfig) -> None:
-        self._config = config
-        self._weights: BlockOperand | None = None  # [vectors, L, V], [vectors, L]
-        self._activations: BlockOperand | None = None  # [entries, V], [entries]
-        self._params: LaneParams | None = None  # [L]
+    Parameters
+    ----------
+    config
+        The element.
+    vectors, entries
+        Entries last loaded of the weight buffer, a lane, and of the activation buffer.
+    params
+        Whether parameters were ever loaded.
+    """
+
+    config: PeConfig
+    vectors: int = 0
+    entries: int = 0
+    params: bool = False
 
     def limits(self, command: Command) -> tuple[int, int]:
         """Return the most vectors, and the most rows * vectors, that a command with these loads may have now."""
-        vectors = self._config.weight_depth if command.load_weights else _entries(self._weights)
-        return vectors, self._config.activation_depth if command.load_activations else _entries(self._activations)
+        vectors = self.config.weight_depth if command.load_weights else self.vectors
+        return vectors, self.config.activation_depth if command.load_activations else self.entries
 
     def is_legal(self, command: Command) -> bool:
-        """Whether the element executes the command in its present state."""
+        """Whether the element executes the command in this state."""
         vectors, entries = self.limits(command)
         return (
             command.rows > 0
             and 0 < command.vectors <= vectors
             and command.rows * command.vectors <= entries
-            and (not command.requantise or command.load_params or self._params is not None)
+            and (not command.requantise or command.load_params or self.params)
         )
+
+    def beats(self, command: Command) -> dict[str, int]:
+        """Return the number of beats that the command takes from each stream."""
+        legal, lanes = self.is_legal(command), self.config.lane_count
+        counts = {
+            "command": 1,
+            "weights": command.vectors * lanes * (legal and command.load_weights),
+            "activations": command.rows * command.vectors * (legal and command.load_activations),
+        }
+        return counts | ({"lane_params": lanes * (legal and command.load_params)} if self.config.ppu else {})
+
+    def after(self, command: Command) -> "Loaded":
+        """Return the state after the command."""
+        if not self.is_legal(command):
+            return self
+        return Loaded(
+            self.config,
+            command.vectors if command.load_weights else self.vectors,
+            command.rows * command.vectors if command.load_activations else self.entries,
+            self.params or command.load_params,
+        )
+
+
+class ProcessingElement:
+    """The state of one element from one command to the next; a new object is in the state after reset.
+
+    Attributes
+    ----------
+    loaded
+        The amount that it holds.
+    """
+
+    def __init__(self, config: PeConfig) -> None:
+        self._config = config
+        self.loaded = Loaded(config)
+        self._weights: BlockOperand | None = None  # [vectors, L, V], [vectors, L]
+        self._activations: BlockOperand | None = None  # [entries, V], [entries]
+        self._params: LaneParams | None = None  # [L]
+
+    @property
+    def operands(self) -> tuple[BlockOperand | None, BlockOperand | None, LaneParams | None]:
+        """The buffers' contents: weights, activations and parameters."""
+        return self._weights, self._activations, self._params
+
+    def is_legal(self, command: Command) -> bool:
+        """Whether the element executes the command in its present state."""
+        return self.loaded.is_legal(command)
 
     def run(self, streams: Streams) -> list[Result]:
         """Execute the commands; return a result for each.
@@ -134,6 +191,7 @@ class ProcessingElement:
                 self._activations = BlockOperand(*activations.take(command.rows * command.vectors))
             if command.load_params:
                 (self._params,) = params.take(lanes)
+            self.loaded = self.loaded.after(command)
             results.append(self._compute(command))
         for source in (weights, activations, params):
             source.check_empty()
@@ -191,10 +249,6 @@ class _Source:
             raise InputError(
                 f"{self._name}: {self._length} beats, but the commands take {self._taken}; give what they load"
             )
-
-
-def _entries(bank: BlockOperand | None) -> int:
-    return 0 if bank is None else len(bank.codes)
 
 
 def _check_ports(config: PeConfig, command: Command, number: int) -> None:

@@ -16,6 +16,7 @@ from vsq.golden.stimulus import stream
 _LONGEST_COMMAND = 24  # rows * vectors of all but a few random commands
 _FULL_SHARE = 0.1  # commands that fill a buffer
 _EXTREME_SHARE = 0.1  # commands whose accumulators go as far as they can
+_SMALL_SHARE = 0.05  # loads of parameters that give the least outputs
 _LIMIT_SHARE = 0.15  # commands as large as what is loaded permits, or one larger
 _ILLEGAL_SHARE = 0.2
 
@@ -177,10 +178,14 @@ def _at_a_limit(
     command = replace(command, load_weights=True, load_activations=True, load_params=config.ppu)
     if weights:
         command = replace(command, load_weights=loads)
-        vectors = min(element.limits(command)[0] + larger, config.activation_depth, (1 << config.vectors_bits) - 1)
+        vectors = min(
+            element.loaded.limits(command)[0] + larger, config.activation_depth, (1 << config.vectors_bits) - 1
+        )
         return replace(command, rows=1, vectors=vectors)
     command = replace(command, load_activations=loads)
-    return replace(command, rows=min(element.limits(command)[1] + larger, (1 << config.rows_bits) - 1), vectors=1)
+    return replace(
+        command, rows=min(element.loaded.limits(command)[1] + larger, (1 << config.rows_bits) - 1), vectors=1
+    )
 
 
 def _fault(rng: np.random.Generator, config: PeConfig) -> dict[str, Any]:
@@ -235,7 +240,15 @@ def _to_the_limits(rng: np.random.Generator, config: PeConfig, streams: Streams)
 
 
 def _params(rng: np.random.Generator, config: PeConfig, count: int) -> LaneParams:
-    """Return parameters that bring accumulators of a few vectors near the range of z; some are at their limits."""
+    """Return parameters that bring accumulators of a few vectors near the range of z; some are at their limits.
+
+    Some let z be the bias alone, in the range of a code, so that the output's scale is 1 at most.
+    """
+    if rng.random() < _SMALL_SHARE:
+        largest, element = np.full(count, (1 << config.shift_bits) - 1), config.mac.activation
+        return LaneParams(
+            np.ones_like(largest), largest, rng.integers(element.qmin, element.qmax, count, endpoint=True)
+        )
     most = 4 * max(-config.mac.term_range[0], config.mac.term_range[1])
     middle = most.bit_length() + config.multiplier_bits - config.z_range[1].bit_length()
     half = 1 << (config.bias_bits - 1)

@@ -1,126 +1,47 @@
-"""The cocotb tests of one processing element; they run inside the simulator and read the run's settings from a file.
-
-``VSQ_RUN`` names a JSON file with ``config``, ``seed`` and ``beats``, which are commands here. Each test adds its
-counts to ``counts.json`` in the working folder.
-"""
+"""The cocotb tests of one processing element; they run inside the simulator (:mod:`vsq.tb.bench.run`)."""
 
 from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.task import Task
-from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
-from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.pe import Streams
-from vsq.golden.stimulus import commands as pe_stimulus
-from vsq.tb.agents.pe import ResultMonitor
-from vsq.tb.agents.pe_words import input_fields, input_words, result_fields
-from vsq.tb.agents.streams import Driver, InputMonitor, Sink, flowing, random_bursts
-from vsq.tb.bench.mac import Bursts, Run, start_clock
-from vsq.tb.coverage import pe as pe_points
-from vsq.tb.coverage.pe import PeTraffic
-from vsq.tb.scoreboard.pe import PeScoreboard
+from vsq.golden.model.pe import Result, Streams
+from vsq.golden.stimulus import commands as stimulus
+from vsq.tb.agents.pace import flowing, random_bursts
+from vsq.tb.bench.base import Bench, replay, start_clock, stream
+from vsq.tb.bench.run import Run
+from vsq.tb.coverage.points import missing
 
-_STEP = 64  # cycles between looks at the progress of a run
-_HANG = 16  # steps without any transfer that end a run
 _RESETS = 24
+_RESET_COMMANDS = 8
 _STEADY_COMMANDS = 12
 _WARM_UP = 2  # commands until loading, computing and handing out overlap
 _HANDOVER = 8  # cycles that a command takes at most from stage to stage, beside its lanes' parameters and latency
-
-
-class PeBench:
-    """Agents and scoreboard around the design, from one reset to the next."""
-
-    def __init__(self, dut: Any, config: PeConfig, seed: int) -> None:
-        self._dut, self._config = dut, config
-        self.scoreboard = PeScoreboard(config, f"{config.full_name}, seed {seed}")
-        fields = input_fields(config)
-        self._drivers = {stream: Driver(dut, stream, names) for stream, names in fields.items()}
-        self._sink = Sink(dut, "result")
-        self.outputs = ResultMonitor(dut, "result", result_fields(config), self.scoreboard.on_result)
-        self.monitors: dict[str, InputMonitor | ResultMonitor] = {
-            **{
-                stream: InputMonitor(dut, stream, names, self.scoreboard.on_beat(stream))
-                for stream, names in fields.items()
-            },
-            "result": self.outputs,
-        }
-        self._tasks: list[Task[Any]] = []
-
-    async def reset(self) -> None:
-        """Reset the design for a cycle and start the monitors; no result may survive."""
-        self._dut.rst.value = 1
-        await RisingEdge(self._dut.clk)
-        self._dut.rst.value = 0
-        await FallingEdge(self._dut.clk)
-        assert not self._dut.result_valid.value, "a result is offered after reset"
-        await RisingEdge(self._dut.clk)
-        self._tasks += [cocotb.start_soon(monitor.run()) for monitor in self.monitors.values()]
-
-    def start(self, streams: Streams, sending: dict[str, Bursts], taking: Bursts) -> None:
-        """Offer all beats and take results in the background."""
-        words = input_words(self._config, streams)
-        for stream, driver in self._drivers.items():
-            self._tasks.append(cocotb.start_soon(driver.send(words[stream], sending[stream])))
-        self._tasks.append(cocotb.start_soon(self._sink.run(taking)))
-
-    async def finish(self, streams: Streams, results: int) -> None:
-        """Wait until every beat is accepted and every result is taken, then make sure that none follows."""
-        board = self.scoreboard
-        goal = {stream: len(words) for stream, words in input_words(self._config, streams).items()}
-        progress, idle = (dict.fromkeys(goal, 0), 0), 0
-        while progress != (goal, results):
-            await ClockCycles(self._dut.clk, _STEP)
-            before, progress = progress, (dict(board.beats), board.results)
-            idle = idle + 1 if before == progress else 0
-            assert idle < _HANG, f"no transfer for {_HANG * _STEP} cycles: {progress} of {(goal, results)}"
-        await ClockCycles(self._dut.clk, _STEP)
-        self.stop()
-        board.check()
-        assert (board.beats, board.results) == (goal, results)
-
-    def stop(self) -> None:
-        """End the agents."""
-        for task in self._tasks:
-            task.cancel()
-
-    def count(self, *, reset: bool = False) -> None:
-        """Hand back this bench's counts and coverage; ``reset`` says whether a reset ended it."""
-        board = self.scoreboard
-        answered = board.answered
-        traffic = PeTraffic(
-            config=self._config,
-            answered=answered,
-            logs={stream: monitor.log for stream, monitor in self.monitors.items()},
-            pending=board.beats["command"] - len(answered) if reset else None,
-        )
-        Run.add_coverage(pe_points.hits(traffic))
-        Run.add_counts(
-            beats=board.beats["command"], results=board.results, illegal=board.illegal, operands=board.operands
-        )
-
-
-def _pauses(rng: np.random.Generator, config: PeConfig) -> dict[str, Bursts]:
-    """Return a rhythm of its own for every input stream."""
-    streams = input_fields(config)
-    return {stream: random_bursts(child) for stream, child in zip(streams, rng.spawn(len(streams)), strict=True)}
+_SETTLED = 64  # cycles in which an element that has answered comes to rest
+_MOMENTS = (10, 30, 100, 400)  # cycles to which resets come
+_ATTEMPTS = 10  # at closing what coverage is still open
 
 
 @cocotb.test
 async def random_traffic(dut: Any) -> None:
     """Random commands, legal and not, back to back, with pauses and back-pressure on all five streams."""
-    run = Run(PeConfig)
-    streams, results = pe_stimulus.commands(run.config, run.beats, run.seed)
+    run = Run()
     await start_clock(dut)
-    bench = PeBench(dut, run.config, run.seed)
+    results = await _random(dut, run, run.rng(0), run.beats, run.seed)
+    assert len(results) == run.beats
+
+
+async def _random(dut: Any, run: Run, rng: np.random.Generator, count: int, seed: int) -> list[Result]:
+    """Send random commands through a freshly reset design, and return the results due."""
+    streams, results = stimulus.commands(run.config, count, seed)
+    bench = Bench(dut, run)
     await bench.reset()
-    bench.start(streams, _pauses(run.rng(0), run.config), random_bursts(run.rng(1)))
-    await bench.finish(streams, sum(1 for _ in pe_stimulus.result_beats(run.config, results)))
-    bench.count()
-    expected = sum(result.illegal for result in results)
-    assert bench.scoreboard.illegal == expected, f"{bench.scoreboard.illegal} illegal commands, not {expected}"
+    bench.start(bench.interface.streams(streams), bench.pauses(rng), random_bursts(rng))
+    await bench.finish(bench.interface.streams(streams))
+    bench.done()
+    expected, illegal = sum(result.illegal for result in results), bench.scoreboard.counts["illegal"]
+    assert illegal == expected, f"{illegal} illegal commands, not {expected}"
+    return results
 
 
 @cocotb.test
@@ -129,30 +50,24 @@ async def full_speed(dut: Any) -> None:
 
     If rows and vectors are as many as lanes, this keeps the lanes busy in each cycle.
     """
-    run = Run(PeConfig)
+    run = Run()
     config = run.config
     await start_clock(dut)
-    bench = PeBench(dut, config, run.seed)
-    await bench.reset()
-    streams, results = pe_stimulus.steady(config, _STEADY_COMMANDS, run.seed)
-    bench.start(streams, {stream: flowing() for stream in input_fields(config)}, flowing())
-    await bench.finish(streams, sum(1 for _ in pe_stimulus.result_beats(config, results)))
-    bench.count()
-    ends = [
-        cycle
-        for cycle, beat in zip(bench.outputs.cycles, pe_stimulus.result_beats(config, results), strict=True)
-        if beat["last"]
-    ]
+    streams, results = stimulus.steady(config, _STEADY_COMMANDS, run.seed)
+    bench = await stream(dut, run, run.environment.interface(config).streams(streams), None, flowing())
+    beats = stimulus.result_beats(config, results)
+    ends = [cycle for cycle, beat in zip(bench.outputs.cycles, beats, strict=True) if beat["last"]]
     command = streams.commands[0]
     rows, vectors, lanes = command.rows, command.vectors, config.lane_count
     pace, short = max(rows * vectors, lanes * vectors, rows * lanes), lanes + run.latency + _HANDOVER
     measured = (ends[-1] - ends[_WARM_UP]) / (len(ends) - 1 - _WARM_UP)
     cocotb.log.info("%.2f cycles a command, utilisation %.3f", measured, rows * vectors / measured)
     assert measured == pace or measured <= short, f"{measured} cycles a command, not {pace}"
+    bench.done()
     await _lone_commands(dut, run)
 
 
-async def _lone_commands(dut: Any, run: Run[PeConfig]) -> None:
+async def _lone_commands(dut: Any, run: Run) -> None:
     """Check the cycles of the commands of :func:`vsq.golden.stimulus.commands.lone` on an idle element.
 
     A command of G reads gives its first accumulator G + latency + 3 cycles after its acceptance. The next one starts in
@@ -161,16 +76,13 @@ async def _lone_commands(dut: Any, run: Run[PeConfig]) -> None:
     """
     config = run.config
     lanes, size = config.lane_count, config.mac.vector_size
-    streams, results, groups = pe_stimulus.lone(config, run.seed)
-    bench = PeBench(dut, config, run.seed)
-    await bench.reset()
+    streams, _, groups = stimulus.lone(config, run.seed)
     whole, short, *_, narrow = streams.commands
-    beats, reads, loaded = list(pe_stimulus.result_beats(config, results)), short.vectors, whole.rows * lanes
-    idle = lanes * (reads + narrow.rows) + 4 * run.latency + _STEP
-    bursts = {stream: flowing() for stream in input_fields(config)} | {"command": iter([(idle, n) for n in groups])}
-    bench.start(streams, bursts, flowing())
-    await bench.finish(streams, len(beats))
-    bench.count()
+    reads, loaded = short.vectors, whole.rows * lanes
+    idle = lanes * (reads + narrow.rows) + 4 * run.latency + _SETTLED
+    interface = run.environment.interface(config)
+    bursts = dict.fromkeys(interface.inputs, flowing()) | {"command": iter([(idle, n) for n in groups])}
+    bench = await stream(dut, run, interface.streams(streams), bursts, flowing())
 
     _, start, *accepted = bench.monitors["command"].cycles
     due = [start + 1, start + 1 + reads]
@@ -183,25 +95,47 @@ async def _lone_commands(dut: Any, run: Run[PeConfig]) -> None:
     raw, vectors = bench.outputs.cycles[loaded : loaded + len(cycles)], bench.outputs.cycles[loaded + len(cycles) :]
     assert raw == cycles, f"accumulators in cycles {raw}, not {cycles}"
     assert set(np.diff(vectors).tolist()) <= {size}, f"vectors in cycles {vectors}, not each {size}"
+    bench.done()
 
 
 @cocotb.test
 async def reset_in_flight(dut: Any) -> None:
     """A reset at any moment drops what is in flight and forgets what was loaded."""
-    run = Run(PeConfig)
-    config, rng = run.config, run.rng(2)
+    run = Run()
+    rng = run.rng(2)
     await start_clock(dut)
-    for number in range(_RESETS):
-        streams, results = pe_stimulus.commands(config, 8, run.seed + number)
-        bench = PeBench(dut, config, run.seed + number)
-        await bench.reset()
+    for number in range(_RESETS - 1):
         paused = number % 2 == 1
-        sending = _pauses(rng, config) if paused else {stream: flowing() for stream in input_fields(config)}
-        bench.start(streams, sending, random_bursts(rng))
-        if number == _RESETS - 1:
-            await bench.finish(streams, sum(1 for _ in pe_stimulus.result_beats(config, results)))
-        else:
-            await ClockCycles(dut.clk, int(rng.integers(1, 400 if paused else 100)))
-            bench.stop()
-            bench.scoreboard.check()
-        bench.count(reset=number < _RESETS - 1)
+        await _interrupted(dut, run, rng, run.seed + number, paused=paused, longest=400 if paused else 100)
+    await _random(dut, run, rng, _RESET_COMMANDS, run.seed + _RESETS - 1)
+
+
+async def _interrupted(dut: Any, run: Run, rng: np.random.Generator, seed: int, *, paused: bool, longest: int) -> None:
+    """Send random commands through a freshly reset design for some cycles, and compare the results so far."""
+    streams: Streams = stimulus.commands(run.config, _RESET_COMMANDS, seed)[0]
+    bench = Bench(dut, run)
+    await bench.reset()
+    sending = bench.pauses(rng) if paused else bench.without_pauses()
+    bench.start(bench.interface.streams(streams), sending, random_bursts(rng))
+    await bench.interrupted(int(rng.integers(1, longest)))
+
+
+@cocotb.test
+async def closure(dut: Any) -> None:
+    """More commands and resets, until every coverage point is closed, or the attempts are used up."""
+    run = Run()
+    rng = run.rng(3)
+    await start_clock(dut)
+    for _ in range(_ATTEMPTS):
+        left, seed = missing(run.coverage), int(rng.integers(1 << 32))
+        if left.pop("cp_pe_resets", None):
+            for longest in _MOMENTS:
+                await _interrupted(dut, run, rng, seed, paused=longest > _MOMENTS[0], longest=longest)
+        if left:
+            await _random(dut, run, rng, run.environment.beats, seed)
+
+
+@cocotb.test
+async def playback(dut: Any) -> None:
+    """A recorded run."""
+    await replay(dut, Run())

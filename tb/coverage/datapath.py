@@ -13,7 +13,8 @@ from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, MacConfig, Overflow
 from vsq.golden.contract.rounding import round_shift
 from vsq.golden.formats.base import Format
 from vsq.golden.stimulus.directed import LONGEST
-from vsq.tb.coverage.traffic import Bins, Point, Traffic
+from vsq.tb.coverage.points import Bins, Point
+from vsq.tb.coverage.traffic import Traffic
 
 LONG = 32  # beats of an accumulation that counts as long
 _VALUES = 16  # a scale with at most as many values has a bin for each, a wider one as many ranges

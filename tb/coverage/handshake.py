@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.tb.agents.streams import READY, VALID
-from vsq.tb.coverage.traffic import Bins, Flags, Point, Traffic
+from vsq.tb.agents.pace import READY, VALID
+from vsq.tb.coverage.points import Bins, Point
+from vsq.tb.coverage.traffic import Flags, Traffic
 
 
 def _is(log: NDArray[np.uint8], shake: int) -> Flags:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, Result
-from vsq.tb.agents.streams import READY, VALID
-from vsq.tb.coverage.points import Hits
+from vsq.tb.agents.pace import READY, VALID
+from vsq.tb.coverage.points import Bins, Point
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class PeTraffic:
     answered
         Commands whose results were all compared, with what the model gives for them.
     logs
-        Handshake of each cycle by stream, as :class:`vsq.tb.agents.streams.Handshakes` logs it.
+        Handshake of each cycle by stream, as :class:`vsq.tb.agents.streams.Monitor` logs it.
     pending
         Commands accepted and not answered when a reset came; None if none came.
     """
@@ -41,19 +41,14 @@ class PeTraffic:
         return [(command, result) for command, result in self.answered if not result.illegal]
 
 
-def hits(traffic: PeTraffic) -> Hits:
-    """Return the hits of every bin that the configuration can reach; a point without bins is absent."""
-    return {name: bins for name, (_, count) in POINTS.items() if (bins := count(traffic))}
-
-
-def _loads(traffic: PeTraffic) -> dict[str, int]:
+def _loads(traffic: PeTraffic) -> Bins:
     names = ["weights", "activations", *(["params"] if traffic.config.ppu else [])]
     sets = [chosen for count in range(len(names) + 1) for chosen in combinations(names, count)]
     loaded = [tuple(name for name in names if getattr(command, f"load_{name}")) for command, _ in traffic.legal]
     return {"+".join(chosen) or "none": loaded.count(chosen) for chosen in sets}
 
 
-def _outputs(traffic: PeTraffic) -> dict[str, int]:
+def _outputs(traffic: PeTraffic) -> Bins:
     kinds = [_kind(command, result) for command, result in traffic.answered]
     names = ["raw", *(["requantised", "relu"] if traffic.config.ppu else []), "illegal"]
     bins = {f"{kind} after {before}": 0 for before, kind in product(names, names)}
@@ -62,7 +57,7 @@ def _outputs(traffic: PeTraffic) -> dict[str, int]:
     return bins
 
 
-def _illegal(traffic: PeTraffic) -> dict[str, int]:
+def _illegal(traffic: PeTraffic) -> Bins:
     config = traffic.config
     rules: dict[str, Callable[[Command], bool]] = {
         "no rows": lambda command: command.rows == 0,
@@ -76,7 +71,7 @@ def _illegal(traffic: PeTraffic) -> dict[str, int]:
     return {name: sum(rule(command) for command in commands) for name, rule in rules.items()}
 
 
-def _sizes(traffic: PeTraffic) -> dict[str, int]:
+def _sizes(traffic: PeTraffic) -> Bins:
     config, commands = traffic.config, [command for command, _ in traffic.legal]
     bins = {
         "one row": sum(command.rows == 1 for command in commands),
@@ -88,14 +83,14 @@ def _sizes(traffic: PeTraffic) -> dict[str, int]:
     return bins
 
 
-def _scales(traffic: PeTraffic) -> dict[str, int]:
+def _scales(traffic: PeTraffic) -> Bins:
     if not traffic.config.ppu or traffic.config.mac.activation_scale is None:
         return {}
     values = [result.scales for _, result in traffic.legal if result.scales is not None]
     return _counts(values, {"0": 0, "1": 1, "largest": traffic.config.scale_max})
 
 
-def _codes(traffic: PeTraffic) -> dict[str, int]:
+def _codes(traffic: PeTraffic) -> Bins:
     if not traffic.config.ppu:
         return {}
     element = traffic.config.mac.activation
@@ -103,18 +98,25 @@ def _codes(traffic: PeTraffic) -> dict[str, int]:
     return _counts(values, {"least": element.qmin, "0": 0, "largest": element.qmax})
 
 
-def _handshakes(traffic: PeTraffic) -> dict[str, int]:
-    bins = {}
+def _handshakes(traffic: PeTraffic) -> Bins:
+    """Handshakes of each stream; beats of what is loaded follow each other only if a command takes several."""
+    config, bins = traffic.config, {}
+    single = {
+        "weights": config.lane_count * min(config.weight_depth, config.activation_depth) == 1,
+        "activations": config.activation_depth == 1,
+        "lane_params": config.lane_count == 1,
+    }
     for stream, log in traffic.logs.items():
         cycles = np.frombuffer(bytes(log), np.uint8)
-        bins[f"{stream} waits"] = int((cycles == VALID).sum())
         taken = cycles == VALID | READY
-        bins[f"{stream} in successive cycles"] = int((taken[1:] & taken[:-1]).sum())
-        bins[f"{stream} starves"] = int((cycles == (0 if stream == "result" else READY)).sum())
+        bins[f"{stream} waits"] = cycles == VALID
+        if not single.get(stream):
+            bins[f"{stream} in successive cycles"] = taken[1:] & taken[:-1]
+        bins[f"{stream} starves"] = (cycles & VALID == 0) if stream == "result" else cycles == READY
     return bins
 
 
-def _resets(traffic: PeTraffic) -> dict[str, int]:
+def _resets(traffic: PeTraffic) -> Bins:
     return {f"{number} in flight": int(traffic.pending == number) for number in range(1, 4)}
 
 
@@ -130,13 +132,13 @@ def _counts(arrays: Sequence[NDArray[Any]], wanted: Mapping[str, int]) -> dict[s
     return {name: sum(int((array == value).sum()) for array in arrays) for name, value in wanted.items()}
 
 
-POINTS: dict[str, tuple[str, Callable[[PeTraffic], dict[str, int]]]] = {
-    "cp_pe_loads": ("each set of buffers is loaded, the others being shared with the command before", _loads),
-    "cp_pe_outputs": ("each kind of answer follows each", _outputs),
-    "cp_pe_illegal": ("each rule is broken", _illegal),
-    "cp_pe_sizes": ("the smallest commands, and those that fill a buffer", _sizes),
-    "cp_pe_scales": ("output scales at their limits", _scales),
-    "cp_pe_codes": ("output codes at their limits", _codes),
-    "cp_pe_handshakes": ("each stream waits, starves, and flows", _handshakes),
-    "cp_pe_resets": ("a reset with one, two and three commands in flight", _resets),
-}
+POINTS = (
+    Point("cp_pe_loads", "each set of buffers is loaded, the others being shared with the command before", _loads),
+    Point("cp_pe_outputs", "each kind of answer follows each", _outputs),
+    Point("cp_pe_illegal", "each rule is broken", _illegal),
+    Point("cp_pe_sizes", "the smallest commands, and those that fill a buffer", _sizes),
+    Point("cp_pe_scales", "output scales at their limits", _scales),
+    Point("cp_pe_codes", "output codes at their limits", _codes),
+    Point("cp_pe_handshakes", "each stream waits, starves, and flows", _handshakes),
+    Point("cp_pe_resets", "a reset with one, two and three commands in flight", _resets),
+)

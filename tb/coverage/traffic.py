@@ -1,6 +1,6 @@
 """Monitored traffic of a vector MAC between two resets, the input of coverage points."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,31 +11,10 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import Trace, mac
 from vsq.golden.stimulus.stream import Beats, concatenate
-from vsq.tb.agents.streams import READY, VALID
+from vsq.tb.agents.pace import READY, VALID
 from vsq.tb.coverage.pipeline import Marks, Pipeline
 
 Flags = NDArray[np.bool_]
-Bins = Mapping[str, Any]  # bin -> its hits, or a mask whose true entries are hits
-
-
-@dataclass(frozen=True)
-class Point:
-    """A coverage point.
-
-    Parameters
-    ----------
-    name
-        ``cp_…``, as in the test plan.
-    goal
-        What it shows when every bin is hit.
-    bins
-        Returns the bins that the traffic's configuration can reach, each with its hits; the point does not apply to a
-        configuration without any.
-    """
-
-    name: str
-    goal: str
-    bins: Callable[["Traffic"], Bins]
 
 
 @dataclass(frozen=True)
@@ -51,7 +30,7 @@ class Traffic:
     compared
         How many of the beats precede a result that was compared, its own included.
     inputs, outputs
-        Handshake of each cycle, as :class:`vsq.tb.agents.streams.Handshakes` logs it.
+        Handshake of each cycle, as :class:`vsq.tb.agents.streams.Monitor` logs it.
     reset
         Whether a reset ended it.
     """

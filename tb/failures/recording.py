@@ -1,78 +1,87 @@
-"""Recorded transactions: all that replays one stream of beats, whatever the generators of stimulus do by then."""
+"""Recorded transactions: all that replays the streams of a run, whatever the generators of stimulus do by then."""
 
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import replacing
-from vsq.golden.stimulus.stream import Beats
-from vsq.tb.agents.streams import flowing
-from vsq.tb.playback.mac import Pace
+from vsq.tb.agents.pace import Bursts, cycles, flowing
+from vsq.tb.interface.base import Streams, length
+from vsq.tb.playback.pace import Pace
 
-Bursts = Iterator[tuple[int, int]]
+Recorded = Sequence[tuple[int, int]]
 
 _SPARE = 4  # cycles for which results are taken as recorded, to cycles for which beats are offered
 _LEAST = 256
+_ABOUT = ("config", "seed", "simulator", "rtl")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One stream from a reset on.
+    """The streams of one run from a reset on.
 
     Parameters
     ----------
     config, seed, simulator
-        Of the job.
+        Of the job that failed; a stream that is only to be played has no simulator.
     rtl
         :func:`rtl_hash` of the Verilog; empty if it does not matter.
-    beats
-        What is sent.
+    streams
+        The beats of each input stream.
     sending, taking
-        The pauses of the two streams as bursts (cycles of pause, transfers or cycles of activity); after the last
-        one the stream flows.
+        The pauses of each input stream, and of the results, as bursts (cycles of pause, transfers or cycles of
+        activity); after the last one the stream flows.
     """
 
     config: str
     seed: int = 0
     simulator: str = ""
     rtl: str = ""
-    beats: Beats
-    sending: Sequence[tuple[int, int]] = ()
-    taking: Sequence[tuple[int, int]] = ()
+    streams: Streams
+    sending: Mapping[str, Recorded] = field(default_factory=dict)
+    taking: Recorded = ()
 
     @classmethod
-    def drawn(cls, config: MacConfig, beats: Beats, sending: Bursts, taking: Bursts, **about: Any) -> "Recording":
+    def drawn(cls, streams: Streams, sending: Mapping[str, Bursts], taking: Bursts, **about: Any) -> "Recording":
         """Record as many bursts as the beats take; ``about`` are the other fields."""
-        sent = list(_until(sending, len(beats), counts_pauses=False))
-        cycles = _SPARE * sum(map(sum, sent)) + _LEAST
-        taken = list(_until(taking, cycles, counts_pauses=True))
-        return cls(config=config.full_name, beats=beats, sending=sent, taking=taken, **about)
+        sent = {
+            stream: list(_until(sending[stream], length(columns), counts_pauses=False))
+            for stream, columns in streams.items()
+        }
+        count = _SPARE * sum(map(sum, chain.from_iterable(sent.values()))) + _LEAST
+        return cls(streams=streams, sending=sent, taking=list(_until(taking, count, counts_pauses=True)), **about)
 
-    def bursts(self) -> tuple[Bursts, Bursts]:
+    @property
+    def size(self) -> str:
+        """The number of beats, of several streams each with its name."""
+        counts = {stream: length(columns) for stream, columns in self.streams.items()}
+        named = [f"{count} {stream}" if len(counts) > 1 else str(count) for stream, count in counts.items()]
+        return ", ".join(named)
+
+    def bursts(self) -> tuple[dict[str, Bursts], Bursts]:
         """Return the bursts of sending and of taking, without end."""
-        return chain(self.sending, flowing()), chain(self.taking, flowing())
+        sending: dict[str, Bursts] = {stream: chain(self.sending.get(stream, ()), flowing()) for stream in self.streams}
+        return sending, chain(self.taking, flowing())
 
     def pace(self) -> Pace | None:
-        """Return the pauses for the C++ playback; None if there are none."""
-        if not any(pause for pause, _ in chain(self.sending, self.taking)):
+        """Return the pauses for the playback; None if there are none."""
+        if not any(pause for pause, _ in chain(self.taking, *self.sending.values())):
             return None
-        pauses = np.zeros(len(self.beats), np.uint32)
-        beat = 0
-        for pause, run in self.sending:
-            if beat < len(pauses):
-                pauses[beat] = pause
-            beat += run
-        taking = [np.repeat([False, True], burst) for burst in self.taking]
-        return Pace(pauses=pauses, taking=np.concatenate(taking) if taking else np.zeros(0, np.bool_))
+        pauses = {}
+        for stream, columns in self.streams.items():
+            pauses[stream], beat = np.zeros(length(columns), np.uint32), 0
+            for pause, run in self.sending.get(stream, ()):
+                pauses[stream][beat : beat + 1] = pause
+                beat += run
+        return Pace(pauses=pauses, taking=np.array([*cycles(iter(self.taking))], np.bool_))
 
     def save(self, path: Path) -> None:
         """Write one ``.npz``.
@@ -82,13 +91,12 @@ class Recording:
         InputError
             If the file cannot be written.
         """
-        columns = {name: column for name, column in vars(self.beats).items() if column is not None}
-        about = json.dumps({name: getattr(self, name) for name in ("config", "seed", "simulator", "rtl")})
-        bursts: dict[str, Any] = {
-            name: np.array(getattr(self, name), np.int64).reshape(-1, 2) for name in ("sending", "taking")
+        arrays: dict[str, Any] = {
+            f"{stream}.{name}": column for stream, columns in self.streams.items() for name, column in columns.items()
         }
+        about = {name: getattr(self, name) for name in (*_ABOUT, "sending", "taking")}
         with replacing(path) as part, part.open("wb") as file:
-            np.savez(file, about=np.array(about), **bursts, **columns)
+            np.savez(file, about=np.array(json.dumps(about)), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Recording":
@@ -101,12 +109,15 @@ class Recording:
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                columns: dict[str, Any] = {"weight_scales": None, "activation_scales": None, **arrays}
-                about: dict[str, Any] = json.loads(str(columns.pop("about")))
-                about |= {
-                    name: [tuple(burst) for burst in columns.pop(name).tolist()] for name in ("sending", "taking")
-                }
-                return cls(beats=Beats(**columns), **about)
+                columns = dict(arrays)
+            about: dict[str, Any] = json.loads(str(columns.pop("about")))
+            about["sending"] = {stream: _pairs(bursts) for stream, bursts in about["sending"].items()}
+            about["taking"] = _pairs(about["taking"])
+            streams: dict[str, dict[str, Any]] = {}
+            for name, column in columns.items():
+                stream, _, part = name.partition(".")
+                streams.setdefault(stream, {})[part] = column
+            return cls(streams=streams, **about)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path}: no recording ({reason}); give the failure.npz of a failed job") from None
@@ -115,6 +126,10 @@ class Recording:
 def rtl_hash(verilog: str) -> str:
     """Return the SHA-256 of a Verilog text in hexadecimal."""
     return hashlib.sha256(verilog.encode()).hexdigest()
+
+
+def _pairs(bursts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    return [(pause, run) for pause, run in bursts]
 
 
 def _until(bursts: Bursts, count: int, *, counts_pauses: bool) -> Iterator[tuple[int, int]]:

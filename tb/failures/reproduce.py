@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import write_text
 from vsq.hw.emit.design import design
@@ -23,7 +23,7 @@ def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] 
 
     The design is what :meth:`vsq.tb.regression.dut.Dut.read` makes of ``files``; without them the Verilog that stands
     beside the recording, or else the generated one. ``out`` receives what :func:`vsq.tb.regression.run.run` writes; the
-    run's folder also ``minimal.npz``, a recording of the shrunk stream.
+    run's folder also ``minimal.npz``, a recording of the shrunk streams.
 
     Raises
     ------
@@ -31,20 +31,19 @@ def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] 
         If the file is no recording, ``files`` are no such design, or a tool is missing.
     """
     recording = Recording.load(path)
-    config, beside = MacConfig.parse(recording.config), path.with_name(f"{TOP}.v")
+    config, beside = configuration(recording.config), path.with_name(f"{TOP}.v")
     if files:
         verilog = Dut.read(config, files, top).verilog
     else:
         verilog = beside.read_text() if beside.exists() else design(config).verilog(TOP)
     same = "the same RTL as" if rtl_hash(verilog) == recording.rtl else "another RTL than"
-    console.print(f"{recording.config}: {len(recording.beats)} recorded beats, seed {recording.seed}, {same} recorded")
+    console.print(f"{recording.config}: {recording.size} recorded beats, seed {recording.seed}, {same} recorded")
     with tempfile.TemporaryDirectory(prefix="vsq-dut-") as folder:
         write_text(source := Path(folder, f"{TOP}.v"), verilog)
         job = Job(
             config=recording.config,
             simulator=recording.simulator,
             seed=recording.seed,
-            beats=len(recording.beats),
             playback=str(path.resolve()),
             verilog=str(source),
         )
@@ -52,7 +51,7 @@ def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] 
     if summary.passed:
         return 0
     try:
-        minimal = shrink(config, recording.beats, recording.pace(), verilog)
+        minimal = shrink(config, recording.streams, recording.pace(), verilog)
     except InputError as error:
         console.print(f"not shrunk: {error}")
         return 1
@@ -64,16 +63,12 @@ def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] 
 
 
 def _keep(recording: Recording, minimal: Minimal, path: Path, console: Console) -> None:
-    """Write and show the minimal stream."""
-    sending, taking = minimal.bursts()
-    Recording(
-        config=recording.config,
-        seed=recording.seed,
-        simulator=recording.simulator,
-        rtl=recording.rtl,
-        beats=minimal.beats,
-        sending=sending,
-        taking=taking,
-    ).save(path)
-    console.print(f"\nshrunk from {len(recording.beats)} beats to {len(minimal.beats)} in {minimal.tried} runs: {path}")
+    """Write and show the minimal streams."""
+    sending, taking = minimal.pace.bursts() if minimal.pace else ({}, ())
+    about = {name: getattr(recording, name) for name in ("config", "seed", "simulator", "rtl")}
+    smaller = Recording(streams=minimal.streams, sending=sending, taking=taking, **about)
+    smaller.save(path)
+    console.print(
+        f"\nshrunk from {recording.size} beats to {smaller.size} in {minimal.tried} runs: {path}", soft_wrap=True
+    )
     console.print(f"pauses: {'needed' if minimal.pace else 'none'}\n{escape(minimal.failure)}", soft_wrap=True)

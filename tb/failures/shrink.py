@@ -1,64 +1,68 @@
-"""Shrinks a failing stream of beats to a minimal one, which still fails in the C++ playback.
+"""Shrinks failing streams to minimal ones, which still fail in the C++ playback.
 
-Whole runs of beats are dropped first, larger ones before smaller; then hypothesis, which starts from what is left,
-drops single beats and simplifies pauses, marks and codes towards 0. The playback takes thousands of candidates in
-seconds.
+Whole runs of transactions (vectors, or commands with what they load) are dropped first, larger ones before smaller;
+then hypothesis, which starts from what is left, drops single ones and simplifies pauses, marks, sizes and codes towards
+0. The playback takes thousands of candidates in seconds.
 """
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, product
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.base import Format
-from vsq.golden.formats.integer import IntFormat
-from vsq.golden.stimulus.stream import Beats
-from vsq.tb.playback.mac import Pace, Playback, check
-from vsq.tb.scoreboard.mac import Scoreboard
+from vsq.golden.model.packing import Integer
+from vsq.tb.designs import environment
+from vsq.tb.interface.base import Span, Streams, length, select
+from vsq.tb.playback.pace import Pace
+from vsq.tb.playback.playback import Playback, check
 
 _EXAMPLES = 3000
 _LONGEST_PAUSE = 64
 _FEW_BEATS = 4
-_SMALL_SCALE = 31  # the largest that pairs of scales are tried to
+_SMALL_FACTOR = 31  # the largest that pairs of factors are tried to
 
 
 @dataclass(frozen=True, kw_only=True)
 class Minimal:
-    """A stream that fails, and how."""
+    """Streams that fail, and how."""
 
-    beats: Beats
+    streams: Streams
     pace: Pace | None
     failure: str
     tried: int  # candidates
 
-    def bursts(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Return the pauses of sending and of taking as bursts (cycles of pause, transfers or cycles of activity)."""
-        if self.pace is None:
-            return [], []
-        taking, pause = [], 0
-        for take, cycles in groupby(self.pace.taking.tolist()):
-            count = len(list(cycles))
-            if take:
-                taking.append((pause, count))
-            pause = 0 if take else count
-        return [(int(pause), 1) for pause in self.pace.pauses], taking + [(pause, 1)] * (pause > 0)
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Streams and their pauses."""
+
+    streams: Streams
+    pace: Pace | None
+
+    def chosen(self, places: Mapping[str, Any]) -> "_Candidate":
+        """Return the beats at these places of each stream, with their pauses."""
+        pace = self.pace
+        if pace:
+            pace = replace(pace, pauses={name: pauses[places[name]] for name, pauses in pace.pauses.items()})
+        return _Candidate(select(self.streams, places), pace)
 
 
-def shrink(config: MacConfig, beats: Beats, pace: Pace | None, verilog: str) -> Minimal | None:
-    """Return a minimal stream that fails as this one does, or None if this one does not fail.
+def shrink(config: Configuration, streams: Streams, pace: Pace | None, verilog: str) -> Minimal | None:
+    """Return minimal streams that fail as these do, or None if these do not fail.
 
     Parameters
     ----------
     config
-        The vector MAC.
-    beats, pace
-        The stream.
+        The configuration.
+    streams, pace
+        What fails.
     verilog
         The design, whose module is :data:`vsq.tb.regression.job.TOP`.
 
@@ -69,99 +73,110 @@ def shrink(config: MacConfig, beats: Beats, pace: Pace | None, verilog: str) -> 
     """
     if importlib.util.find_spec("hypothesis") is None:
         raise InputError(f"shrinking: hypothesis, which drives it, is not installed; {install('hypothesis')}")
-    with Playback(config, verilog) as design:
-        return _Search(config, design).minimal(beats, pace)
+    with Playback(config, verilog=verilog) as playback:
+        return _Search(config, playback).minimal(_Candidate(streams, pace))
 
 
 class _Search:
     """Candidates played by one design."""
 
-    def __init__(self, config: MacConfig, design: Playback) -> None:
-        self._config, self._design = config, design
+    def __init__(self, config: Configuration, playback: Playback) -> None:
+        self._config, self._playback = config, playback
+        self._interface = playback.interface
         self.tried = 0
 
-    def failure(self, beats: Beats, pace: Pace | None) -> str:
+    def failure(self, candidate: _Candidate) -> str:
         """Return how a candidate fails; empty if it does not."""
         self.tried += 1
-        board = Scoreboard(self._config, "minimal sequence")
-        board.on_beats(beats)
+        board = environment(self._config).scoreboard(self._config, "minimal sequence", covered=False)
+        board.on_beats(candidate.streams)
         try:
-            check(board, beats, self._design.play(beats, pace))
+            check(board, candidate.streams, self._playback.play(candidate.streams, candidate.pace))
         except AssertionError as error:
             return str(error)
         return ""
 
-    def minimal(self, beats: Beats, pace: Pace | None) -> Minimal | None:
-        """Return the minimal stream, or None if this one does not fail."""
-        if not self.failure(beats, pace):
+    def minimal(self, candidate: _Candidate) -> Minimal | None:
+        """Return the minimal streams, or None if these do not fail."""
+        if not self.failure(candidate):
             return None
-        if pace and self.failure(beats, None):
-            pace = None
-        beats, pace = self._without_runs(beats, pace)
-        beats, pace = self._simplified(beats, self._trimmed(beats, pace) if pace else None)
-        beats = self._with_least_scales(beats, pace)
-        return Minimal(beats=beats, pace=pace, failure=self.failure(beats, pace), tried=self.tried)
+        if candidate.pace and self.failure(unpaced := replace(candidate, pace=None)):
+            candidate = unpaced
+        candidate = self._without_runs(candidate)
+        candidate = self._simplified(self._trimmed(candidate))
+        candidate = self._with_least_factors(candidate)
+        failure = self.failure(candidate)
+        return Minimal(streams=candidate.streams, pace=candidate.pace, failure=failure, tried=self.tried)
 
-    def _without_runs(self, beats: Beats, pace: Pace | None) -> tuple[Beats, Pace | None]:
+    def _chosen(self, candidate: _Candidate, spans: Sequence[Span]) -> _Candidate | None:
+        """Return the transactions with a result at the end, or None if they make no streams."""
+        places = self._interface.chosen(candidate.streams, spans)
+        if places is None:
+            return None
+        fewer = candidate.chosen(places)
+        return replace(fewer, streams=self._interface.closed(fewer.streams))
+
+    def _without_runs(self, candidate: _Candidate) -> _Candidate:
         """Drop halves, quarters and so on, as long as the rest fails."""
-        size = len(beats) // 2
+        spans = self._interface.transactions(candidate.streams)
+        size = len(spans) // 2
         while size:
-            start = len(beats)  # from the end, where a failure is often the last thing that matters
+            start = len(spans)  # from the end, where a failure is often the last thing that matters
             while start > 0:
                 start = max(0, start - size)
-                kept = np.delete(np.arange(len(beats)), slice(start, start + size))
-                if not len(kept):
-                    continue
-                fewer = beats.select(kept), Pace(pauses=pace.pauses[kept], taking=pace.taking) if pace else None
-                fewer[0].last[-1] = True  # or what the last beats do cannot be seen
-                if self.failure(*fewer):
-                    beats, pace = fewer
+                fewer = self._chosen(candidate, spans[:start] + spans[start + size :])
+                if fewer and self.failure(fewer):
+                    candidate = fewer
+                    spans = self._interface.transactions(candidate.streams)
             size //= 2
-        return beats, pace
+        return candidate
 
-    def _trimmed(self, beats: Beats, pace: Pace) -> Pace:
+    def _trimmed(self, candidate: _Candidate) -> _Candidate:
         """Forget for which cycles results are taken after the first that matter, or as many again."""
-        length = 1
-        while length < len(pace.taking):
-            shorter = replace(pace, taking=pace.taking[:length])
-            if self.failure(beats, shorter):
+        if (pace := candidate.pace) is None:
+            return candidate
+        count = 1
+        while count < len(pace.taking):
+            shorter = replace(candidate, pace=replace(pace, taking=pace.taking[:count]))
+            if self.failure(shorter):
                 return shorter
-            length *= 2
-        return pace
+            count *= 2
+        return candidate
 
-    def _simplified(self, beats: Beats, pace: Pace | None) -> tuple[Beats, Pace | None]:
-        """Let hypothesis minimise what fails, starting from this stream."""
+    def _simplified(self, candidate: _Candidate) -> _Candidate:
+        """Let hypothesis minimise what fails, starting from these streams."""
         from hypothesis import HealthCheck, Phase, find, settings, strategies
         from hypothesis.database import InMemoryExampleDatabase, choices_to_bytes
         from hypothesis.errors import NoSuchExample, Unsatisfiable
 
-        cycles = 0 if pace is None else self._design.play(beats, pace).cycles
-        taking = [] if pace is None else pace.taking[:cycles].tolist()
-        fields = list(self._fields(beats))
-        forms = [form for _, form, _ in fields]
+        streams, pace = candidate.streams, candidate.pace
+        taking = [] if pace is None else pace.taking[: self._playback.play(streams, pace).cycles].tolist()
+        spans = self._interface.transactions(streams)
+        numbers = list(self._numbers(candidate, spans))
 
         @strategies.composite
-        def streams(draw: Any) -> tuple[Beats, Pace | None]:
+        def candidates(draw: Any) -> _Candidate | None:
             stalls = [draw(strategies.booleans()) for _ in taking]
-            kept, pauses, rows = [], [], []
-            for _ in range(len(beats)):
-                kept.append(draw(strategies.booleans()))
-                pauses.append(draw(strategies.integers(0, _LONGEST_PAUSE)) if pace else 0)
-                places = [draw(strategies.integers(_place(form, form.min), _place(form, form.max))) for form in forms]
-                rows.append(list(map(_at, forms, places)))
-            chosen = np.flatnonzero(kept)
-            stream = self._beats(np.array(rows)[chosen], fields)
-            if not any(stalls) and not any(pauses):
-                return stream, None
-            return stream, Pace(pauses=np.array(pauses)[chosen], taking=~np.array(stalls, np.bool_))
+            drawn = {name: {key: column.copy() for key, column in part.items()} for name, part in streams.items()}
+            pauses = {name: column.copy() for name, column in pace.pauses.items()} if pace else {}
+            kept = []
+            for span, group in zip(spans, numbers, strict=True):
+                if draw(strategies.booleans()):
+                    kept.append(span)
+                for stream, name, place, form, _ in group:
+                    if form is None:
+                        pauses[stream][place] = draw(strategies.integers(0, _LONGEST_PAUSE))
+                    else:
+                        low, high = (_rank(form, value) for value in (form.values[0], form.values[-1]))
+                        drawn[stream][name][place] = _at(form, draw(strategies.integers(low, high)))
+            paused = any(stalls) or any(column.any() for column in pauses.values())
+            calm = Pace(pauses=pauses, taking=~np.array(stalls, np.bool_)) if paused else None
+            return self._chosen(_Candidate(drawn, calm), kept)
 
         choices: list[Any] = [not take for take in taking]
-        rows = np.concatenate(
-            [np.reshape(column, (len(beats), -1)) for column in vars(beats).values() if column is not None], 1
-        )
-        for number, row in enumerate(rows.tolist()):
-            choices += [True, *([min(int(pace.pauses[number]), _LONGEST_PAUSE)] if pace else [])]
-            choices += map(_place, forms, row)
+        for group in numbers:
+            choices.append(True)
+            choices += [min(value, _LONGEST_PAUSE) if form is None else _rank(form, value) for *_, form, value in group]
         database = InMemoryExampleDatabase()
         database.save(b"failure", choices_to_bytes([*choices, 0]))  # one too many, or it is taken for minimal
         options = settings(
@@ -172,69 +187,66 @@ class _Search:
             deadline=None,
         )
         try:
-            smaller: tuple[Beats, Pace | None] = find(
-                streams(),
-                lambda stream: len(stream[0]) > 0 and bool(self.failure(*stream)),
+            smaller = find(
+                candidates(),
+                lambda drawn: drawn is not None and bool(self.failure(drawn)),
                 settings=options,
                 database_key=b"failure",
             )
         except (NoSuchExample, Unsatisfiable):  # a longer pause, or more numbers, than hypothesis takes
-            return beats, pace
-        return smaller
+            return candidate
+        return smaller or candidate
 
-    def _with_least_scales(self, beats: Beats, pace: Pace | None) -> Beats:
-        """Give each of a few beats the pair of small scales with the least product that fails.
+    def _numbers(
+        self, candidate: _Candidate, spans: Sequence[Span]
+    ) -> Iterator[list[tuple[str, str, Any, Format | Integer | None, int]]]:
+        """Yield for each transaction its numbers: stream, field, place, format (None of a pause) and value."""
+        for span in spans:
+            group: list[tuple[str, str, Any, Format | Integer | None, int]] = []
+            for stream, packed in self._interface.inputs.items():
+                for beat in range(span[stream].start, span[stream].stop):
+                    if candidate.pace:
+                        group.append((stream, "", beat, None, int(candidate.pace.pauses[stream][beat])))
+                    for name, field in packed.fields.items():
+                        row = candidate.streams[stream][name][beat]
+                        places = [beat] if field.count is None else [(beat, i) for i in range(field.count)]
+                        values = np.ravel(row).tolist()
+                        group += [
+                            (stream, name, at, field.format, value) for at, value in zip(places, values, strict=True)
+                        ]
+            yield group
+
+    def _with_least_factors(self, candidate: _Candidate) -> _Candidate:
+        """Give each of a few beats the pair of small factors with the least product that fails.
 
         No single step of hypothesis may lead there: two roundings differ for some products alone.
         """
-        if len(beats) > _FEW_BEATS or beats.weight_scales is None or beats.activation_scales is None:
-            return beats
-        weights, activations = beats.weight_scales.copy(), beats.activation_scales.copy()
-        ranges = [range(min(scales.max(), _SMALL_SCALE) + 1) for scales in (weights, activations)]
-        pairs = sorted(product(*ranges), key=lambda pair: (pair[0] * pair[1], *pair))
-        for beat in range(len(beats)):
-            kept = weights[beat], activations[beat]
-            for pair in pairs:
-                if pair[0] * pair[1] >= int(kept[0]) * int(kept[1]):
-                    weights[beat], activations[beat] = kept
-                    break
-                weights[beat], activations[beat] = pair
-                if self.failure(replace(beats, weight_scales=weights, activation_scales=activations), pace):
-                    break
-            else:
-                weights[beat], activations[beat] = kept
-        return replace(beats, weight_scales=weights, activation_scales=activations)
-
-    def _fields(self, beats: Beats) -> Iterator[tuple[str, Format, int]]:
-        """Yield name, format and lane of each number of a beat, in the order of its columns."""
-        config, mark = self._config, IntFormat(bits=1, signed=False)
-        forms = {
-            "weights": config.weight,
-            "activations": config.activation,
-            "weight_scales": config.weight_scale,
-            "activation_scales": config.activation_scale,
-        }
-        for name, column in vars(beats).items():
-            if column is not None:
-                for lane in range(column.shape[1] if column.ndim == 2 else 1):
-                    yield name, forms.get(name) or mark, lane
-
-    def _beats(self, rows: Any, fields: list[tuple[str, Format, int]]) -> Beats:
-        """Return the beats of rows of numbers."""
-        columns: dict[str, Any] = {"weight_scales": None, "activation_scales": None}
-        for name in dict.fromkeys(name for name, _, _ in fields):
-            places = [place for place, (other, _, _) in enumerate(fields) if other == name]
-            column = rows[:, places] if len(rows) else np.zeros((0, len(places)), np.int64)
-            columns[name] = column if name in ("weights", "activations") else column[:, 0]
-        columns |= {name: columns[name].astype(np.bool_) for name in ("first", "last")}
-        return Beats(**columns)
+        for stream, columns in candidate.streams.items():
+            names = [name for name in self._interface.factors if name in columns]
+            if len(names) < 2 or length(columns) > _FEW_BEATS:
+                continue
+            ranges = [range(min(int(columns[name].max()), _SMALL_FACTOR) + 1) for name in names]
+            pairs = sorted(product(*ranges), key=lambda pair: (pair[0] * pair[1], *pair))
+            for beat in range(length(columns)):
+                before = np.prod([int(candidate.streams[stream][name][beat]) for name in names])
+                for pair in pairs:
+                    if pair[0] * pair[1] >= before:
+                        break
+                    changed = {name: candidate.streams[stream][name].copy() for name in names}
+                    for name, factor in zip(names, pair, strict=True):
+                        changed[name][beat] = factor
+                    rest = {**candidate.streams, stream: {**candidate.streams[stream], **changed}}
+                    if self.failure(replace(candidate, streams=rest)):
+                        candidate = replace(candidate, streams=rest)
+                        break
+        return candidate
 
 
-def _place(form: Format, value: Any) -> int:
+def _rank(form: Format | Integer, value: int) -> int:
     """Return a value's place among those of its format, counted from 0's: hypothesis shrinks towards it."""
     return form.values.index(int(value)) - form.values.index(0)
 
 
-def _at(form: Format, place: int) -> int:
+def _at(form: Format | Integer, rank: int) -> int:
     """Return the value at a place."""
-    return form.values[form.values.index(0) + place]
+    return form.values[form.values.index(0) + rank]

@@ -16,24 +16,11 @@ from pathlib import Path
 import pyosys
 
 from vsq.hw.emit.yosys import run_yosys
-from vsq.tb.mutation.pins import EXPOSE, Ports
+from vsq.tb.mutation.pins import EXPOSE, Pins
 from vsq.tb.regression.job import TOP
+from vsq.tb.templates import filled
 
 _ABC = Path(pyosys.__file__).with_name("yosys-abc")
-
-_PAIR = """
-module pair(input clk, input [{in_high}:0] in, output differs);
-  reg started = 0, kept = 1;
-  always @(posedge clk) started <= 1;
-  always @(posedge clk) kept <= kept & ({legal});
-  wire [{in_high}:0] inputs = {{in[{in_high}:1], in[0] | !started}};
-  wire [{out_high}:0] a, b;
-  {design}
-  {other}
-  wire [{out_high}:0] cared = {cared}, unequal = a ^ b;
-  assign differs = started & kept & {legal} & (|unequal[{handshakes}-1:0] | a[1] & |(unequal & cared));
-endmodule
-"""
 
 
 class Verdict(StrEnum):
@@ -44,7 +31,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-def compare(pins: Ports, rtlil: str, mutation: str, seconds: int) -> Verdict:
+def compare(pins: Pins, rtlil: str, mutation: str, seconds: int) -> Verdict:
     """Decide whether a mutant differs from the design, if both start from the same arbitrary registers.
 
     Parameters
@@ -65,23 +52,25 @@ def compare(pins: Ports, rtlil: str, mutation: str, seconds: int) -> Verdict:
     return _decide(_with_shared_start(_pair(pins, rtlil, [f"copy {TOP} other", change])), seconds)
 
 
-def compare_with(pins: Ports, rtlil: str, other: str, seconds: int) -> Verdict:
+def compare_with(pins: Pins, rtlil: str, other: str, seconds: int) -> Verdict:
     """Decide whether a design differs from Verilog with the module ``other``, if all registers start at 0."""
     pair = _pair(pins, rtlil, ["read_verilog other.v"], {"other.v": other})
     return _decide(_from_zero(pair, ""), seconds)
 
 
-def compare_starts(pins: Ports, rtlil: str, seconds: int) -> Verdict:
+def compare_starts(pins: Pins, rtlil: str, seconds: int) -> Verdict:
     """Decide whether a design from arbitrary registers differs from itself with all of them at 0."""
     pair = _pair(pins, rtlil, [f"copy {TOP} other"])
     return _decide(_with_shared_start(_from_zero(pair, r"other_design\.")), seconds)
 
 
-def _pair(pins: Ports, rtlil: str, commands: Sequence[str], sources: Mapping[str, str] | None = None) -> str:
+def _pair(pins: Pins, rtlil: str, commands: Sequence[str], sources: Mapping[str, str] | None = None) -> str:
     """Return both designs and their comparison as BLIF; the commands make the module ``other``."""
-    pair = _PAIR.format(
-        in_high=sum(pins.inputs.values()) - 1,
-        out_high=sum(pins.outputs.values()) - 1,
+    ins, outs = pins.widths
+    pair = filled(
+        Path(__file__).with_name("pair.v"),
+        in_high=ins - 1,
+        out_high=outs - 1,
         handshakes=pins.handshakes,
         legal=pins.legal("inputs"),
         cared=pins.cared("a"),

@@ -13,20 +13,9 @@ from vsq.golden.contract.config import MacConfig
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.mutation.pins import Pins
 from vsq.tb.regression.job import TOP
+from vsq.tb.templates import filled
 
 _PROPERTIES = Path(__file__).with_name("protocol.v")
-
-_BENCH = """
-module bench(input clk, input [{in_high}:0] inputs);
-  wire [{out_high}:0] outputs;
-  wire [{depth}:0] valid, last;
-  assign valid[{depth}] = 0, last[{depth}] = 0;
-  {design}
-  protocol #(.DEPTH({depth}), .WIDTH({width})) properties(.clk(clk), .rst(inputs[0]), .out_ready(inputs[1]),
-    .in_valid(inputs[2]), .in_last(inputs[{in_high}]), .in_ready(outputs[0]), .out_valid(outputs[1]),
-    .payload(outputs[{out_high}:2]), .stages(valid & last));
-endmodule
-"""
 
 
 def transitions(config: MacConfig, design: str) -> str:
@@ -35,9 +24,11 @@ def transitions(config: MacConfig, design: str) -> str:
     marks = "".join(
         f", .\\mac_control.{mark}{stage} ({mark}[{stage}])" for mark in ("valid", "last") for stage in range(depth)
     )
-    high = sum(pins.outputs.values()) - 1
-    bench = _BENCH.format(
-        in_high=sum(pins.inputs.values()) - 1,
+    ins, outs = pins.widths
+    high = outs - 1
+    bench = filled(
+        Path(__file__).with_name("bench.v"),
+        in_high=ins - 1,
         out_high=high,
         depth=depth,
         width=high - 1,

@@ -21,8 +21,9 @@ from vsq.hw.emit.design import design
 from vsq.tb.formal.equivalence import Verdict, compare_starts, compare_with
 from vsq.tb.formal.protocol import prove, transitions
 from vsq.tb.formal.reference import reference
+from vsq.tb.interface.mac import MacInterface
 from vsq.tb.mutation.pins import Pins
-from vsq.tb.playback import mac
+from vsq.tb.playback.playback import play
 from vsq.tb.regression.job import TOP
 
 # Every pipeline depth, both policies, both styles, every rounding, with and without scales, promises and signs.
@@ -77,7 +78,8 @@ def every_input(config: MacConfig) -> str:
     columns = iter(column[:, 0] for column in scales if column.size)
     sw, sa = (next(columns) if fmt else None for fmt in (config.weight_scale, config.activation_scale))
     marks = np.ones(len(codes), np.bool_)
-    return f"{mac.play(config, Beats(w, a, sw, sa, marks, marks)).board.results:,}"
+    streams = MacInterface(config).streams(Beats(w, a, sw, sa, marks, marks))
+    return f"{play(config, streams).board.results:,}"
 
 
 def _proved(verdict: Verdict) -> str:

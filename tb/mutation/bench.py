@@ -1,8 +1,8 @@
 """The cocotb tests of a bench that ships, for every variant of a design (:mod:`vsq.tb.mutation.mutants`).
 
-Beside ``VSQ_RUN``, which is the bench's own, ``VSQ_BENCH`` names its module and ``VSQ_VARIANTS`` is the number of
-variants. Each test of each variant is a test of cocotb's, so that what it leaves running ends with it; the first one
-that fails is a variant's last.
+Beside ``VSQ_RUN``, which is the bench's own, ``VSQ_BENCH`` names its module, ``VSQ_TESTS`` its tests, and
+``VSQ_VARIANTS`` is the number of variants. Each test of each variant is a test of cocotb's, so that what it leaves
+running ends with it; the first one that fails is a variant's last.
 """
 
 import os
@@ -12,8 +12,6 @@ from typing import Any
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles
-
-from vsq.tb.regression.job import RANDOM_TESTS
 
 _BENCH = import_module(os.environ["VSQ_BENCH"])
 _alive = set(range(int(os.environ["VSQ_VARIANTS"])))  # variants that no test has found
@@ -41,5 +39,5 @@ def _of_variants(name: str) -> Any:
     return test
 
 
-for _name in RANDOM_TESTS:
+for _name in os.environ["VSQ_TESTS"].split(","):
     globals()[_name] = _of_variants(_name)

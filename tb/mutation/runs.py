@@ -2,22 +2,20 @@
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 from cocotb_tools.runner import get_runner
 
 from vsq.golden.contract.configuration import Configuration
+from vsq.tb.designs import environment
 from vsq.tb.mutation.mutants import Mutants
 from vsq.tb.playback import build as playback
 from vsq.tb.regression import worker
-from vsq.tb.regression.job import MAC, PE, TOP, Job, kind_of
-from vsq.tb.regression.run import BEATS
+from vsq.tb.regression.job import TOP, Job
 from vsq.tb.simulation import simulators
 from vsq.tb.vectors.generation import generate
 
-VECTORS = {MAC: 1000, PE: 400}  # of the plain-Verilog bench; an element's are commands
 _FLAGS = ("--binary", "--timing", "--x-initial", "unique", "-CFLAGS", "-fcoroutines", "-CFLAGS", "-O1")
 _SECONDS = 120  # after which a variant has hung the plain bench
 
@@ -34,8 +32,8 @@ def run_cocotb(config: Configuration, mutants: Mutants, seed: int, folder: Path)
     """
     source = folder / "variants.v"
     source.write_text(mutants.verilog)
-    job = Job(config=config.full_name, simulator="verilator", seed=seed, verilog=str(source))
-    job = replace(job, beats=BEATS[job.kind])
+    bench = environment(config)
+    job = Job(config=config.full_name, simulator="verilator", seed=seed, beats=bench.beats, verilog=str(source))
     worker.prepare_environment(job.simulator)
     path = worker.prepare(job, folder)
     worker.build(job.simulator, path, folder / "build", waves=False, log=folder / "build.log")
@@ -51,7 +49,8 @@ def run_cocotb(config: Configuration, mutants: Mutants, seed: int, folder: Path)
         log_file=folder / "simulation.log",
         extra_env={
             "VSQ_RUN": str(folder / "run.json"),
-            "VSQ_BENCH": worker.BENCHES[job.kind],
+            "VSQ_BENCH": bench.bench,
+            "VSQ_TESTS": ",".join(bench.tests),
             "VSQ_VARIANTS": str(mutants.variants),
         },
     )
@@ -79,7 +78,7 @@ def run_plain(config: Configuration, mutants: Mutants, seed: int, folder: Path) 
         If the bench does not build.
     """
     verilator, name = simulators.find("verilator"), "selected"
-    generate(config, folder, name, vectors=VECTORS[kind_of(config.full_name)], seed=seed)
+    generate(config, folder, name, vectors=environment(config).mutant_vectors, seed=seed)
     bench = f"{name}_tb"
     texts = {f"{bench}.v": (folder / f"{bench}.v").read_text(), "wrapper.v": mutants.selected(name)}
     program = playback.compiled(verilator, {**texts, "variants.v": mutants.verilog}, folder, _FLAGS, top=bench)

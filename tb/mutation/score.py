@@ -3,22 +3,17 @@
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from vsq.golden.contract.configuration import Configuration
 from vsq.golden.io.files import write_text
 from vsq.tb.formal.equivalence import Verdict, compare
 from vsq.tb.mutation.mutants import describe, draw
-from vsq.tb.mutation.pe_pins import PePins
-from vsq.tb.mutation.pins import Pins, Ports
+from vsq.tb.mutation.pins import Pins
 from vsq.tb.mutation.runs import RUNS
 
 _SECONDS = 60  # for a proof
-
-_PINS: dict[str, Callable[[Any], Ports]] = {"mac": Pins, "pe": PePins}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +85,7 @@ def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -
         sound, *found = RUNS[bench](config, mutants, seed, Path(folder))
     if sound:
         raise RuntimeError(f"{config.full_name}: the unchanged design fails: {sound}")
-    pins = _PINS[config.kind](config)
+    pins = Pins(config)
     results = [
         Mutant(
             change=describe(command),

@@ -8,38 +8,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from vsq.tb.mutation.pins import Pins, Row
+from vsq.tb.mutation.pins import Pins
+from vsq.tb.mutation.promised import Row
 from vsq.tb.regression.job import TOP
 from vsq.tb.simulation import simulators
-
-_BENCH = """
-module undefined;
-  reg clk = 0;
-  reg [{in_high}:0] inputs = {{{in_high}+1{{1'bx}}}};
-  wire [{out_high}:0] outputs;
-  reg [{in_high}:0] driven [0:{rows}-1];
-  reg [{out_high}:0] due [0:{rows}-1], promised [0:{rows}-1];
-  integer row;
-  {design}
-  initial begin
-    $readmemb("inputs.memb", driven);
-    $readmemb("outputs.memb", due);
-    $readmemb("promised.memb", promised);
-    repeat (8) #1 clk = !clk;
-    for (row = 0; row < {rows}; row = row + 1) begin
-      inputs = driven[row];
-      #1 if (((outputs ^ due[row]) & promised[row]) !== 0) begin
-        $display("cycle %0d: outputs %b, due %b", row, outputs, due[row]);
-        $finish;
-      end
-      clk = 1;
-      #1 clk = 0;
-    end
-    $display("passed");
-    $finish;
-  end
-endmodule
-"""
+from vsq.tb.templates import filled
 
 
 def run_undefined(pins: Pins, verilog: str, rows: Sequence[Row], folder: Path) -> str:
@@ -63,14 +36,15 @@ def run_undefined(pins: Pins, verilog: str, rows: Sequence[Row], folder: Path) -
     subprocess.CalledProcessError
         If the design does not compile.
     """
-    ins, outs = (sum(part.values()) for part in (pins.inputs, pins.outputs))
+    ins, outs = pins.widths
     texts = {
         "inputs.memb": [_inputs(row, ins, first=number == 0) for number, row in enumerate(rows)],
         "outputs.memb": [f"{row.outputs:0{outs}b}" for row in rows],
         "promised.memb": [f"{row.promised:0{outs}b}" for row in rows],
         "design.v": [verilog],
         "bench.v": [
-            _BENCH.format(
+            filled(
+                Path(__file__).with_suffix(".v"),
                 in_high=ins - 1,
                 out_high=outs - 1,
                 rows=len(rows),

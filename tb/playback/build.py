@@ -1,32 +1,14 @@
-"""Shared parts of the playback of vector MACs and processing elements: building programs, ports as slices of words."""
+"""Simulations without Python: how they are built and run."""
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vsq.tb.simulation import build_log, objcache
 from vsq.tb.simulation.simulators import Simulator
 
 TOP = "playback"
-
-
-def slices(widths: Mapping[str, int], word: str) -> tuple[list[str], int]:
-    """Return the connections of ports to slices of a word, from its least significant bit, and the bits in all."""
-    connections, low = [], 0
-    for name, width in widths.items():
-        connections.append(f".{name}({word}[{low + width - 1}:{low}])")
-        low += width
-    return connections, low
-
-
-def joined(widths: Iterable[int], fields: Iterable[int]) -> int:
-    """Return fields as one word, the first in the least significant bits."""
-    word, low = 0, 0
-    for width, field in zip(widths, fields, strict=True):
-        word |= field << low
-        low += width
-    return word
 
 
 def compiled(

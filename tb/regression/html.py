@@ -7,8 +7,8 @@ from pathlib import Path
 from vsq.golden.io.files import write_text
 from vsq.golden.io.html import render
 from vsq.tb.coverage.points import Hits, closure, missing
-from vsq.tb.regression.job import kind_of
-from vsq.tb.regression.table import COLUMNS, GOALS, Results, cells, merged_coverage
+from vsq.tb.designs import ENVIRONMENTS, Environment
+from vsq.tb.regression.table import COLUMNS, Results, cells, merged_coverage
 
 Cell = str | tuple[str, str]  # a text, or a text and its class
 
@@ -16,6 +16,7 @@ Cell = str | tuple[str, str]  # a text, or a text and its class
 def write_html(results: Results, path: Path) -> None:
     """Write the table of jobs, the failures, and each configuration's coverage; ``path`` is replaced at once."""
     covered = merged_coverage(results)
+    kinds = {job.config: job.environment for job, _ in results}
     page = render(
         "tb/regression/report.html",
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -33,7 +34,11 @@ def write_html(results: Results, path: Path) -> None:
             for number, (name, hits) in enumerate(covered.items(), 1)
             for closed, total in [closure(hits)]
         ],
-        points=[_points(kind, covered) for kind in GOALS if kind in map(kind_of, covered)],
+        points=[
+            _points(kind, mine)
+            for kind in ENVIRONMENTS.values()
+            if (mine := {i: hits for i, (name, hits) in enumerate(covered.items(), 1) if kinds[name] is kind})
+        ],
         missing=[
             f"{name}, {point}: {'; '.join(bins)}"
             for name, hits in covered.items()
@@ -49,13 +54,12 @@ def _marked(entries: Sequence[str]) -> list[Cell]:
     return [*others, (verdict, verdict)]
 
 
-def _points(kind: str, configs: dict[str, Hits]) -> tuple[list[Cell], list[list[Cell]]]:
+def _points(kind: Environment, configs: dict[int, Hits]) -> tuple[list[Cell], list[list[Cell]]]:
     """Return heads and rows of one kind of design; configurations have their numbers in the list of all."""
-    mine = {number: hits for number, (name, hits) in enumerate(configs.items(), 1) if kind_of(name) == kind}
-    heads: list[Cell] = ["point", ("goal", "text"), *(f"[{number}]" for number in mine)]
+    heads: list[Cell] = ["point", ("goal", "text"), *(f"[{number}]" for number in configs)]
     return heads, [
-        [point, (goal, "text"), *(_bins(hits.get(point)) for hits in mine.values())]
-        for point, goal in GOALS[kind].items()
+        [point.name, (point.goal, "text"), *(_bins(hits.get(point.name)) for hits in configs.values())]
+        for point in kind.points
     ]
 
 

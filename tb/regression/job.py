@@ -6,17 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from vsq.golden.contract.configuration import Configuration, configuration
+from vsq.tb.designs import Environment, environment
 
 TOP = "dut"
 RECORDING = "failure.npz"  # what a failed job leaves to be replayed
-RANDOM_TESTS = ("random_traffic", "full_speed", "reset_in_flight")
 PLAYBACK_TESTS = ("playback",)
-MAC, PE = "mac", "pe"
-
-
-def kind_of(config: str) -> str:
-    """Return what a full name is of: :data:`MAC`, a vector MAC, or :data:`PE`, a processing element."""
-    return PE if "@" in config else MAC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +47,12 @@ class Job:
     @property
     def name(self) -> str:
         """A file name that tells the job from others."""
-        return f"{self.kind}_{self.design.slug}-{self.simulator}"
+        return f"{self.design.kind}_{self.design.slug}-{self.simulator}"
 
     @property
-    def kind(self) -> str:
-        """The kind of the design: :data:`MAC` or :data:`PE`."""
-        return kind_of(self.config)
+    def environment(self) -> Environment:
+        """The test bench of this kind of design."""
+        return environment(self.design)
 
     @property
     def design(self) -> Configuration:
@@ -68,7 +62,7 @@ class Job:
     @property
     def tests(self) -> tuple[str, ...]:
         """The tests that must run."""
-        return PLAYBACK_TESTS if self.playback else RANDOM_TESTS
+        return PLAYBACK_TESTS if self.playback else self.environment.tests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +78,9 @@ class Outcome:
 class Result:
     """The result of a job.
 
-    ``counts`` has beats and results; of a vector MAC cycles, and overflows ``above`` and ``below`` the range; of a
+    ``counts`` has beats, results and cycles; of a vector MAC overflows ``above`` and ``below`` the range; of a
     processing element, whose beats are commands, the ``illegal`` ones and the ``operands`` multiplied. ``coverage`` has
-    the hits of each bin of each coverage point (:mod:`vsq.tb.coverage.points`, :mod:`vsq.tb.coverage.pe`).
+    the hits of each bin of each coverage point (:mod:`vsq.tb.coverage.points`).
     """
 
     outcomes: list[Outcome] = field(default_factory=list)

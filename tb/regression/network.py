@@ -1,11 +1,10 @@
 """Workloads on the RTL of a processing element (``vsq network``): every integer of every layer compared with golden."""
 
-import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
@@ -16,7 +15,7 @@ from vsq.golden.model.mapping import Output
 from vsq.golden.model.pe import Result, Streams
 from vsq.golden.workloads.chain import Chain, ElementChain
 from vsq.golden.workloads.workload import load
-from vsq.tb.playback.pe import Playback
+from vsq.tb.playback.playback import Playback
 from vsq.tb.simulation.simulators import find
 
 FIELDS = ("acc", "overflow", "codes", "scales")
@@ -69,7 +68,6 @@ def run(
     *,
     simulator: str = "verilator",
     images: int | None = None,
-    folder: Path | None = None,
     console: Console | None = None,
 ) -> NetworkRun:
     """Run a workload in a simulator and in the golden model.
@@ -84,8 +82,6 @@ def run(
         ``verilator`` or ``icarus``.
     images
         Inputs of the workload, images or tokens, the first ones; None means all.
-    folder
-        Where the simulation is built; None means a temporary folder.
     console
         Where the progress is shown; None shows nothing.
 
@@ -99,11 +95,11 @@ def run(
     element = ElementChain(chain, config)
     start = time.perf_counter()
     with (
-        tempfile.TemporaryDirectory() as scratch,
+        ExitStack() as stack,
         Progress(console=console or Console(quiet=True), transient=True) as progress,
     ):
         bar = progress.add_task(f"{workload}: building the simulation", total=None)
-        observed = _Observed(lambda: Playback(config, simulator, folder or Path(scratch)))
+        observed = _Observed(lambda: stack.enter_context(Playback(config, simulator)))
         layers = []
         for (name, got), (_, expected) in zip(element.trace(observed.execute), element.trace(), strict=True):
             layers.append(observed.layer(name, got, expected))
@@ -128,7 +124,10 @@ class _Observed:
     def execute(self, streams: Streams) -> list[Result]:
         """Run the commands."""
         self._operands += sum(command.rows * command.vectors for command in streams.commands)
-        return self._playback.run(streams)
+        interface = self._playback.interface
+        played = self._playback.play(interface.streams(streams))
+        self._cycles += played.cycles
+        return list(interface.decoded(streams.commands, played.results))
 
     def layer(self, name: str, got: Output, expected: Output) -> LayerRun:
         """Compare a layer's outputs."""
@@ -138,6 +137,5 @@ class _Observed:
             if golden is not None:
                 integers += golden.size
                 wrong += golden.size if ours is None or ours.shape != golden.shape else int((ours != golden).sum())
-        cycles, operands = self._playback.cycles - self._cycles, self._operands
-        self._cycles, self._operands = self._playback.cycles, 0
+        cycles, operands, self._cycles, self._operands = self._cycles, self._operands, 0, 0
         return LayerRun(name=name, integers=integers, wrong=wrong, operands=operands, cycles=cycles)

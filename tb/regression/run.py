@@ -9,21 +9,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import Configuration, configuration, several
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import replacing, write_text
-from vsq.golden.stimulus.stream import Beats, unreached
+from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording
+from vsq.tb.interface.base import length
 from vsq.tb.regression.dut import Dut
 from vsq.tb.regression.html import write_html
-from vsq.tb.regression.job import MAC, PE, RECORDING, TOP, Job, Outcome, Result, kind_of
+from vsq.tb.regression.job import RECORDING, TOP, Job, Outcome, Result
 from vsq.tb.regression.junit import write_junit
 from vsq.tb.regression.pool import run_jobs
 from vsq.tb.regression.run_folder import RunFolder, run_folder
@@ -32,8 +33,6 @@ from vsq.tb.simulation import simulators
 
 REPORTS = {"junit.xml": write_junit, "coverage.json": write_coverage, "report.html": write_html}
 FAILURES = "failures"
-# Vectors with which a preset closes its coverage, and commands with which a small processing element does.
-BEATS = {MAC: 2000, PE: 200}
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,9 @@ def regress(
 
     Each run has a folder ``run-<number>`` in ``out``, which receives ``junit.xml``, ``coverage.json``, ``report.html``
     and, of each failed job, a folder in ``failures`` with its Verilog, logs and waves. The reports of the run that
-    ended last stand in ``out`` too. When interrupted, all simulators end and no partial file stays. A preset must also
-    close all its coverage points, if ``beats`` are as many as :data:`vsq.tb.coverage.points.CLOSING_BEATS`.
+    ended last stand in ``out`` too. When interrupted, all simulators end and no partial file stays. A processing
+    element must also close all its coverage points, and so must a preset of the vector MAC, if ``beats`` are as many as
+    :data:`vsq.tb.designs.CLOSING_BEATS`.
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ def regress(
     out
         A folder, made if absent.
     beats, seed
-        Length and seed of each job's random stream, of vectors or of commands; None takes :data:`BEATS`. The same seed
-        gives the same simulation.
+        Length and seed of each job's random stream, of vectors or of commands; None takes those of
+        :data:`vsq.tb.designs.ENVIRONMENTS`. The same seed gives the same simulation.
     dut
         A design to simulate instead of the generated one.
     console
@@ -108,30 +108,34 @@ def regress(
             write_text(path, dut.verilog)
         wanted = [
             Job(
-                config=name,
+                config=config.full_name,
                 simulator=sim,
                 seed=seed,
-                beats=beats or BEATS[kind_of(name)],
+                beats=beats or environment(config).beats,
                 verilog=str(path) if dut else None,
                 options=dut.options if dut else "",
             )
-            for name in dict.fromkeys(config.full_name for config in configs)
+            for config in {config.full_name: config for config in configs}.values()
             for sim in dict.fromkeys(sims)
         ]
         return run(wanted, workers=jobs, out=Path(out), console=console)
 
 
-def play(config: MacConfig, beats: Beats, *, sims: Sequence[str], out: Path, console: Console | None = None) -> Summary:
-    """Stream given beats, such as a whole layer's, through the design at full speed, and compare every result.
+def play(
+    config: Configuration, stimulus: Any, *, sims: Sequence[str], out: Path, console: Console | None = None
+) -> Summary:
+    """Stream given stimulus, such as a whole layer, through the design at full speed, and compare every result.
 
-    Under Verilator the playback is in C++, at about a million beats a second, under Icarus by cocotb.
-    :func:`vsq.golden.stimulus.stream.layer` makes beats of a layer. Writes and raises what :func:`regress` does.
+    Under Verilator the playback takes about a million vectors a second. :func:`vsq.golden.stimulus.stream.layer` makes
+    beats of a layer. Writes and raises what :func:`regress` does.
     """
     with tempfile.TemporaryDirectory(prefix="vsq-play-") as folder:
         path = Path(folder, "beats.npz")
-        Recording(config=config.full_name, beats=beats).save(path)
+        streams = environment(config).interface(config).streams(stimulus)
+        Recording(config=config.full_name, streams=streams).save(path)
+        beats = length(next(iter(streams.values())))
         jobs = [
-            Job(config=config.full_name, simulator=sim, seed=0, beats=len(beats), playback=str(path))
+            Job(config=config.full_name, simulator=sim, seed=0, beats=beats, playback=str(path))
             for sim in dict.fromkeys(sims)
         ]
         return run(jobs, workers=1, out=out, console=console)
@@ -219,7 +223,7 @@ def _show(summary: Summary, console: Console) -> None:
                 again = f"'{job.config}' --sim {job.simulator} --beats {job.beats} --seed {job.seed} {job.options}"
                 console.print(f"  again: vsq regress {again.rstrip()}", soft_wrap=True)
     for config in dict.fromkeys(job.design for job, _ in summary.results if not job.playback):
-        if config.kind == MAC and (missed := unreached(config.mac)):
+        if missed := environment(config).waived(config):
             console.print(f"[yellow]{config.full_name}: {missed}[/]", soft_wrap=True)
     passed = sum(result.passed for _, result in summary.results)
     console.print(f"{passed} of {len(summary.results)} passed")

@@ -6,18 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from vsq.golden.io.files import write_text
-from vsq.golden.stimulus.stream import unreached
-from vsq.tb.coverage import pe, points
 from vsq.tb.coverage.points import Hits, closure, merge, missing
-from vsq.tb.regression.job import MAC, PE, Job, Result
+from vsq.tb.designs import ENVIRONMENTS
+from vsq.tb.regression.job import Job, Result
 
 Results = Sequence[tuple[Job, Result]]
 
-# Of each kind of design, the coverage points with their goals.
-GOALS = {
-    MAC: {point.name: point.goal for point in points.POINTS},
-    PE: {name: goal for name, (goal, _) in pe.POINTS.items()},
-}
 COLUMNS = ("configuration", "simulator", "beats", "seconds", "MAC/s", "coverage", "seed", "result")
 
 
@@ -54,7 +48,7 @@ def merged_coverage(results: Results) -> dict[str, Hits]:
 def write_coverage(results: Results, path: Path) -> None:
     """Write the hits of every job, and the closure of every job and configuration, atomically."""
     document = {
-        "goals": GOALS[MAC] | GOALS[PE],
+        "goals": {point.name: point.goal for kind in ENVIRONMENTS.values() for point in kind.points},
         "configurations": {config: _closure(hits) for config, hits in merged_coverage(results).items()},
         "jobs": [
             {
@@ -63,7 +57,7 @@ def write_coverage(results: Results, path: Path) -> None:
                 "seed": job.seed,
                 "beats": job.beats,
                 **_closure(result.coverage),
-                "waived": unreached(job.design.mac) if job.kind == MAC else "",
+                "waived": job.environment.waived(job.design),
                 "hits": result.coverage,
             }
             for job, result in results

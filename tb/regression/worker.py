@@ -18,18 +18,16 @@ from xml.etree import ElementTree
 
 from cocotb_tools.runner import get_runner
 
-from vsq.golden.contract.config import MacConfig
 from vsq.golden.io.files import write_text
 from vsq.hw.emit.design import design
-from vsq.tb.bench.batch import SHELL, shell
-from vsq.tb.coverage.points import verdict
+from vsq.tb.coverage import points
 from vsq.tb.failures.recording import Recording, rtl_hash
-from vsq.tb.playback.mac import PlaybackError, play
-from vsq.tb.regression.job import MAC, PE, RECORDING, TOP, Job, Outcome, Result
+from vsq.tb.playback.playback import PlaybackError, play
+from vsq.tb.regression.job import RECORDING, TOP, Job, Outcome, Result
 from vsq.tb.simulation import build_log, objcache, simulators
 
 TIMESCALE = ("1ns", "1ps")
-BENCHES = {MAC: "vsq.tb.bench.mac", PE: "vsq.tb.bench.pe"}
+COVERAGE = "coverage"  # the name of the verdict on coverage among a job's tests
 # cocotb's runner makes every signal public, which keeps Verilator from optimising; the benches use the pins alone. Most
 # of a short simulation is Python and the C++ compiler, so that a lower optimisation of the C++ is faster. A
 # user's design may have warnings, and delays in the models of its cells, which are ignored.
@@ -50,17 +48,9 @@ def run(job: Job, folder: Path) -> Result:
     prepare_environment(job.simulator)
     start = time.perf_counter()
     source = prepare(job, folder)
-    if job.playback and job.simulator == "verilator":
-        outcomes = [_play(job, folder, source)]
-    elif job.playback and Recording.load(Path(job.playback)).pace() is None:
-        outcomes = _simulate(
-            job,
-            folder,
-            batched(source, MacConfig.parse(job.config)),
-            waves=False,
-            module="vsq.tb.bench.batch",
-            top=SHELL,
-        )
+    recording = Recording.load(Path(job.playback)) if job.playback else None
+    if recording and not recording.simulator:
+        outcomes = [_play(job, folder, source, recording)]
     else:
         outcomes = _simulate(job, folder, source, waves=False)
     counts, coverage = (
@@ -89,26 +79,26 @@ def prepare_environment(simulator: str) -> None:
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner would name and check its results by it
 
 
-def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path, top: str = TOP) -> None:
-    """Build a simulation of the module ``top`` in ``folder``.
+def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path) -> None:
+    """Build a simulation of the module :data:`vsq.tb.regression.job.TOP` in ``folder``.
 
     One build by Verilator without waves serves every job and run of the same Verilog.
     """
-    make_it = partial(make, simulator, source, folder, waves=waves, log=log, top=top)
+    make_it = partial(make, simulator, source, folder, waves=waves, log=log)
     if simulator == "verilator" and not waves:
         tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
-        kept = objcache.path(top, "", tools, _BUILD_ARGS["verilator"], source.read_text())
+        kept = objcache.path(TOP, "", tools, _BUILD_ARGS["verilator"], source.read_text())
         folder.mkdir()
-        objcache.make_once(folder / top, kept, make_it)
+        objcache.make_once(folder / TOP, kept, make_it)
     else:
         make_it()
 
 
-def make(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path, top: str) -> None:
-    """Build a simulation of the module ``top`` in ``folder``, whatever was built before."""
+def make(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path) -> None:
+    """Build a simulation in ``folder``, whatever was built before."""
     get_runner(simulator).build(
         sources=[source],
-        hdl_toplevel=top,
+        hdl_toplevel=TOP,
         build_dir=folder,
         build_args=_BUILD_ARGS[simulator] + (_wave_arguments(simulator) if waves else []),
         timescale=TIMESCALE,
@@ -130,13 +120,6 @@ def _wave_arguments(simulator: str) -> list[str]:
     return [] if probe.returncode else ["--trace-fst"]
 
 
-def batched(source: Path, config: MacConfig) -> Path:
-    """Write the design with the shell of :mod:`vsq.tb.bench.batch` beside it; return the file."""
-    path = source.with_name(f"{SHELL}.v")
-    path.write_text(source.read_text() + shell(config))
-    return path
-
-
 def prepare(job: Job, folder: Path) -> Path:
     """Write the design and the run's settings; return the Verilog file."""
     made = design(job.design)
@@ -148,20 +131,18 @@ def prepare(job: Job, folder: Path) -> Path:
     return source
 
 
-def _play(job: Job, folder: Path, source: Path) -> Outcome:
-    """Stream the recording in C++; a failure leaves a recording of the beats that led to it."""
-    assert job.playback
-    recording, seconds, failure = Recording.load(Path(job.playback)), 0.0, ""
+def _play(job: Job, folder: Path, source: Path, recording: Recording) -> Outcome:
+    """Stream a recording without Python in the simulation; a failure leaves one of the beats that led to it."""
+    seconds, failure, verilog = 0.0, "", source.read_text()
+    pace, simulator = recording.pace(), job.simulator
     try:
-        config = MacConfig.parse(job.config)
-        totals = play(config, recording.beats, recording.pace(), verilog=source.read_text(), context=config.full_name)
-        counts = {"beats": totals.board.beats, "results": totals.board.results, "cycles": totals.cycles}
-        (folder / "counts.json").write_text(json.dumps(counts))
+        totals = play(job.design, recording.streams, pace, simulator=simulator, verilog=verilog, context=job.config)
+        (folder / "counts.json").write_text(json.dumps({**totals.board.counts, "cycles": totals.cycles}))
         seconds = totals.seconds
     except PlaybackError as error:
         failure = str(error)
-        cut = replace(recording, beats=recording.beats.select(error.beats), simulator=job.simulator, seed=job.seed)
-        replace(cut, rtl=rtl_hash(source.read_text())).save(folder / RECORDING)
+        cut = replace(recording, streams=error.streams, simulator=job.simulator, seed=job.seed, rtl=rtl_hash(verilog))
+        cut.save(folder / RECORDING)
         settings = json.loads((folder / "run.json").read_text())
         (folder / "run.json").write_text(json.dumps({**settings, "playback": str(folder / RECORDING)}))  # for its waves
     except RuntimeError as error:
@@ -169,19 +150,17 @@ def _play(job: Job, folder: Path, source: Path) -> Outcome:
     return Outcome(name=job.tests[0], seconds=seconds, failure=failure)
 
 
-def _simulate(
-    job: Job, folder: Path, source: Path, *, waves: bool, module: str | None = None, top: str = TOP
-) -> list[Outcome]:
+def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outcome]:
     """Build and run the job's tests; a build or a simulation that breaks counts as a failed test."""
     build_folder, results = folder / ("waves" if waves else "build"), folder / "results.xml"
     log = folder / "build.log"
     try:
-        build(job.simulator, source, build_folder, waves=waves, log=log, top=top)
+        build(job.simulator, source, build_folder, waves=waves, log=log)
         log = folder / "simulation.log"
         get_runner(job.simulator).test(
-            hdl_toplevel=top,
+            hdl_toplevel=TOP,
             hdl_toplevel_lang="verilog",
-            test_module=module or BENCHES[job.kind],
+            test_module=job.environment.bench,
             testcase=job.tests,
             seed=job.seed,
             test_dir=folder,
@@ -199,6 +178,19 @@ def _simulate(
     if outcomes and (not broken or any(outcome.failure for outcome in outcomes)):
         return outcomes
     return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=build_log.failure(log))]
+
+
+def verdict(job: Job, coverage: points.Hits) -> list[Outcome]:
+    """Return the outcome that the coverage of a random job adds to its tests: points that it must close are closed.
+
+    Streams from a file report alone.
+    """
+    if job.playback:
+        return []
+    config, required = job.design, job.environment.required
+    total = points.merge([job.environment.reachable(config), coverage])
+    wanted = {point: bins for point, bins in total.items() if required(config, job.beats, point)}
+    return [Outcome(name=COVERAGE, seconds=0.0, failure=points.report(wanted))]
 
 
 def _outcomes(job: Job, results: Path) -> list[Outcome]:

@@ -1,106 +1,111 @@
-"""The model that the input monitors feed, and the in-order comparison of every result with it."""
+"""The scoreboard of the processing element."""
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
 
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.datapath import mac
 from vsq.golden.model.pe import Command, ProcessingElement, Result
-from vsq.tb.agents.pe_words import Words, command_of, input_fields, result_fields, result_words, streams_of
+from vsq.golden.model.ppu import rescale
+from vsq.golden.stimulus.stream import Beats
+from vsq.tb.coverage.pe import PeTraffic
+from vsq.tb.interface.pe import PeInterface
+from vsq.tb.scoreboard.base import Due, Scoreboard
+from vsq.tb.scoreboard.mac import beat_lines
+
+_REPORTED_VECTORS = 8
 
 
-class PeScoreboard:
-    """Compares results with the golden model, command by command, as their beats become known.
+class PeScoreboard(Scoreboard):
+    """Compares the results of a processing element, command by command, as their beats become known."""
 
-    Parameters
-    ----------
-    config
-        The processing element.
-    context
-        What a mismatch report starts with: it names the run, seed included.
+    sources = ("command", "beat")
 
-    Attributes
-    ----------
-    beats
-        Accepted beats of each input stream.
-    results, illegal
-        Result beats seen, and those of them that answered an illegal command.
-    operands
-        Operands that the executed commands multiplied: rows * vectors of each.
-    evaluated
-        Commands whose beats are all there, with the model's results.
-    """
-
-    def __init__(self, config: PeConfig, context: str) -> None:
-        self._config, self._context = config, context
+    def __init__(self, config: PeConfig, context: str, *, covered: bool = True) -> None:
+        del covered  # what coverage needs is no more than what a report needs
+        super().__init__(PeInterface(config), context)
+        self._config, self._streams = config, PeInterface(config)
         self._element = ProcessingElement(config)
-        self._pending: dict[str, deque[Words]] = {stream: deque() for stream in input_fields(config)}
-        self._due: deque[tuple[Command, Words]] = deque()
-        self._seen: deque[Words] = deque()
-        self.beats = dict.fromkeys(self._pending, 0)
-        self.results = self.illegal = self.operands = 0
-        self.evaluated: list[tuple[Command, Result]] = []
+        self._taken = dict.fromkeys(self._pending, 0)  # beats that commands took
+        self._evaluated: list[tuple[Command, Result, Any]] = []  # with the buffers' contents
 
-    def on_beat(self, stream: str) -> Callable[[Words], None]:
-        """Return what takes the accepted beats of ``stream`` from its monitor."""
-        pending = self._pending[stream]
-
-        def take(words: Words) -> None:
-            pending.append(words)
-            self.beats[stream] += 1
-
-        return take
-
-    def on_result(self, words: Words) -> None:
-        """Take an accepted result from the output monitor, and compare it."""
-        self._seen.append(words)
-        self.results += 1
-        self.check()
-
-    def check(self) -> None:
-        """Compare every result so far.
-
-        Raises
-        ------
-        AssertionError
-            If one differs, or comes before its command's beats.
-        """
-        checked = self.results - len(self._seen)
-        while self._seen:
-            if not self._due and not self._evaluate():
-                raise AssertionError(f"{self._context}: result {checked} came before its beats: {self._seen[0]}")
-            (command, expected), got = self._due.popleft(), self._seen.popleft()
-            if got != expected:
-                names = result_fields(self._config)
-                raise AssertionError(
-                    f"{self._context}: result {checked} is wrong, of {command}\n"
-                    f"  got      {dict(zip(names, got, strict=True))}\n"
-                    f"  expected {dict(zip(names, expected, strict=True))}\n"
-                )
-            self.illegal += got[0]
-            checked += 1
+    def evaluate(self) -> None:
+        """Run the model on each command all of whose beats are there."""
+        while commands := self._pending["command"][:1]:
+            [command] = self._streams.commands(self._streams.inputs["command"].columns(commands))
+            counts = self._element.loaded.beats(command)
+            if any(len(self._pending[stream]) < count for stream, count in counts.items()):
+                return
+            columns = {}
+            for stream, count in counts.items():
+                columns[stream] = self._streams.inputs[stream].columns(self._pending[stream][:count])
+                del self._pending[stream][:count]
+                self._taken[stream] += count
+            [result] = self._element.run(self._streams.stimulus(columns))
+            words, after = self._streams.results([result]), tuple(self._taken.values())
+            number = len(self._evaluated)
+            self._due.extend(Due(beat, after, (number, place)) for place, beat in enumerate(words))
+            self.expected += len(words)
+            self._evaluated.append((command, result, self._element.operands))
 
     @property
     def answered(self) -> list[tuple[Command, Result]]:
         """The evaluated commands all of whose results were compared."""
-        return self.evaluated[: -1 if self._due else None]
+        end = self._due[0].source[0] if self._due else None
+        return [(command, result) for command, result, _ in self._evaluated[:end]]
 
-    def _evaluate(self) -> bool:
-        """Run the model on the next command if all its beats are there; return whether they are."""
-        config, pending = self._config, self._pending
-        if not pending["command"]:
-            return False
-        command = command_of(config, pending["command"][0])
-        counts = dict.fromkeys(pending, 0) | {"command": 1}
-        if self._element.is_legal(command):
-            counts["weights"] = command.vectors * config.lane_count * command.load_weights
-            counts["activations"] = command.rows * command.vectors * command.load_activations
-            if config.ppu:
-                counts["lane_params"] = config.lane_count * command.load_params
-        if any(len(pending[stream]) < count for stream, count in counts.items()):
-            return False
-        taken = {stream: [pending[stream].popleft() for _ in range(count)] for stream, count in counts.items()}
-        results = self._element.run(streams_of(config, taken))
-        self.evaluated.append((command, results[0]))
-        self._due.extend((command, words) for words in result_words(config, results))
-        self.operands += 0 if results[0].illegal else command.rows * command.vectors
-        return True
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Commands, result beats, illegal commands answered, and operands that commands multiplied."""
+        illegal = sum(result.illegal for _, result in self.answered)
+        operands = sum(c.rows * c.vectors for c, result, _ in self._evaluated if not result.illegal)
+        return {"beats": self.beats["command"], "results": self.results, "illegal": illegal, "operands": operands}
+
+    def traffic(self, logs: Mapping[str, bytes | bytearray], *, reset: bool) -> PeTraffic:
+        """Return the answered commands and the handshakes."""
+        answered = self.answered
+        pending = self.beats["command"] - len(answered) if reset else None
+        return PeTraffic(config=self._config, answered=answered, logs=logs, pending=pending)
+
+    def describe(self, due: Due) -> list[str]:
+        """Return the command, and for each lane of the result its vectors and its way through post-processing."""
+        number, beat = due.source
+        command, result, operands = self._evaluated[number]
+        lines = [f"  command {number}: {' '.join(f'{name}={int(v)}' for name, v in asdict(command).items())}"]
+        if result.illegal:
+            return [*lines, "  it is illegal in this state"]
+        size = self._config.mac.vector_size if command.requantise else 1
+        row, lane = divmod(beat * size, self._config.lane_count)
+        for place in range(lane, lane + size):
+            lines += self._lane(command, operands, row, place)
+        return lines
+
+    def _lane(self, command: Command, operands: Any, row: int, lane: int) -> Iterator[str]:
+        """Yield the lines on one lane's accumulation in a row."""
+        (weights, weight_scales), (activations, scales), params = operands
+        vectors = slice(row * command.vectors, (row + 1) * command.vectors)
+        number = np.arange(command.vectors)
+        beats = Beats(
+            weights[: command.vectors, lane],
+            activations[vectors],
+            None if weight_scales is None else weight_scales[: command.vectors, lane],
+            None if scales is None else scales[vectors],
+            number == 0,
+            number == command.vectors - 1,
+        )
+        values = mac(self._config.mac, **vars(beats), trace=True)
+        assert values.trace is not None
+        yield f"  row {row}, lane {lane}"
+        left = max(0, command.vectors - _REPORTED_VECTORS)
+        if left:
+            yield "  (earlier vectors are left out)"
+        for place in range(left, command.vectors):
+            yield from beat_lines(f"vector {place}", beats, values.trace, place)
+        if command.requantise:
+            mine = params[lane : lane + 1]
+            [[z]] = rescale(self._config, values.acc[None], mine, relu=command.relu)
+            [(m, s, b)] = zip(mine.multiplier, mine.shift, mine.bias, strict=True)
+            yield f"    multiplier={m} shift={s} bias={b} z={z}"

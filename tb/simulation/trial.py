@@ -36,7 +36,7 @@ def main(simulator: str, folder: Path) -> str:
     source, build, log = folder / f"{TOP}.v", folder / "build", folder / "build.log"
     source.write_text(DESIGN)
     try:
-        worker.make(simulator, source, build, waves=False, log=log, top=TOP)
+        worker.make(simulator, source, build, waves=False, log=log)
         log = folder / "simulation.log"
         results = get_runner(simulator).test(
             hdl_toplevel=TOP,

@@ -5,17 +5,12 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from amaranth.hdl import Shape
-
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, ProcessingElement, Result, Streams
 from vsq.golden.stimulus.commands import commands, result_beats
-from vsq.hw.pe.top import pe_signature
-from vsq.tb.agents.pe_words import input_fields, input_words, result_fields, result_words
-from vsq.tb.playback.build import joined
+from vsq.tb.interface.base import DONT_CARE
+from vsq.tb.interface.pe import PeInterface
 from vsq.tb.vectors.plain_bench import Stream, write_bench
-
-_LATENCY = 200  # cycles beyond those of reading and handing out
 
 
 def write_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: str) -> list[Path]:
@@ -31,35 +26,28 @@ def write_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: s
     InputError
         If the folder cannot be written.
     """
-    streams = drawn_streams(config, count, seed)
-    widths = {
-        stream: {
-            field: Shape.cast(shape).width for field, shape in about.signature.members["payload"].shape.members.items()
-        }
-        for stream, about in pe_signature(config).members.items()
-    }
-    inputs = []
-    for stream, beats in input_words(config, streams).items():
-        sizes, fields = widths[stream], input_fields(config)[stream]
-        columns = [dict(zip(fields, beat, strict=True)) for beat in beats]
-        words = [joined(sizes.values(), (beat[field] for field in sizes)) for beat in columns]
-        inputs.append(Stream(name=stream, prefix=f"{stream}_", widths=sizes, words=words))
-    sizes, fields = widths["result"], result_fields(config)
-    results = ProcessingElement(config).run(streams)
-    columns = [dict(zip(fields, beat, strict=True)) for beat in result_words(config, results)]
+    streams, interface = drawn_streams(config, count, seed), PeInterface(config)
+    columns = interface.streams(streams)
+    inputs = [
+        Stream(
+            name=stream,
+            prefix=f"{stream}_",
+            widths=packed.widths,
+            words=[packed.join(words) for words in packed.words(columns[stream])],
+        )
+        for stream, packed in interface.inputs.items()
+    ]
+    results, output = ProcessingElement(config).run(streams), interface.output
+    beats, ones = interface.results(results), [(1 << width) - 1 for width in output.widths.values()]
     result = Stream(
         name="expected",
         prefix="result_",
-        widths=sizes,
-        words=[joined(sizes.values(), (max(0, beat[field]) for field in sizes)) for beat in columns],
-        care=[
-            joined(sizes.values(), ((1 << sizes[field]) - 1 if beat[field] >= 0 else 0 for field in sizes))
-            for beat in columns
-        ],
+        widths=output.widths,
+        words=[output.join([max(0, word) for word in beat]) for beat in beats],
+        care=[output.join([0 if w == DONT_CARE else one for w, one in zip(beat, ones, strict=True)]) for beat in beats],
     )
-    idle = config.activation_depth + config.weight_depth + 4 * config.lane_count + _LATENCY
-    title = f"processing element {config.full_name}"
-    return write_bench(folder, name, title, inputs, result, stall=_stall(config, results), fill=0, idle=idle, cycles=0)
+    settings = {"stall": _stall(config, results), "fill": 0, "idle": interface.idle, "cycles": 0}
+    return write_bench(folder, name, f"processing element {config.full_name}", inputs, result, **settings)
 
 
 def _stall(config: PeConfig, results: Sequence[Result]) -> int:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 
 from vsq.golden.io.files import write_text
-from vsq.tb.playback.build import slices
+from vsq.golden.model.packing import slices
+from vsq.tb.templates import filled
 
 _MOST_SPAN = 2000  # cycles within which a play is cut by a reset
 _ALL = "  wire [WIDTH-1:0] care = {WIDTH{1'b1}};"
@@ -46,7 +46,7 @@ class Stream:
 
     def connections(self, valid: str, ready: str, word: str) -> list[str]:
         """Return the connections of the stream's ports."""
-        payload, _ = slices({self.prefix + field: width for field, width in self.widths.items()}, word)
+        payload = slices({self.prefix + field: width for field, width in self.widths.items()}, word)
         return [f".{self.prefix}valid({valid})", f".{self.prefix}ready({ready})", *payload]
 
 
@@ -99,7 +99,8 @@ def write_bench(
         )
         ports += stream.connections(f"valid[{index}]", f"ready[{index}]", f"{stream.name}_word")
     ports += result.connections("out_valid", "out_ready", "got")
-    text = _Template(Path(__file__).with_suffix(".v").read_text()).substitute(
+    text = filled(
+        Path(__file__).with_suffix(".v"),
         name=name,
         title=title,
         streams=len(inputs),
@@ -124,9 +125,3 @@ def write_bench(
     for path, content in files.items():
         write_text(path, content)
     return list(files)
-
-
-class _Template(Template):
-    """A text in which ``%%name`` stands for a value; ``$`` and braces are Verilog's."""
-
-    delimiter = "%%"

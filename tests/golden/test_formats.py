@@ -11,7 +11,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.formats.integer import IntFormat
 from vsq.golden.formats.minifloat import Minifloat
 from vsq.golden.formats.spelling import NAMED, element_format
-from vsq.golden.model.packing import pack, unpack
+from vsq.golden.model.packing import Field
 
 E2M1 = element_format("e2m1")
 NARROW = IntFormat(bits=4, signed=True, narrow=True)
@@ -114,7 +114,8 @@ def test_only_stimulus_has_negative_zeros():
     codes = np.array([[0, 4, 0], [0, 0, -4]])
     assert E2M1.encode(codes).tolist() == [[0, 4, 0], [0, 0, 12]]
     assert E2M1.patterns(codes).tolist() == [[0, 4, 8], [0, 8, 12]]
-    assert unpack(pack(codes, E2M1), E2M1, 3).tolist() == codes.tolist()
+    vector = Field(E2M1, 3)
+    assert vector.column(vector.words(codes)).tolist() == codes.tolist()
 
 
 def test_a_configuration_names_its_formats():

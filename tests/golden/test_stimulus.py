@@ -11,7 +11,7 @@ from vsq.golden.contract.presets import PRESETS, preset
 from vsq.golden.formats.integer import IntFormat
 from vsq.golden.model.datapath import mac, matmul
 from vsq.golden.model.operand import BlockOperand
-from vsq.golden.model.packing import pack, unpack
+from vsq.golden.model.packing import Field
 from vsq.golden.stimulus.directed import LONGEST
 from vsq.golden.stimulus.stream import beats, complete, layer, overflow_directions, unreached
 
@@ -121,6 +121,7 @@ def test_no_beats():
 def test_words_have_lane_0_lowest(bits, signed, lanes, seed):
     fmt = IntFormat(bits=bits, signed=signed and bits > 1)
     codes = np.random.default_rng(seed).integers(fmt.min, fmt.max + 1, (3, lanes))
-    words = pack(codes, fmt)
+    field = Field(fmt, lanes)
+    words = field.words(codes)
     assert words == [sum((int(c) % 2**bits) << (j * bits) for j, c in enumerate(row)) for row in codes]
-    assert np.array_equal(unpack(words, fmt, lanes), codes)
+    assert np.array_equal(field.column(words), codes)

@@ -8,9 +8,11 @@ from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Goal, synthesise
 from vsq.synth.gatesim.verilog import gate_level_verilog
 from vsq.synth.library.liberty import Library
+from vsq.tb.designs import RANDOM_TESTS
 from vsq.tb.mutation.pins import Pins
+from vsq.tb.mutation.promised import rows
 from vsq.tb.mutation.undefined import run_undefined
-from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job
+from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.pool import run_jobs
 from vsq.tb.simulation.simulators import SIMULATORS
 
@@ -74,14 +76,14 @@ def test_netlist_has_no_undefined_value_after_reset(goal, require_tool, tmp_path
     require_tool("icarus")
     library, pins = Library.load(), Pins(CONFIG)
     netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, goal=goal))
-    assert run_undefined(pins, gate_level_verilog(netlist, library), pins.rows(300, 1), tmp_path) == "passed"
+    assert run_undefined(pins, gate_level_verilog(netlist, library), rows(pins, 300, 1), tmp_path) == "passed"
 
 
 def test_netlist_of_a_foundry_library_has_no_undefined_value_after_reset(osu018, require_tool, tmp_path):
     require_tool("icarus")
     pins = Pins(CONFIG)
     netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=osu018))
-    assert run_undefined(pins, gate_level_verilog(netlist, osu018), pins.rows(300, 1), tmp_path) == "passed"
+    assert run_undefined(pins, gate_level_verilog(netlist, osu018), rows(pins, 300, 1), tmp_path) == "passed"
 
 
 def test_a_wrong_cell_is_found(simulate):

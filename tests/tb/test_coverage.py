@@ -6,13 +6,21 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.presets import PRESETS, preset
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import Beats, complete, overflow_directions
-from vsq.tb.coverage import handshake
-from vsq.tb.coverage.points import CLOSING_BEATS, OVERFLOW, POINTS, closure, hits, merge, missing, verdict
+from vsq.tb.coverage import handshake, points
+from vsq.tb.coverage.points import closure, merge, missing
 from vsq.tb.coverage.traffic import Traffic
+from vsq.tb.designs import CLOSING_BEATS, ENVIRONMENTS, OVERFLOW
 from vsq.tb.regression.covering import full_regression
 from vsq.tb.regression.job import Job
+from vsq.tb.regression.worker import verdict
 
 F, L, FL, N = (True, False), (False, True), (True, True), (False, False)  # first, last
+
+POINTS = ENVIRONMENTS["mac"].points
+
+
+def hits(seen):
+    return points.hits(POINTS, seen)
 
 
 def traffic(text, rows, compared=None):
@@ -270,9 +278,18 @@ def test_every_random_run_closes_the_overflows(change):
     assert failed.failure.splitlines() == ["1 of 3 points miss bins", "cp_saturation: below"]
 
 
-@pytest.mark.parametrize("change", [{"playback": "layer.npz"}, {"config": "4/4/4/6@lanes=32"}])
-def test_other_runs_report_alone(change):
-    assert verdict(Job(**{"config": "4/4/4/6", "simulator": "icarus", "seed": 1, **change}), {}) == []
+def test_streams_of_a_file_report_alone():
+    assert verdict(Job(config="4/4/4/6", simulator="icarus", seed=1, playback="layer.npz"), {}) == []
+
+
+def test_an_element_that_misses_a_bin_fails():
+    job = Job(config="4/4/4/6:V=2@weight_depth=4", simulator="icarus", seed=1, beats=1)
+    full = ENVIRONMENTS["pe"].reachable(job.design)
+    hit = {point: dict.fromkeys(bins, 1) for point, bins in full.items()}
+    assert [outcome.failure for outcome in verdict(job, hit)] == [""]
+    hit["cp_pe_illegal"]["no rows"] = 0
+    [failed] = verdict(job, hit)
+    assert failed.failure.splitlines() == [f"1 of {len(full)} points miss bins", "cp_pe_illegal: no rows"]
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -9,13 +9,24 @@ import pytest
 from vsq.golden.contract.config import MacConfig, Rounding
 from vsq.golden.stimulus.stream import beats
 from vsq.hw.emit.design import design
-from vsq.tb.playback import build, mac
-from vsq.tb.playback.mac import Pace, Playback, check, play
+from vsq.tb.interface.mac import MacInterface
+from vsq.tb.playback import build
+from vsq.tb.playback import playback as module
+from vsq.tb.playback.pace import Pace
+from vsq.tb.playback.playback import Playback, PlaybackError, check
 from vsq.tb.regression.job import TOP
-from vsq.tb.scoreboard.mac import Scoreboard
+from vsq.tb.scoreboard.mac import MacScoreboard
 from vsq.tb.simulation import objcache
 
 SMALL = MacConfig.parse("4/4U/4/6:V=4,R=6,acc=16")
+
+
+def streams(stream, config=SMALL):
+    return MacInterface(config).streams(stream)
+
+
+def play(config, stream, **options):
+    return module.play(config, streams(stream, config), **options)
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +42,13 @@ def playback():
 
 def paused(stream, seed):
     rng = np.random.default_rng(seed)
-    return Pace(pauses=rng.integers(0, 4, len(stream)), taking=rng.random(2 * len(stream)) < 0.5)
+    return Pace(pauses={"in": rng.integers(0, 4, len(stream))}, taking=rng.random(2 * len(stream)) < 0.5)
 
 
 def test_every_result_of_a_long_stream_in_blocks(monkeypatch):
-    monkeypatch.setattr(mac, "_BLOCK", 700)  # the accumulator goes on from block to block
+    monkeypatch.setattr(module, "_BLOCK", 700)  # the accumulator goes on from block to block
     totals = play(SMALL, beats(SMALL, 5000, 1))
-    assert totals.board.beats == 5000
+    assert totals.board.beats == {"in": 5000}
     assert totals.board.results == totals.board.expected > 500
     assert totals.board.directions[1] > 4 < totals.board.directions[-1]
     assert totals.cycles > 5000
@@ -51,21 +62,21 @@ def test_words_of_more_than_64_bits():
 
 def test_pauses_change_the_cycles_and_no_result(playback):
     stream = beats(SMALL, 400, 3)
-    fast, slow = playback.play(stream), playback.play(stream, paused(stream, 0))
+    fast, slow = playback.play(streams(stream)), playback.play(streams(stream), paused(stream, 0))
     assert fast.results == slow.results
     assert slow.cycles > fast.cycles + 300
     for played in (fast, slow):
-        board = Scoreboard(SMALL, "here")
-        board.on_beats(stream)
-        check(board, stream, played)
+        board = MacScoreboard(SMALL, "here")
+        board.on_beats(streams(stream))
+        check(board, streams(stream), played)
 
 
 def test_a_run_from_reset_forgets_the_last_one(playback):
     stream = beats(SMALL, 300, 4)
     stream.first[:] = False
-    first, again = playback.play(stream), playback.play(stream)
+    first, again = playback.play(streams(stream)), playback.play(streams(stream))
     assert first.results == again.results
-    assert playback.play(stream, fresh=False).results != first.results
+    assert playback.play(streams(stream), fresh=False).results != first.results
 
 
 DEFECTS = """
@@ -99,7 +110,9 @@ endmodule
 
 @pytest.fixture(scope="module")
 def faulty():
-    with Playback(SMALL, design(SMALL).verilog(TOP).replace("module dut(", "module sound(") + DEFECTS) as playback:
+    with Playback(
+        SMALL, verilog=design(SMALL).verilog(TOP).replace("module dut(", "module sound(") + DEFECTS
+    ) as playback:
         yield playback
 
 
@@ -107,9 +120,9 @@ def faulty():
     ("kind", "message"),
     [
         (0, None),
-        (1, r"here: \d+ of 600 beats were accepted"),
+        (1, r"here: \d+ of 600 in beats were accepted"),
         (2, r"here: \d+ of \d+ results came"),
-        (3, "here: result 1 of the block came before its last beat"),
+        (3, "here: result 1 came before its last beat"),
         (4, "here: a result changed while it waited"),
         (6, r"here: result \d+ came before its last beat"),
         (5, r"here: result 1 .beat \d+. is wrong"),
@@ -120,15 +133,15 @@ def test_planted_defects_are_found(kind, message, faulty):
     stream.last[:3] = False
     stream.weights[:] = 0  # an early result has the right value then
     stream.activations[0, 0] = kind
-    board = Scoreboard(SMALL, "here")
-    played = faulty.play(stream, paused(stream, 1))
-    board.on_beats(stream)
+    board = MacScoreboard(SMALL, "here")
+    played = faulty.play(streams(stream), paused(stream, 1))
+    board.on_beats(streams(stream))
     with nullcontext() if message is None else pytest.raises(AssertionError, match=message):
-        check(board, stream, played)
+        check(board, streams(stream), played)
 
 
 def test_a_failure_names_the_beats_that_led_to_it(monkeypatch):
-    monkeypatch.setattr(mac, "_BLOCK", 100)
+    monkeypatch.setattr(module, "_BLOCK", 100)
     stream = beats(SMALL, 400, 7)
     stream.weights[:] = 0
     stream.first[:] = False
@@ -138,9 +151,9 @@ def test_a_failure_names_the_beats_that_led_to_it(monkeypatch):
     stream.activations[0, 0] = 0
     stream.weights[200, 0] = stream.activations[200, 0] = stream.weight_scales[200] = 1
     stream.activation_scales[200] = 8  # r = round(8 / 16): a tie
-    with pytest.raises(mac.PlaybackError, match=r"result 2 .beat 250. is wrong") as error:
+    with pytest.raises(PlaybackError, match=r"result 2 .beat 250. is wrong") as error:
         play(SMALL, stream, verilog=design(replace(SMALL, rounding=Rounding.HALF_EVEN)).verilog(TOP))
-    assert error.value.beats == slice(150, 300)
+    assert np.array_equal(error.value.streams["in"]["weights"], stream.weights[150:300])
 
 
 def test_a_second_run_builds_nothing(monkeypatch):

@@ -6,7 +6,8 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.hw.emit.design import MacDesign, design
-from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job, Result
+from vsq.tb.designs import RANDOM_TESTS
+from vsq.tb.regression.job import TOP, Job, Result
 from vsq.tb.regression.pool import run_jobs
 from vsq.tb.simulation.simulators import Simulator, probe
 

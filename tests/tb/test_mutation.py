@@ -12,8 +12,8 @@ from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.formal.equivalence import Verdict, compare
 from vsq.tb.mutation import mutate, score
 from vsq.tb.mutation.configurations import drawn
-from vsq.tb.mutation.pe_pins import PePins
 from vsq.tb.mutation.pins import EXPOSE, Pins
+from vsq.tb.mutation.promised import rows
 from vsq.tb.mutation.runs import RUNS
 from vsq.tb.mutation.undefined import run_undefined
 from vsq.tb.regression.job import TOP
@@ -93,7 +93,7 @@ def test_verdicts(pattern, verdict):
 def test_verdicts_of_elements(pattern, verdict):
     rtlil = design(ELEMENT).rtlil(TOP)
     [command, *_] = mutations(pattern, rtlil)
-    assert compare(PePins(ELEMENT), rtlil, command, 20) == verdict
+    assert compare(Pins(ELEMENT), rtlil, command, 20) == verdict
 
 
 def test_data_registers_that_do_not_hold_still_are_found(require_tool, tmp_path):
@@ -102,11 +102,11 @@ def test_data_registers_that_do_not_hold_still_are_found(require_tool, tmp_path)
     rtlil, pins = design(CONFIG).rtlil(TOP), Pins(CONFIG, enables=True)
     command = mutations(GATING, rtlil)[0]
     assert compare(pins, rtlil, command, 20) == Verdict.DIFFERENT
-    rows = pins.rows(200, 1)
+    cycles = rows(pins, 200, 1)
     verdicts = []
     for change in ([], [command]):
         script = ["read_rtlil a.il", EXPOSE, "flatten", "opt_clean", *change, "write_verilog -noattr a.v"]
         verilog = run_yosys(script, {"a.il": rtlil}, ["a.v"])["a.v"]
-        verdicts.append(run_undefined(pins, verilog, rows, tmp_path))
+        verdicts.append(run_undefined(pins, verilog, cycles, tmp_path))
     assert verdicts[0] == "passed"
     assert verdicts[1].startswith("cycle ")

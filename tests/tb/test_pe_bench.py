@@ -6,9 +6,9 @@ from amaranth.hdl import Const, Mux
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
 from vsq.hw.pe import divider, output_control, output_scale, rescale
-from vsq.tb.coverage import pe as pe_points
 from vsq.tb.coverage.points import missing
-from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job
+from vsq.tb.designs import ENVIRONMENTS, RANDOM_TESTS
+from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.pool import run_jobs
 
 CHOSEN = [
@@ -32,7 +32,7 @@ def test_random_commands(text, simulator, require_tool, tmp_path):
     require_tool(simulator)
     result = simulate(tmp_path, PeConfig.parse(text), simulator, 40)
     assert result.passed, result
-    assert [outcome.name for outcome in result.outcomes] == list(RANDOM_TESTS)
+    assert [outcome.name for outcome in result.outcomes] == [*RANDOM_TESTS, "closure", "coverage"]
     assert result.counts["illegal"] > 2
     assert result.counts["results"] > 200
 
@@ -41,7 +41,7 @@ def test_every_coverage_point_closes(require_tool, tmp_path):
     require_tool("icarus")
     result = simulate(tmp_path, PeConfig.parse(CLOSED), "icarus", COMMANDS)
     assert result.passed, result
-    assert result.coverage.keys() == pe_points.POINTS.keys()
+    assert result.coverage.keys() == {point.name for point in ENVIRONMENTS["pe"].points}
     assert missing(result.coverage) == {}
 
 

@@ -6,12 +6,17 @@ output of each part is held at 0 or 1.
 
 import re
 
+import numpy as np
+
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.stimulus import commands as pe_stimulus
 from vsq.hw.emit.design import PeDesign, design
-from vsq.tb.agents.pe_words import result_words
-from vsq.tb.playback.pe import Playback
+from vsq.tb.interface.base import length
+from vsq.tb.interface.pe import PeInterface
+from vsq.tb.playback.pace import Pace
+from vsq.tb.playback.playback import Playback, check
 from vsq.tb.regression.job import TOP
+from vsq.tb.scoreboard.pe import PeScoreboard
 
 CONFIG = PeConfig.parse("3/4/2/3:V=2,R=4,acc=9@lanes=4,weight_depth=4,activation_depth=16,multiplier_bits=6")
 COMMANDS = 80
@@ -56,21 +61,27 @@ def with_mutants(verilog):
     return verilog, names
 
 
-def test_one_wrong_bit_is_found(require_tool, tmp_path):
+def test_one_wrong_bit_is_found(require_tool):
     require_tool("icarus")
     verilog, names = with_mutants(design(CONFIG).verilog(TOP))
     assert {name.partition(".")[0] for name in names} == set(PeDesign.parts.values())
     streams, results = pe_stimulus.commands(CONFIG, COMMANDS, seed=3)
     assert any(result.illegal for result in results)
-    expected = list(result_words(CONFIG, results))
-    playback = Playback(CONFIG, "icarus", tmp_path, verilog=verilog, idle_cycles=500)
+    sent = PeInterface(CONFIG).streams(streams)
+    pauses = {stream: np.zeros(length(columns), int) for stream, columns in sent.items()}
+    pace = Pace(pauses=pauses, taking=np.random.default_rng(1).random(9000) < 0.5)
 
-    def wrong(arguments):
-        try:
-            return playback.mismatch(streams, expected, ["+stalls=50", *arguments])
-        except RuntimeError as error:  # a result that waits is not stable
-            return str(error)
+    with Playback(CONFIG, "icarus", verilog=verilog) as playback:
 
-    assert wrong([]) is None
-    survivors = {name for number, name in enumerate(names) if not wrong([f"+mutant={number}"])}
+        def wrong(*arguments):
+            playback.arguments = arguments
+            board = PeScoreboard(CONFIG, "mutant")
+            board.on_beats(sent)
+            try:
+                return check(board, sent, playback.play(sent, pace))
+            except AssertionError as error:
+                return str(error)
+
+        assert not wrong()
+        survivors = {name for number, name in enumerate(names) if not wrong(f"+mutant={number}")}
     assert survivors == {name for name in names if any(name.startswith(harmless) for harmless in HARMLESS)}

@@ -8,9 +8,11 @@ import pytest
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, Result
-from vsq.tb.agents.streams import READY, VALID
-from vsq.tb.coverage.pe import POINTS, PeTraffic, hits
+from vsq.tb.agents.pace import READY, VALID
+from vsq.tb.coverage.pe import POINTS, PeTraffic
+from vsq.tb.coverage.points import hits
 
+NAMES = {point.name for point in POINTS}
 CONFIG = PeConfig.parse("4/4/4/6:V=2@lanes=2,weight_depth=4,activation_depth=8")
 RAW = Result(acc=np.zeros((1, 2)), overflow=np.zeros((1, 2), bool))
 
@@ -26,7 +28,9 @@ def vectors(codes=(3, 3), scale=5):
 def hit(answered=(), logs=None, pending=None, config=CONFIG):
     """Return the bins that are hit."""
     traffic = PeTraffic(config=config, answered=answered, logs=logs or {}, pending=pending)
-    return {f"{point}: {name}" for point, bins in hits(traffic).items() for name, count in bins.items() if count}
+    return {
+        f"{point}: {name}" for point, bins in hits(POINTS, traffic).items() for name, count in bins.items() if count
+    }
 
 
 @pytest.mark.parametrize(
@@ -83,12 +87,12 @@ def test_resets():
 
 def test_points_that_do_not_apply_are_absent():
     bare = PeConfig.parse("4/4/4/6:V=2@lanes=2,weight_depth=1,activation_depth=1,ppu=off")
-    found = hits(PeTraffic(config=bare, answered=[], logs={}))
-    assert found.keys() == POINTS.keys() - {"cp_pe_scales", "cp_pe_codes", "cp_pe_handshakes"}
+    found = hits(POINTS, PeTraffic(config=bare, answered=[], logs={}))
+    assert found.keys() == NAMES - {"cp_pe_scales", "cp_pe_codes", "cp_pe_handshakes"}
     assert found["cp_pe_loads"].keys() == {"none", "weights", "activations", "weights+activations"}
     assert found["cp_pe_illegal"].keys() == {"no rows", "no vectors"}
 
 
 def test_the_plan_names_every_point():
     plan = (Path(__file__).parents[2] / "docs" / "testplan-pe.md").read_text()
-    assert set(re.findall(r"`(cp_\w+)`", plan)) == POINTS.keys()
+    assert set(re.findall(r"`(cp_\w+)`", plan)) == NAMES

@@ -12,8 +12,9 @@ from vsq.golden.stimulus import stream
 from vsq.hw.emit.design import design
 from vsq.tb.formal.equivalence import Verdict, compare_with
 from vsq.tb.formal.reference import reference
+from vsq.tb.interface.mac import MacInterface
 from vsq.tb.mutation.pins import Pins
-from vsq.tb.playback import mac
+from vsq.tb.playback.playback import play
 from vsq.tb.regression.job import TOP
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,7 @@ def planted(config, module, pattern, replacement):
 
 def test_plain_verilog_passes(require_tool):
     require_tool("verilator")
-    mac.play(CONFIG, stream.beats(CONFIG, 5000, 1), verilog=reference(CONFIG, TOP))
+    play(CONFIG, MacInterface(CONFIG).streams(stream.beats(CONFIG, 5000, 1)), verilog=reference(CONFIG, TOP))
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
@@ -50,7 +51,7 @@ def test_defect_is_found_by_random_beats(defect, require_tool):
     require_tool("verilator")
     design = planted(CONFIG, TOP, *DEFECTS[defect])
     with pytest.raises(AssertionError, match="is wrong"):
-        mac.play(CONFIG, stream.beats(CONFIG, 2000, 1), verilog=design)
+        play(CONFIG, MacInterface(CONFIG).streams(stream.beats(CONFIG, 2000, 1)), verilog=design)
 
 
 def test_one_in_a_million_is_found_by_proof():

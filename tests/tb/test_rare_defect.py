@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.stimulus.stream import beats
+from vsq.golden.stimulus import stream as stimulus
 from vsq.hw.emit.design import design
 from vsq.tb.failures.shrink import shrink
-from vsq.tb.playback.mac import PlaybackError, play
+from vsq.tb.interface.mac import MacInterface
+from vsq.tb.playback.playback import PlaybackError, play
 from vsq.tb.regression.job import TOP
 
 pytestmark = pytest.mark.slow
@@ -38,16 +39,16 @@ def hits(stream):
 
 def test_a_rare_defect(require_tool):
     require_tool("verilator")
-    stream = beats(CONFIG, BEATS, seed=1)
+    stream, interface = stimulus.beats(CONFIG, BEATS, seed=1), MacInterface(CONFIG)
     assert 1 <= len(hits(stream)) <= 10
     verilog = design(CONFIG).verilog(TOP).replace(f"module {TOP}(", "module sound(") + PLANTED
     with pytest.raises(PlaybackError, match="is wrong") as error:
-        play(CONFIG, stream, verilog=verilog)
-    led = stream.select(error.value.beats)
-    assert len(led) < BEATS
-    minimal = shrink(CONFIG, led, None, verilog)
-    assert len(minimal.beats) == 1
-    assert len(hits(minimal.beats)) == 1
-    assert not minimal.beats.weights[:, 1:].any()
+        play(CONFIG, interface.streams(stream), verilog=verilog)
+    assert len(interface.stimulus(error.value.streams)) < BEATS
+    minimal = shrink(CONFIG, error.value.streams, None, verilog)
+    beats = interface.stimulus(minimal.streams)
+    assert len(beats) == 1
+    assert len(hits(beats)) == 1
+    assert not beats.weights[:, 1:].any()
     assert f"p={TIE} r=5 t=-175 acc=-175" in minimal.failure
     assert "got      acc -200" in minimal.failure

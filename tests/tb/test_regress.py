@@ -19,10 +19,9 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.model.operand import BlockOperand
 from vsq.golden.stimulus.stream import layer
 from vsq.hw.emit.design import design
-from vsq.tb.coverage.pe import POINTS as PE_POINTS
-from vsq.tb.coverage.points import OUTCOME, hits, missing
-from vsq.tb.coverage.traffic import Traffic
-from vsq.tb.regression.job import RANDOM_TESTS, TOP, Job
+from vsq.tb.coverage.points import missing
+from vsq.tb.designs import ENVIRONMENTS, RANDOM_TESTS
+from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.run import REPORTS, play, regress, run
 from vsq.tb.simulation.simulators import SIMULATORS
 
@@ -61,10 +60,10 @@ def test_a_chosen_part_of_the_regression(simulator, tmp_path):
         assert result.counts["cycles"] > result.counts["beats"] > result.counts["results"] > 200
         assert result.counts["above"] > 0
         assert result.counts["below"] > 0
-        assert [case.get("name") for case in suite.findall("testcase")] == [*RANDOM_TESTS, OUTCOME]
+        assert [case.get("name") for case in suite.findall("testcase")] == [*RANDOM_TESTS, "coverage"]
         assert suite.get("name") == f"{config.full_name} {simulator}"
         assert config.full_name in screen.getvalue()
-        assert set(result.coverage) == set(hits(Traffic.of(config)))
+        assert set(result.coverage) == ENVIRONMENTS["mac"].reachable(config).keys()
         assert missing(result.coverage) == {}, config.full_name
         assert f" {len(result.coverage)}/{len(result.coverage)} " in screen.getvalue()
 
@@ -78,10 +77,11 @@ def test_a_processing_element_is_regressed(arguments, require_tool, tmp_path, ca
     assert "@" in config
     [entry] = json.loads((tmp_path / "coverage.json").read_text())["jobs"]
     assert (entry["config"], entry["beats"]) == (config, 8)
-    assert entry["hits"].keys() == PE_POINTS.keys()
+    assert entry["hits"].keys() == {point.name for point in ENVIRONMENTS["pe"].points}
+    assert entry["missing"] == {}
     [suite] = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert suite.get("name") == f"{config} icarus"
-    assert [case.get("name") for case in suite.findall("testcase")] == list(RANDOM_TESTS)
+    assert [case.get("name") for case in suite.findall("testcase")] == [*RANDOM_TESTS, "closure", "coverage"]
     assert f" {config} " in capsys.readouterr().out
     assert f"<td>{config}</td>" in (tmp_path / "report.html").read_text()
 

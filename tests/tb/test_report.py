@@ -3,13 +3,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-from vsq.tb.coverage.pe import POINTS as PE_POINTS
-from vsq.tb.coverage.points import POINTS
+from vsq.tb.designs import ENVIRONMENTS
 from vsq.tb.regression.html import write_html
 from vsq.tb.regression.job import Job, Outcome, Result
 from vsq.tb.regression.junit import write_junit
 from vsq.tb.regression.table import COLUMNS, cells, write_coverage
 
+POINTS = [point for kind in ENVIRONMENTS.values() for point in kind.points]
+NAMES = {point.name for point in POINTS}
 COVERED = {"cp_marks": {"single vector": 3, "abandoned": 0}, "cp_wrap": {"above": 1}}
 COMMANDS = {"cp_pe_sizes": {"one row": 0, "one vector": 4}}
 ELEMENT = "4/4U/4/6:V=2@lanes=8"
@@ -56,7 +57,7 @@ def test_what_is_unknown_is_not_invented():
 def test_coverage_of_jobs_and_their_sum(tmp_path):
     write_coverage([(job(), result(COVERED)), (job("verilator"), result(HALF))], tmp_path / "coverage.json")
     document = json.loads((tmp_path / "coverage.json").read_text())
-    assert document["goals"].keys() == {point.name for point in POINTS} | PE_POINTS.keys()
+    assert document["goals"].keys() == NAMES
     assert all(document["goals"][point.name] == point.goal for point in POINTS)
     assert [entry["missing"] for entry in document["jobs"]] == [
         {"cp_marks": ["abandoned"]},
@@ -101,7 +102,7 @@ def test_the_page_stands_alone_and_shows_everything(tmp_path):
     assert failure in page.words
     assert {"FAIL", "pass", "4,000", "1/2", "1/1"} <= set(page.words)
     assert "4/4U/4/6:V=8, cp_marks: abandoned" in page.words
-    assert {point.name for point in POINTS} <= set(page.words)
+    assert {point.name for point in ENVIRONMENTS["mac"].points} <= set(page.words)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
@@ -111,7 +112,7 @@ def test_the_page_has_a_table_of_points_for_each_kind_of_design(tmp_path):
     heads = [part.partition("</tr>")[0] for part in page.split("<th>point</th>")[1:]]
     assert [("[1]" in head, "[2]" in head) for head in heads] == [(True, False), (False, True)]
     words = Page(page).words
-    assert {point.name for point in POINTS} | PE_POINTS.keys() <= set(words)
+    assert set(words) >= NAMES
     assert f"{ELEMENT}, cp_pe_sizes: one row" in words
 
 

@@ -12,11 +12,13 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.stimulus.stream import beats, complete
 from vsq.hw.emit.design import design
-from vsq.tb.agents.streams import flowing, random_bursts
+from vsq.tb.agents.pace import flowing, random_bursts
 from vsq.tb.failures.recording import Recording
 from vsq.tb.failures.reproduce import reproduce
-from vsq.tb.failures.shrink import Minimal, shrink
-from vsq.tb.playback.mac import Pace
+from vsq.tb.failures.shrink import shrink
+from vsq.tb.interface.base import length
+from vsq.tb.interface.mac import MacInterface
+from vsq.tb.playback.pace import Pace
 from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.run import run
 
@@ -25,14 +27,25 @@ EVEN = MacConfig.parse("4/4/4/6:V=4,R=6,round=half_even")
 
 
 def equal(a, b):
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in vars(a))
+    """Whether recorded streams have the same beats."""
+    assert {stream: set(columns) for stream, columns in a.items()} == {
+        stream: set(columns) for stream, columns in b.items()
+    }
+    return all(np.array_equal(column, b[stream][name]) for stream in a for name, column in a[stream].items())
+
+
+def streams(config, beats):
+    return MacInterface(config).streams(beats)
+
+
+def drawn(config, beats, sending, taking):
+    about = {"config": config.full_name, "seed": 7, "simulator": "icarus", "rtl": "ab"}
+    return Recording.drawn(streams(config, beats), {"in": sending}, taking, **about)
 
 
 def recorded(config, count):
     rng = np.random.default_rng(1)
-    return Recording.drawn(
-        config, beats(config, count, 1), random_bursts(rng), random_bursts(rng), seed=7, simulator="icarus", rtl="ab"
-    )
+    return drawn(config, beats(config, count, 1), random_bursts(rng), random_bursts(rng))
 
 
 @pytest.mark.parametrize("text", ["4/4/4/6:V=4", "8/8/-/-"])
@@ -40,7 +53,7 @@ def test_a_recording_is_read_as_it_was_written(text, tmp_path):
     recording = recorded(MacConfig.parse(text), 300)
     recording.save(tmp_path / "failure.npz")
     read = Recording.load(tmp_path / "failure.npz")
-    assert equal(read.beats, recording.beats)
+    assert equal(read.streams, recording.streams)
     assert [getattr(read, name) for name in ("config", "seed", "simulator", "rtl")] == [text, 7, "icarus", "ab"]
     assert read.sending == recording.sending
     assert read.taking == recording.taking
@@ -48,14 +61,15 @@ def test_a_recording_is_read_as_it_was_written(text, tmp_path):
 
 def test_bursts_as_a_pace():
     stream = beats(CONFIG, 5, 1)
-    recording = Recording(config="", beats=stream, sending=[(3, 2), (1, 1)], taking=[(1, 2), (2, 1)])
+    bursts = {"in": [(3, 2), (1, 1)]}
+    recording = Recording(config="", streams=streams(CONFIG, stream), sending=bursts, taking=[(1, 2), (2, 1)])
     pace = recording.pace()
-    assert pace.pauses.tolist() == [3, 0, 1, 0, 0]
+    assert pace.pauses["in"].tolist() == [3, 0, 1, 0, 0]
     assert pace.taking.tolist() == [False, True, True, False, False, True]
-    assert Minimal(beats=stream, pace=pace, failure="", tried=1).bursts()[1] == recording.taking
-    assert Recording.drawn(CONFIG, stream, flowing(), flowing()).pace() is None
+    assert pace.bursts()[1] == recording.taking
+    assert drawn(CONFIG, stream, flowing(), flowing()).pace() is None
     sending, taking = recording.bursts()
-    assert [next(sending) for _ in range(3)] == [(3, 2), (1, 1), (0, 64)]
+    assert [next(sending["in"]) for _ in range(3)] == [(3, 2), (1, 1), (0, 64)]
     assert [next(taking) for _ in range(3)] == [(1, 2), (2, 1), (0, 64)]
 
 
@@ -92,14 +106,14 @@ def test_a_failed_job_is_replayed_and_shrunk(require_tool, tmp_path):
     assert run([job], workers=1, out=out, console=Console(file=screen, width=150)).exit_code == 1
     failure = out / "run-1" / "failures" / job.name / "failure.npz"
     assert f"vsq regress --reproduce {failure}" in screen.getvalue()
-    assert len(Recording.load(failure).beats) == len(complete(CONFIG, 300, 9))
+    assert length(Recording.load(failure).streams["in"]) == len(complete(CONFIG, 300, 9))
 
     screen, again = io.StringIO(), tmp_path / "again"
     assert reproduce(failure, out=again, console=Console(file=screen, width=150)) == 1
     report = screen.getvalue()
     assert f"{len(complete(CONFIG, 300, 9))} recorded beats, seed 9, the same RTL as recorded" in report
     assert list(again.rglob("*.fst")) + list(again.rglob("*.vcd"))
-    minimal = Recording.load(again / "run-1" / "minimal.npz").beats
+    minimal = MacInterface(CONFIG).stimulus(Recording.load(again / "run-1" / "minimal.npz").streams)
     assert len(minimal) == 1
     # One product is odd, and the scale product is the smallest tie that the two roundings tell apart: r = 1 or 0.
     assert np.abs(minimal.weights * minimal.activations).sum() == 1
@@ -134,14 +148,17 @@ def test_a_failure_that_needs_pauses_keeps_only_those(require_tool):
     require_tool("verilator")
     sound = design(CONFIG).verilog(TOP).replace(f"module {TOP}(", "module sound(")
     rng = np.random.default_rng(2)
-    pace = Pace(pauses=rng.integers(0, 3, 100), taking=rng.random(400) < 0.4)
-    minimal = shrink(CONFIG, beats(CONFIG, 100, 2), pace, sound + STALLED.format(high=CONFIG.acc_bits - 1))
+    pace = Pace(pauses={"in": rng.integers(0, 3, 100)}, taking=rng.random(400) < 0.4)
+    minimal = shrink(
+        CONFIG, streams(CONFIG, beats(CONFIG, 100, 2)), pace, sound + STALLED.format(high=CONFIG.acc_bits - 1)
+    )
     assert minimal.pace.taking.tolist().count(False) == 3
-    assert not minimal.pace.pauses.any()
-    assert len(minimal.beats) <= 2
-    assert minimal.beats.last[-1]
-    assert not minimal.beats.weights.any()
-    assert shrink(CONFIG, beats(CONFIG, 100, 2), pace, design(CONFIG).verilog(TOP)) is None
+    assert not minimal.pace.pauses["in"].any()
+    left = minimal.streams["in"]
+    assert length(left) <= 2
+    assert left["last"][-1]
+    assert not left["weights"].any()
+    assert shrink(CONFIG, streams(CONFIG, beats(CONFIG, 100, 2)), pace, design(CONFIG).verilog(TOP)) is None
 
 
 @pytest.mark.slow
@@ -151,6 +168,6 @@ def test_a_failure_that_takes_hundreds_of_beats_is_shrunk(require_tool):
     config = MacConfig.parse("4/4U/4/6:V=3")
     unlimited = re.sub(r"assign exceeds = .*;", "assign exceeds = 1'h0;", design(config).verilog(TOP))
     stream = complete(config, 60, 11)
-    minimal = shrink(config, stream, None, unlimited)
-    assert 100 < len(minimal.beats) < len(stream)
+    minimal = shrink(config, streams(config, stream), None, unlimited)
+    assert 100 < length(minimal.streams["in"]) < len(stream)
     assert minimal.failure

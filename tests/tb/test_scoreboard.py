@@ -4,8 +4,9 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import Beats, beats
-from vsq.tb.agents.streams import beat_fields, beat_words, flowing, random_bursts
-from vsq.tb.scoreboard.mac import Scoreboard
+from vsq.tb.agents.pace import flowing, random_bursts
+from vsq.tb.interface.mac import MacInterface
+from vsq.tb.scoreboard.mac import MacScoreboard
 
 CONFIG = MacConfig.parse("4/4U/4/6:V=3,R=6,acc=15")
 
@@ -19,9 +20,10 @@ def result_words(config, stream):
 
 def played(config, stream, results):
     """A scoreboard that has seen the beats, each result right after its last beat."""
-    board, results = Scoreboard(config, "the run"), iter(results)
-    for words in beat_words(config, stream):
-        board.on_beat(words)
+    board, results = MacScoreboard(config, "the run"), iter(results)
+    take, interface = board.on_beat("in"), MacInterface(config)
+    for words in interface.inputs["in"].words(interface.streams(stream)["in"]):
+        take(words)
         if words[-1]:
             board.on_result(next(results))
     board.check()
@@ -33,7 +35,7 @@ def test_right_results_pass(text):
     config = MacConfig.parse(text)
     stream = beats(config, 2000, seed=1)
     board = played(config, stream, result_words(config, stream))
-    assert (board.beats, board.results, board.expected) == (2000, stream.last.sum(), stream.last.sum())
+    assert (board.beats["in"], board.results, board.expected) == (2000, stream.last.sum(), stream.last.sum())
     directions = mac(config, **vars(stream), trace=True).trace.direction
     assert [board.directions[d] for d in (1, -1)] == [(directions == d).sum() for d in (1, -1)]
 
@@ -78,7 +80,7 @@ def test_a_wrong_result_far_into_the_stream_is_found():
 
 
 def test_a_result_before_its_last_beat_is_refused():
-    board = Scoreboard(CONFIG, "the run")
+    board = MacScoreboard(CONFIG, "the run")
     with pytest.raises(AssertionError, match="the run: result 1 came before its last beat"):
         board.on_result((0, 0))
 
@@ -86,8 +88,10 @@ def test_a_result_before_its_last_beat_is_refused():
 def test_words_follow_the_ports():
     config = MacConfig.parse("4/4U/-/6:V=2")
     stream = Beats(np.array([[-1, 2]]), np.array([[3, 15]]), None, np.array([42]), np.array([True]), np.array([False]))
-    assert beat_fields(config) == ["weights", "activations", "activation_scale", "first", "last"]
-    assert beat_words(config, stream) == [(0x2F, 0xF3, 42, 1, 0)]
+    interface = MacInterface(config)
+    layout = interface.inputs["in"]
+    assert list(layout.fields) == ["weights", "activations", "activation_scale", "first", "last"]
+    assert layout.words(interface.streams(stream)["in"]) == [(0x2F, 0xF3, 42, 1, 0)]
 
 
 def test_bursts_flow_or_pause():

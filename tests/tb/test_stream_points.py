@@ -4,7 +4,8 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import Beats
-from vsq.tb.agents.streams import READY, VALID
+from vsq.tb.agents.pace import READY, VALID
+from vsq.tb.coverage import handshake
 from vsq.tb.coverage.points import hits
 from vsq.tb.coverage.traffic import Traffic
 
@@ -18,7 +19,9 @@ def shakes(depth, lasts, *cycles, reset=False):
     trace = mac(config, **vars(stream), trace=True).trace
     inputs, outputs = (bytes(side) for side in zip(*cycles, strict=True)) if cycles else (b"", b"")
     seen = Traffic.of(config, [(stream, trace)], inputs=inputs, outputs=outputs, reset=reset)
-    return {point: {name for name, count in bins.items() if count} for point, bins in hits(seen).items()}
+    return {
+        point: {name for name, count in bins.items() if count} for point, bins in hits(handshake.POINTS, seen).items()
+    }
 
 
 def test_a_single_result_that_waits():

@@ -1,8 +1,8 @@
 import re
 from pathlib import Path
 
-from vsq.tb.coverage.points import CLOSING_BEATS, POINTS
-from vsq.tb.regression.job import PLAYBACK_TESTS, RANDOM_TESTS
+from vsq.tb.designs import CLOSING_BEATS, ENVIRONMENTS, RANDOM_TESTS
+from vsq.tb.regression.job import PLAYBACK_TESTS
 
 PLAN = (Path(__file__).parents[2] / "docs" / "testplan.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PLAN.splitlines() if line.startswith("| ")]
@@ -10,7 +10,7 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PLAN.s
 
 def test_every_point_has_a_row_and_every_row_its_point():
     named = [cells[2].strip("`") for cells in ROWS if len(cells) == 3 and cells[2].startswith("`")]
-    assert sorted(named) == sorted(point.name for point in POINTS)
+    assert sorted(named) == sorted(point.name for point in ENVIRONMENTS["mac"].points)
     assert set(re.findall(r"\bcp_\w+", PLAN)) == set(named)
 
 

@@ -5,6 +5,7 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.hw.emit.design import design
 from vsq.tb.mutation.pins import Pins
+from vsq.tb.mutation.promised import rows
 from vsq.tb.mutation.undefined import run_undefined
 from vsq.tb.regression.job import TOP
 
@@ -17,7 +18,7 @@ def run(require_tool, tmp_path):
 
     def run(config, verilog):
         pins = Pins(config)
-        return run_undefined(pins, verilog, pins.rows(300, 1), tmp_path)
+        return run_undefined(pins, verilog, rows(pins, 300, 1), tmp_path)
 
     return run
 

@@ -3,11 +3,9 @@ import os
 
 import pytest
 
-from vsq.golden.contract.config import MacConfig
-from vsq.tb.coverage.points import hits
-from vsq.tb.coverage.traffic import Traffic
+from vsq.tb.designs import ENVIRONMENTS, RANDOM_TESTS
 from vsq.tb.regression import worker
-from vsq.tb.regression.job import RANDOM_TESTS, Job, Outcome
+from vsq.tb.regression.job import Job, Outcome
 
 JOB = Job(config="4/4/4/6", simulator="icarus", seed=1)
 BROKEN = "the simulation failed\nsimulating\nlog: simulation.log"
@@ -72,7 +70,7 @@ def test_a_test_that_did_not_run_has_failed(outcomes):
 def test_a_preset_that_misses_a_bin_fails_with_its_name_and_no_waves(require_tool, monkeypatch, tmp_path):
     require_tool("icarus")
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    seen = {point: dict.fromkeys(bins, 1) for point, bins in hits(Traffic.of(MacConfig.parse(JOB.config))).items()}
+    seen = {point: dict.fromkeys(bins, 1) for point, bins in ENVIRONMENTS["mac"].reachable(JOB.design).items()}
     seen["cp_marks"]["single vector"] = 0
 
     def simulate(job, folder, source, *, waves):

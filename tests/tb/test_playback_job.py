@@ -1,4 +1,6 @@
-"""Streams without pauses under cocotb, a batch of beats at a time, and what the plain bench of the speed table is."""
+"""Streams from a file under Icarus, and what the plain bench of the speed table is."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,11 +9,12 @@ from benchmarks.testbench import CONFIG, _beats
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus.stream import beats
 from vsq.hw.emit.design import design
+from vsq.tb.designs import ENVIRONMENTS
 from vsq.tb.failures.recording import Recording
+from vsq.tb.interface.mac import MacInterface
 from vsq.tb.regression import worker
 from vsq.tb.regression.job import PLAYBACK_TESTS, TOP, Job
 from vsq.tb.regression.pool import run_jobs
-from vsq.tb.regression.worker import batched
 
 EVEN = MacConfig.parse("4/4/4/6:V=4,R=6,round=half_even,acc=16")
 UP = MacConfig.parse("4/4/4/6:V=4,R=6,acc=16")
@@ -20,7 +23,7 @@ UP = MacConfig.parse("4/4/4/6:V=4,R=6,acc=16")
 def played(folder, stream, config):
     """Play a stream through the Verilog of another configuration with the same ports."""
     (folder / "design.v").write_text(design(config).verilog(TOP))
-    Recording(config=UP.full_name, beats=stream).save(folder / "beats.npz")
+    Recording(config=UP.full_name, streams=MacInterface(UP).streams(stream)).save(folder / "beats.npz")
     job = Job(
         config=UP.full_name,
         simulator="icarus",
@@ -30,7 +33,6 @@ def played(folder, stream, config):
         waves=False,
     )
     [(_, result)] = run_jobs([job], folder / "work", workers=1)
-    assert (folder / "work" / job.name / "batch.v").exists()
     return result
 
 
@@ -54,9 +56,12 @@ def test_another_rounding_is_found(require_tool, tmp_path):
 @pytest.mark.parametrize("defect", [0, 1])
 def test_the_plain_bench_of_the_speed_table_compares_results(defect, require_tool, tmp_path, monkeypatch):
     require_tool("icarus")
-    monkeypatch.setitem(worker.BENCHES, "mac", "benchmarks.percycle_bench")
+    plain = replace(ENVIRONMENTS["mac"], bench="benchmarks.percycle_bench")
+    monkeypatch.setitem(ENVIRONMENTS, "mac", plain)
     source = tmp_path / f"{TOP}.v"
-    Recording(config=CONFIG.full_name, beats=_beats(64)).save(tmp_path / "beats.npz")
+    Recording(config=CONFIG.full_name, streams=MacInterface(CONFIG).streams(_beats(64)), simulator="icarus").save(
+        tmp_path / "beats.npz"
+    )
     job = Job(config=CONFIG.full_name, simulator="icarus", seed=0, playback=str(tmp_path / "beats.npz"), waves=False)
     worker.prepare_environment("icarus")
     assert worker.prepare(job, tmp_path) == source
@@ -64,12 +69,6 @@ def test_the_plain_bench_of_the_speed_table_compares_results(defect, require_too
         source.write_text(design(MacConfig.parse("4/4/4/6:round=truncate,R=9,acc=29")).verilog(TOP))
     [outcome] = worker._simulate(job, tmp_path, source, waves=False)
     assert bool(outcome.failure) == bool(defect)
-
-
-def test_the_shell_stands_beside_the_design(tmp_path):
-    source = tmp_path / f"{TOP}.v"
-    source.write_text("// design\n")
-    assert batched(source, UP).read_text().startswith("// design\n\n/* verilator lint_off WIDTH */")
 
 
 def test_the_layer_of_the_speed_table():

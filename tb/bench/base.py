@@ -1,0 +1,146 @@
+"""The test bench of any design: agents on its streams and a scoreboard, from one reset to the next."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.task import Task
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
+from cocotb.utils import get_sim_time
+
+from vsq.tb.agents.pace import Bursts, flowing, random_bursts
+from vsq.tb.agents.streams import Driver, Monitor, ResultMonitor, Sink
+from vsq.tb.bench.run import Run
+from vsq.tb.coverage.points import hits
+from vsq.tb.failures.recording import Recording
+from vsq.tb.interface.base import Streams, length
+from vsq.tb.regression.job import RECORDING
+
+PERIOD_NS = 2
+_STEP = 64  # cycles between looks at the progress of a run
+_HANG = 16  # steps without any transfer that end a run
+
+
+class Bench:
+    """Agents and scoreboard around the design, from one reset to the next."""
+
+    def __init__(self, dut: Any, run: Run) -> None:
+        self._dut, self._run = dut, run
+        self.interface = run.environment.interface(run.config)
+        self.scoreboard: Any = run.environment.scoreboard(run.config, f"{run.config.full_name}, seed {run.seed}")
+        inputs, result = self.interface.inputs, self.interface.result
+        self._drivers = {stream: Driver(dut, stream, packed.fields) for stream, packed in inputs.items()}
+        self._sink = Sink(dut, result)
+        self.outputs = ResultMonitor(dut, result, self.interface.output.fields, self.scoreboard.on_result)
+        self.monitors: dict[str, Monitor] = {
+            stream: Monitor(dut, stream, packed.fields, self.scoreboard.on_beat(stream))
+            for stream, packed in inputs.items()
+        }
+        self.monitors[result] = self.outputs
+        self._tasks: list[Task[Any]] = []
+        self._recorded, self._mine = Path(RECORDING), False
+
+    async def reset(self) -> None:
+        """Reset the design for a cycle and start the monitors; no result may survive."""
+        self._dut.rst.value = 1
+        await RisingEdge(self._dut.clk)
+        self._dut.rst.value = 0
+        await FallingEdge(self._dut.clk)
+        port = f"{self.interface.result}_valid"
+        offered = str(getattr(self._dut, port).value)
+        assert offered == "0", f"{port} is {offered} in the cycle after reset, not 0"
+        await RisingEdge(self._dut.clk)
+        self._tasks += [cocotb.start_soon(monitor.run()) for monitor in self.monitors.values()]
+
+    def start(self, streams: Streams, sending: Mapping[str, Bursts], taking: Bursts) -> None:
+        """Offer beats and take results in the background; the streams are recorded in case that the test fails."""
+        if not self._recorded.exists():  # else it is of a test that failed before
+            recording = Recording.drawn(streams, sending, taking, **self._run.about)
+            recording.save(self._recorded)
+            sending, taking = recording.bursts()
+            self._mine = True
+        for stream, driver in self._drivers.items():
+            words = self.interface.inputs[stream].words(streams[stream])
+            self._tasks.append(cocotb.start_soon(driver.send(words, sending[stream])))
+        self._tasks.append(cocotb.start_soon(self._sink.run(taking)))
+
+    async def finish(self, streams: Streams) -> None:
+        """Wait until every beat is accepted and every result is taken, then make sure that none follows."""
+        board, goal = self.scoreboard, {stream: length(columns) for stream, columns in streams.items()}
+        progress: tuple[dict[str, int], int] = ({}, 0)
+        idle = 0
+        while board.beats != goal or not board.complete:
+            await ClockCycles(self._dut.clk, _STEP)
+            before, progress = progress, (dict(board.beats), board.results)
+            idle = idle + 1 if before == progress else 0
+            assert idle < _HANG, (
+                f"no transfer for {_HANG * _STEP} cycles: {board.beats} of {goal} beats, "
+                f"{board.results} of {board.expected} results or more"
+            )
+        await ClockCycles(self._dut.clk, _STEP)
+        self.stop()
+        board.check()
+        assert board.complete
+
+    async def interrupted(self, cycles: int) -> None:
+        """Wait for some cycles, stop, and hand back counts and coverage of a run that a reset ends."""
+        await ClockCycles(self._dut.clk, cycles)
+        self.stop()
+        self.scoreboard.check()
+        self.done(reset=True)
+
+    def stop(self) -> None:
+        """End the agents."""
+        for task in self._tasks:
+            task.cancel()
+
+    def done(self, *, reset: bool = False) -> None:
+        """Hand back counts and coverage, all being well; ``reset`` says whether a reset ends the run."""
+        if self._mine:
+            self._recorded.unlink()
+        logs = {stream: monitor.log for stream, monitor in self.monitors.items()}
+        covered = hits(self._run.environment.points, self.scoreboard.traffic(logs, reset=reset))
+        self._run.add_counts(self.scoreboard.counts)
+        self._run.add_coverage(covered)
+
+    def pauses(self, rng: np.random.Generator) -> dict[str, Bursts]:
+        """Return a rhythm of its own for every input stream."""
+        streams = self.interface.inputs
+        return {stream: random_bursts(child) for stream, child in zip(streams, rng.spawn(len(streams)), strict=True)}
+
+    def without_pauses(self) -> dict[str, Iterator[tuple[int, int]]]:
+        """Return bursts without pauses for every input stream."""
+        return {stream: flowing() for stream in self.interface.inputs}
+
+
+async def start_clock(dut: Any) -> None:
+    """Start the clock and return just after a rising edge."""
+    Clock(dut.clk, PERIOD_NS, unit="ns").start()
+    await RisingEdge(dut.clk)
+
+
+async def stream(dut: Any, run: Run, streams: Streams, sending: Mapping[str, Bursts] | None, taking: Bursts) -> Bench:
+    """Send beats through a freshly reset design, compare every result, and return the bench; None is without pause.
+
+    :meth:`Bench.done` is left to the test, which may find more.
+    """
+    cocotb.log.info("%s, seed %d", run.config.full_name, run.seed)
+    bench = Bench(dut, run)
+    await bench.reset()
+    start = get_sim_time("ns")
+    bench.start(streams, sending or bench.without_pauses(), taking)
+    await bench.finish(streams)
+    run.add_counts({"cycles": round((get_sim_time("ns") - start) / PERIOD_NS)})
+    return bench
+
+
+async def replay(dut: Any, run: Run) -> None:
+    """Replay a recording, such as a failure."""
+    assert run.playback
+    await start_clock(dut)
+    recording = Recording.load(Path(run.playback))
+    bench = await stream(dut, run, recording.streams, *recording.bursts())
+    bench.done()

@@ -1,0 +1,174 @@
+"""The model that monitors feed, and the in-order comparison of every result with it."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from vsq.golden.model.packing import Words
+from vsq.tb.interface.base import DONT_CARE, Interface, Streams
+
+_CHECK_EVERY = 256  # results; some models run on whole chunks of beats
+
+
+@dataclass(frozen=True)
+class Due:
+    """A result that must come.
+
+    Parameters
+    ----------
+    words
+        As the port carries it, fields that do not matter as :data:`vsq.tb.interface.base.DONT_CARE`.
+    after
+        Beats of each input stream that must have been accepted before.
+    source
+        The numbers of what it comes from: :attr:`Scoreboard.sources`.
+    """
+
+    words: Words
+    after: tuple[int, ...]
+    source: tuple[int, ...]
+
+
+class Scoreboard(ABC):
+    """Compares results with the golden model.
+
+    Parameters
+    ----------
+    interface
+        The design's streams.
+    context
+        What a mismatch report starts with: it names the run, seed included.
+
+    Attributes
+    ----------
+    context
+        As given.
+    beats
+        Accepted beats of each input stream.
+    expected, results
+        Results that the accepted beats give, as far as is known, and results seen.
+    compared
+        The latest result that was right.
+    """
+
+    sources: ClassVar[tuple[str, ...]]  # names of what a result is traced to
+
+    def __init__(self, interface: Interface[Any], context: str) -> None:
+        self._interface, self.context = interface, context
+        self._pending: dict[str, list[Words]] = {stream: [] for stream in interface.inputs}
+        self._due: deque[Due] = deque()
+        self._seen: deque[Words] = deque()
+        self.beats = dict.fromkeys(interface.inputs, 0)
+        self.expected = self.results = 0
+        self.compared: Due | None = None
+
+    def on_beat(self, stream: str) -> Callable[[Words], None]:
+        """Return what takes the accepted beats of a stream from its monitor."""
+        pending = self._pending[stream]
+
+        def take(words: Words) -> None:
+            pending.append(words)
+            self.beats[stream] += 1
+
+        return take
+
+    def on_beats(self, streams: Streams) -> None:
+        """Take accepted beats of all streams at once."""
+        for stream, packed in self._interface.inputs.items():
+            for words in packed.words(streams[stream]):
+                self.on_beat(stream)(words)
+        self.evaluate()
+
+    def on_result(self, words: Words) -> None:
+        """Take an accepted result from the monitor.
+
+        Raises
+        ------
+        AssertionError
+            If it comes before its beats, or as :meth:`check` does.
+        """
+        self._seen.append(words)
+        self.results += 1
+        if self.results > self.expected or len(self._seen) >= _CHECK_EVERY:
+            self.evaluate()
+        if self.results > self.expected:
+            text = f"{self.context}: result {self.results} came before its last beat: {self._shown(words)}"
+            raise AssertionError(text)
+        self._compare()
+
+    def check(self) -> None:
+        """Compare every result so far.
+
+        Raises
+        ------
+        AssertionError
+            If one differs; the message decodes what led to it.
+        """
+        self.evaluate()
+        self._compare()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model has used every accepted beat, and every result has come."""
+        self.evaluate()
+        return self.results == self.expected and not any(self._pending.values())
+
+    def compare_all(self, results: Sequence[Words], after: Sequence[tuple[int, ...]]) -> None:
+        """Take and compare results, each with the number of beats accepted before it.
+
+        Raises
+        ------
+        AssertionError
+            If one differs or comes before its beats.
+        """
+        first, due = self.results, [item.after for item in self._due]
+        for words in results:
+            self.on_result(words)
+        for number, (given, needed) in enumerate(zip(after, due, strict=False), first + 1):
+            if any(one < other for one, other in zip(given, needed, strict=True)):
+                raise AssertionError(f"{self.context}: result {number} came before its last beat")
+
+    @abstractmethod
+    def evaluate(self) -> None:
+        """Run the model on the pending beats, as far as they make transactions, and note what is due."""
+
+    @abstractmethod
+    def describe(self, due: Due) -> list[str]:
+        """Return the lines of a report that decode what led to a result."""
+
+    @property
+    @abstractmethod
+    def counts(self) -> Mapping[str, int]:
+        """Counts for the report of a job."""
+
+    @abstractmethod
+    def traffic(self, logs: Mapping[str, bytes | bytearray], *, reset: bool) -> Any:
+        """Return what coverage points look at, with each stream's handshakes; ``reset`` says how the run ended."""
+
+    def _compare(self) -> None:
+        number = self.results - len(self._seen)
+        while self._seen and self._due:
+            due, words, number = self._due.popleft(), self._seen.popleft(), number + 1
+            if words != due.words and any(
+                wanted not in (DONT_CARE, got) for got, wanted in zip(words, due.words, strict=True)
+            ):
+                source = ", ".join(f"{name} {place}" for name, place in zip(self.sources, due.source, strict=True))
+                report = [
+                    f"{self.context}: result {number} ({source}) is wrong",
+                    f"  got      {self._shown(words, due.words)}",
+                    f"  expected {self._shown(due.words)}",
+                    *self.describe(due),
+                ]
+                raise AssertionError("\n".join(report))
+            self.compared = due
+
+    def _shown(self, words: Words, mask: Words | None = None) -> str:
+        """Return the fields of a result decoded, without those that do not matter."""
+        shown = []
+        for (name, field), word, care in zip(self._interface.output.fields.items(), words, mask or words, strict=True):
+            if care != DONT_CARE:
+                [value] = ["undefined"] if word == DONT_CARE else field.column([word]).tolist()
+                shown.append(f"{name} {value}")
+        return " ".join(shown)
