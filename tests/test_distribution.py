@@ -113,7 +113,7 @@ COMMANDS = {
 }
 # installed extra -> what each command lacks then
 LACKING = {
-    "": {"regress": "cocotb", "demo": "torch", "network": "cocotb", "accuracy": "torch", "export": "torch"},
+    "": {"regress": "cocotb", "demo": "torch", "network": "torch", "accuracy": "torch", "export": "torch"},
     "sim": {"demo": "torch", "network": "torch", "accuracy": "torch", "export": "torch"},
     "torch": {
         "regress": "cocotb",
