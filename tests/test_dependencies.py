@@ -47,25 +47,16 @@ def test_imports_follow_the_layers(path):
 
 def test_no_module_imports_itself_by_way_of_others():
     """Imports within functions and for types alone count too."""
-    modules = {"vsq." + ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in SOURCES}
-    graph = {
-        name: {found for found in modules if any(within(each, [found]) for each in imports(path))}
-        for name, path in modules.items()
-    }
-    while ends := [name for name, found in graph.items() if not found]:
-        for name in ends:
-            del graph[name]
-        graph = {name: found - {*ends} for name, found in graph.items()}
-    assert not graph, "cycles among, or above, " + ", ".join(sorted(graph))
-
-
-def test_no_two_public_classes_have_one_name():
-    places = {}
-    for path in SOURCES:
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
-    assert not {name: found for name, found in places.items() if len(found) > 1}
+    modules = {f"vsq.{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}": path for path in SOURCES}
+    graph = {}
+    for module, path in modules.items():
+        names = [*imports(path)]
+        graph[module] = {found for found in [*names, *(name.rpartition(".")[0] for name in names)] if found in modules}
+    before = 0
+    while before != len(graph):  # drop what imports nothing that is left, and what nothing left imports
+        before, imported = len(graph), set().union(*graph.values())
+        graph = {module: found & graph.keys() for module, found in graph.items() if found and module in imported}
+    assert not graph, f"a cycle among {', '.join(sorted(graph))}"
 
 
 def test_nobody_imports_the_folders_directly():
