@@ -17,8 +17,8 @@ _LONGEST_COMMAND = 24  # rows * vectors of all but a few random commands
 _FULL_SHARE = 0.1  # commands that fill a buffer
 _EXTREME_SHARE = 0.1  # commands whose accumulators go as far as they can
 _SMALL_SHARE = 0.05  # loads of parameters that give the least outputs
-_LIMIT_SHARE = 0.15  # commands as large as what is loaded permits, or one larger
-_ILLEGAL_SHARE = 0.2
+_LIMIT_SHARE = 0.2  # commands as large as what is loaded permits, or one larger
+_ILLEGAL_SHARE = 0.15
 
 
 def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Result]]:
@@ -51,7 +51,7 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Res
             command = replace(command, rows=1, vectors=vectors, requantise=False, relu=False)
             command = replace(command, load_weights=True, load_activations=True)
         elif kind < _EXTREME_SHARE + _LIMIT_SHARE:
-            command = _at_a_limit(config, element, command, *(rng.random(3) < (0.5, 0.5, 0.3)).tolist())
+            command = _at_a_limit(config, element, command, *(rng.random(3) < (0.5, 0.5, 0.2)).tolist())
         elif kind < _EXTREME_SHARE + _LIMIT_SHARE + _ILLEGAL_SHARE:
             command = replace(command, **_fault(rng, config))
         elif not element.is_legal(command):

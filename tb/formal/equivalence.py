@@ -2,8 +2,9 @@
 
 Both get the same inputs, and a reset in the first cycle and at any later time. In no reachable cycle may a handshake
 differ, nor the payload of a valid result, as long as the inputs keep the narrow promise where the configuration makes
-it. Yosys writes the pair; ABC, which comes with it, merges what it proves equal by induction (``scorr``) and decides
-what is left by property-directed reachability (``pdr``).
+it. Yosys writes the pair, and ABC, which comes with it, decides, the cheapest way first: it merges what it proves equal
+by induction (``scorr``), looks for a difference within some cycles (``bmc3``), asks whether both have the same next
+state in each state that the design reaches, and decides what is left by property-directed reachability (``pdr``).
 """
 
 import re
@@ -44,12 +45,13 @@ def compare(pins: Pins, rtlil: str, mutation: str, seconds: int) -> Verdict:
     mutation
         Yosys's command of the mutation in the flattened design.
     seconds
-        After which ``pdr`` gives up.
+        After which each search gives up.
     """
     if " -port CLK " in mutation:
         return Verdict.UNKNOWN  # a register that has lost its clock cannot be said in such a graph
     change = re.sub(r" -ctrl \S+ \d+ \d+", "", mutation).replace(f"-module {TOP} ", "-module other ")
-    return _decide(_with_shared_start(_pair(pins, rtlil, [f"copy {TOP} other", change])), seconds)
+    pair = _pair(pins, rtlil, [f"copy {TOP} other", change])
+    return _decide(_with_shared_start(pair), seconds, _with_shared_start(_in_step(pair)))
 
 
 def compare_with(pins: Pins, rtlil: str, other: str, seconds: int) -> Verdict:
@@ -122,12 +124,48 @@ def _with_shared_start(blif: str) -> str:
     return text.replace("\n.inputs ", f"\n.inputs {' '.join(sorted(starts))} ", 1)
 
 
-def _decide(blif: str, seconds: int) -> Verdict:
+def _in_step(blif: str) -> str:
+    """Put the mutant into the design's state in each cycle; it differs one cycle after any next value does.
+
+    If that never happens, the two never part, since they start from the same state. A register that stands for both
+    stays as it is.
+    """
+    following = {q: data for data, q in re.findall(r"^\.latch (\S+) (\S+) re clk \d$", blif, flags=re.MULTILINE)}
+    parted: list[str] = []
+
+    def latch(match: re.Match[str]) -> str:
+        data, q = match.groups()
+        partner = q.replace("other_design.", "design.", 1)
+        if partner not in following:
+            return match[0]
+        parted.append(f".names {data} {following[partner]} parted{len(parted)}\n10 1\n01 1\n")
+        return f".names {partner} {q}\n1 1"
+
+    text = re.sub(r"^\.latch (\S+) (other_design\.\S+) re clk \d$", latch, blif, flags=re.MULTILINE)
+    names = [f"parted{number}" for number in range(len(parted))]
+    rows = [f"{'1':->{number + 1}}".ljust(len(names), "-") + " 1\n" for number in range(len(names))]
+    parts = [*parted, f".names {' '.join(names)} part\n", *rows, ".latch part had_parted re clk 0\n"]
+    text = text.replace("\n.outputs differs\n", "\n.outputs parts\n")
+    return text.replace("\n.end", f"\n{''.join(parts)}.names differs had_parted parts\n1- 1\n-1 1\n.end")
+
+
+def _decide(blif: str, seconds: int, in_step: str = "") -> Verdict:
+    """Decide whether the output of a graph is ever 1; ``in_step`` is one that shows only that it is not."""
+    verdict = _abc(blif, f"scorr; print_stats; bmc3 -T {max(1, seconds // 4)}")
+    if verdict == Verdict.UNKNOWN and in_step:
+        equivalent = _abc(in_step, f"scorr; print_stats; dc2; pdr -T {seconds}") == Verdict.EQUIVALENT
+        verdict = Verdict.EQUIVALENT if equivalent else verdict
+    if verdict == Verdict.UNKNOWN:
+        verdict = _abc(blif, f"scorr; dc2; scorr -F 3; print_stats; pdr -T {seconds}")
+    return verdict
+
+
+def _abc(blif: str, commands: str) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="vsq-abc-") as folder:
         Path(folder, "pair.blif").write_text(blif)
-        script = f"read_blif pair.blif; strash; scorr; print_stats; dc2; scorr -F 3; pdr -T {seconds}"
+        script = f"read_blif pair.blif; strash; {commands}"
         log = subprocess.run([_ABC, "-c", script], cwd=folder, capture_output=True, text=True, check=True).stdout
-    # Without latches the output is one function of the inputs, and in the first cycle it is 0 by `started`.
+    # Without latches the output is one function of the inputs, and in the first cycle it is 0.
     if re.search(r"lat = +0 ", log) or "Property proved" in log:
         return Verdict.EQUIVALENT
     return Verdict.DIFFERENT if "was asserted in frame" in log else Verdict.UNKNOWN
