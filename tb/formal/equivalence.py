@@ -51,7 +51,8 @@ def compare(pins: Pins, rtlil: str, mutation: str, seconds: int) -> Verdict:
         return Verdict.UNKNOWN  # a register that has lost its clock cannot be said in such a graph
     change = re.sub(r" -ctrl \S+ \d+ \d+", "", mutation).replace(f"-module {TOP} ", "-module other ")
     pair = _pair(pins, rtlil, [f"copy {TOP} other", change])
-    return _decide(_with_shared_start(pair), seconds, _with_shared_start(_in_step(pair)))
+    in_step = "" if " -port SRST " in mutation else _with_shared_start(_in_step(pair))
+    return _decide(_with_shared_start(pair), seconds, in_step)
 
 
 def compare_with(pins: Pins, rtlil: str, other: str, seconds: int) -> Verdict:
@@ -127,8 +128,9 @@ def _with_shared_start(blif: str) -> str:
 def _in_step(blif: str) -> str:
     """Put the mutant into the design's state in each cycle; it differs one cycle after any next value does.
 
-    If that never happens, the two never part, since they start from the same state. A register that stands for both
-    stays as it is.
+    If that never happens, the two never part, since they start from the same state: after the first cycle, in which a
+    mutant that keeps its resets has the same values in the registers that are reset, and anything in the others. A
+    register that stands for both designs stays as it is.
     """
     following = {q: data for data, q in re.findall(r"^\.latch (\S+) (\S+) re clk \d$", blif, flags=re.MULTILINE)}
     parted: list[str] = []
@@ -144,14 +146,20 @@ def _in_step(blif: str) -> str:
     text = re.sub(r"^\.latch (\S+) (other_design\.\S+) re clk \d$", latch, blif, flags=re.MULTILINE)
     names = [f"parted{number}" for number in range(len(parted))]
     rows = [f"{'1':->{number + 1}}".ljust(len(names), "-") + " 1\n" for number in range(len(names))]
-    parts = [*parted, f".names {' '.join(names)} part\n", *rows, ".latch part had_parted re clk 0\n"]
+    parts = [
+        *parted,
+        f".names {' '.join(names)} part\n",
+        *rows,
+        ".names part started parts_now\n11 1\n",
+        ".latch parts_now had_parted re clk 0\n",
+    ]
     text = text.replace("\n.outputs differs\n", "\n.outputs parts\n")
     return text.replace("\n.end", f"\n{''.join(parts)}.names differs had_parted parts\n1- 1\n-1 1\n.end")
 
 
 def _decide(blif: str, seconds: int, in_step: str = "") -> Verdict:
     """Decide whether the output of a graph is ever 1; ``in_step`` is one that shows only that it is not."""
-    verdict = _abc(blif, f"scorr; print_stats; bmc3 -T {max(1, seconds // 4)}")
+    verdict = _abc(blif, f"scorr; print_stats; bmc3 -T {max(1, seconds // 10)}")
     if verdict == Verdict.UNKNOWN and in_step:
         equivalent = _abc(in_step, f"scorr; print_stats; dc2; pdr -T {seconds}") == Verdict.EQUIVALENT
         verdict = Verdict.EQUIVALENT if equivalent else verdict
