@@ -1,5 +1,7 @@
 """The processing element under cocotb: random commands pass, and planted defects are found."""
 
+import re
+
 import pytest
 from amaranth.hdl import Const, Mux
 
@@ -98,3 +100,25 @@ def test_planted_defects_are_found(plant, message, monkeypatch, require_tool, tm
     path.write_text(design(PLANTED).verilog(TOP))
     result = simulate(tmp_path / "job", PLANTED, "icarus", 30, str(path))
     assert any(message in outcome.failure for outcome in result.outcomes), result
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "test"),
+    [
+        (
+            r"(assign most_entries = .* : )entries;",
+            r"\1(entries | 9'h001);",
+            "random_traffic",
+        ),  # one more than is loaded
+        (r"= read & final_;", "= 1'h0;", "full_speed"),  # the next command starts a cycle late
+        (r"if \(rst\) port6 <= 1'h0;\n\s*else ", "", "reset_in_flight"),  # post-processing keeps a lane
+    ],
+)
+def test_defects_at_the_edge_of_a_command_are_found(pattern, replacement, test, require_tool, tmp_path):
+    require_tool("icarus")
+    verilog, count = re.subn(pattern, replacement, design(PLANTED).verilog(TOP))
+    assert count == 1
+    path = tmp_path / "planted.v"
+    path.write_text(verilog)
+    result = simulate(tmp_path / "job", PLANTED, "icarus", 30, str(path))
+    assert test in {outcome.name for outcome in result.outcomes if outcome.failure}, result
