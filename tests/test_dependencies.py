@@ -59,6 +59,15 @@ def test_no_module_imports_itself_by_way_of_others():
     assert not graph, f"a cycle among {', '.join(sorted(graph))}"
 
 
+def test_no_two_public_classes_have_one_name():
+    places = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
 def test_nobody_imports_the_folders_directly():
     for path in [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
         for name in imports(path):

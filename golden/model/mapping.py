@@ -7,7 +7,6 @@ get zero weights and parameters.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,24 +15,11 @@ from numpy.typing import NDArray
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.operand import BlockOperand
-from vsq.golden.model.pe import Command, Result, Streams
+from vsq.golden.model.pe import Command, CommandResult, Streams
 from vsq.golden.model.ppu import LaneParams
 from vsq.golden.model.scales import scale_factor
 
 Integers = NDArray[Any]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Output:
-    """A layer's outputs: accumulators and overflow flags [M, N], or codes [M, G', V] and scales [M, G'] (or None).
-
-    G' = ceil(N / V), and the tail is zero: the codes are rows of the next layer as they are.
-    """
-
-    acc: Integers | None = None
-    overflow: NDArray[np.bool_] | None = None
-    codes: Integers | None = None
-    scales: Integers | None = None
 
 
 def plan(
@@ -94,8 +80,12 @@ def plan(
     )
 
 
-def gather(config: PeConfig, results: Sequence[Result], rows: int, channels: int) -> Output:
-    """Return the outputs [rows, channels] from the results of the commands that :func:`plan` gave."""
+def gather(config: PeConfig, results: Sequence[CommandResult], rows: int, channels: int) -> CommandResult:
+    """Return the results of the commands that :func:`plan` gave as those of one command with a lane for each channel.
+
+    That is accumulators and overflow flags [M, N], or codes [M, G', V] and scales [M, G']; G' = ceil(N / V), and the
+    tail is zero: the codes are rows of the next layer as they are.
+    """
     columns: dict[str, Integers | None] = {}
     tiles = -(-channels // config.lane_count)
     for name, width in (
@@ -111,7 +101,7 @@ def gather(config: PeConfig, results: Sequence[Result], rows: int, channels: int
         stacked = np.concatenate(parts)  # [tiles * rows, lanes or vectors, ...]
         by_tile = stacked.reshape(tiles, rows, *stacked.shape[1:]).swapaxes(0, 1)
         columns[name] = by_tile.reshape(rows, -1, *stacked.shape[2:])[:, :width]
-    return Output(**columns)
+    return CommandResult(**columns)
 
 
 def unfold(maps: BlockOperand, *, kernel: int, padding: int = 0, stride: int = 1) -> BlockOperand:

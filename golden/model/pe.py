@@ -64,7 +64,7 @@ class Streams:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Result:
+class CommandResult:
     """Results of one command: accumulators and overflow flags [rows, L], or codes [rows, L/V, V], scales [rows, L/V].
 
     Arrays that do not apply are None; an illegal command has none.
@@ -137,7 +137,7 @@ class Loaded:
         )
 
 
-class ProcessingElement:
+class ElementModel:
     """The state of one element from one command to the next; a new object is in the state after reset.
 
     Attributes
@@ -162,7 +162,7 @@ class ProcessingElement:
         """Whether the element executes the command in its present state."""
         return self.loaded.is_legal(command)
 
-    def run(self, streams: Streams) -> list[Result]:
+    def run(self, streams: Streams) -> list[CommandResult]:
         """Execute the commands; return a result for each.
 
         Raises
@@ -182,7 +182,7 @@ class ProcessingElement:
         for number, command in enumerate(streams.commands):
             _check_ports(config, command, number)
             if not self.is_legal(command):
-                results.append(Result())
+                results.append(CommandResult())
                 continue
             if command.load_weights:
                 taken = BlockOperand(*weights.take(command.vectors * lanes))
@@ -197,7 +197,7 @@ class ProcessingElement:
             source.check_empty()
         return results
 
-    def _compute(self, command: Command) -> Result:
+    def _compute(self, command: Command) -> CommandResult:
         config = self._config
         assert self._weights is not None
         assert self._activations is not None
@@ -208,22 +208,22 @@ class ProcessingElement:
             self._activations.map(lambda array: array[: rows * vectors].reshape(rows, vectors, *array.shape[1:])),
         )
         if not command.requantise:
-            return Result(acc=products.acc, overflow=products.overflow)
+            return CommandResult(acc=products.acc, overflow=products.overflow)
         assert self._params is not None
         z = rescale(config, products.acc, self._params, relu=command.relu)
         codes, scales = quantize(config, z.reshape(rows, -1, size))
-        return Result(codes=codes, scales=scales)
+        return CommandResult(codes=codes, scales=scales)
 
 
-def simulate(config: PeConfig, streams: Streams) -> list[Result]:
+def simulate(config: PeConfig, streams: Streams) -> list[CommandResult]:
     """Return what an element gives that executes the commands of ``streams`` from reset on: a result for each.
 
     Raises
     ------
     InputError
-        As :meth:`ProcessingElement.run` does.
+        As :meth:`ElementModel.run` does.
     """
-    return ProcessingElement(config).run(streams)
+    return ElementModel(config).run(streams)
 
 
 class _Source:

@@ -9,7 +9,7 @@ import numpy as np
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.pe import Command, ProcessingElement, Result, Streams, concatenate
+from vsq.golden.model.pe import Command, CommandResult, ElementModel, Streams, concatenate
 from vsq.golden.model.ppu import LaneParams
 from vsq.golden.stimulus import stream
 
@@ -21,7 +21,7 @@ _LIMIT_SHARE = 0.2  # commands as large as what is loaded permits, or one larger
 _ILLEGAL_SHARE = 0.15
 
 
-def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Result]]:
+def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[CommandResult]]:
     """Return ``count`` random commands with their beats, and the model's results.
 
     The first ones, half of them at most, use what was never loaded, or are at the limits of what is. Of the others,
@@ -38,7 +38,7 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Res
     if count < 1:
         raise InputError(f"{count} commands: a stream has at least 1; ask for more")
     rng = np.random.default_rng(seed)
-    element, parts, results = ProcessingElement(config), [], []
+    element, parts, results = ElementModel(config), [], []
     opening = _opening(rng, config, element)
     for number in range(count):
         command, kind = _command(rng, config), rng.random()
@@ -64,7 +64,7 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Res
     return concatenate(parts), results
 
 
-def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Result]]:
+def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[CommandResult]]:
     """Return ``count`` equal commands, with their beats, and the model's results.
 
     They have as many rows and vectors as lanes, so that the lanes need never wait, or as many as the buffers hold. All
@@ -76,14 +76,14 @@ def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Resul
     return repeated(config, command, count, seed)
 
 
-def repeated(config: PeConfig, command: Command, count: int, seed: int) -> tuple[Streams, list[Result]]:
+def repeated(config: PeConfig, command: Command, count: int, seed: int) -> tuple[Streams, list[CommandResult]]:
     """Return one legal command ``count`` times, with random beats, and the model's results."""
     rng = np.random.default_rng(seed)
     streams = concatenate(_beats(rng, config, command, legal=True) for _ in range(count))
-    return streams, ProcessingElement(config).run(streams)
+    return streams, ElementModel(config).run(streams)
 
 
-def lone(config: PeConfig, seed: int) -> tuple[Streams, list[Result], list[int]]:
+def lone(config: PeConfig, seed: int) -> tuple[Streams, list[CommandResult], list[int]]:
     """Return commands that show the element's pace, the model's results, and how many follow each other at once.
 
     The first one loads all. The others load nothing: three of one row, then one of many rows and one vector, and, with
@@ -99,10 +99,10 @@ def lone(config: PeConfig, seed: int) -> tuple[Streams, list[Result], list[int]]
     if config.ppu:
         groups.append([replace(narrow, requantise=True)])
     streams = concatenate(_beats(rng, config, command, legal=True) for group in groups for command in group)
-    return streams, ProcessingElement(config).run(streams), [len(group) for group in groups]
+    return streams, ElementModel(config).run(streams), [len(group) for group in groups]
 
 
-def result_beats(config: PeConfig, results: Sequence[Result]) -> Iterator[dict[str, Any]]:
+def result_beats(config: PeConfig, results: Sequence[CommandResult]) -> Iterator[dict[str, Any]]:
     """Yield the result stream's beats: the fields that matter, integers by name (``codes`` a list).
 
     A beat without ``acc`` is a vector, or illegal; an element without post-processing has no ``raw``.
@@ -119,14 +119,14 @@ def result_beats(config: PeConfig, results: Sequence[Result]) -> Iterator[dict[s
         yield {**following, "illegal": 0, "last": 1}
 
 
-def _raw_beats(result: Result) -> Iterator[dict[str, Any]]:
+def _raw_beats(result: CommandResult) -> Iterator[dict[str, Any]]:
     assert result.acc is not None
     assert result.overflow is not None
     for acc, overflow in zip(result.acc.ravel().tolist(), result.overflow.ravel().tolist(), strict=True):
         yield {"raw": 1, "acc": acc, "overflow": int(overflow)}
 
 
-def _vector_beats(result: Result) -> Iterator[dict[str, Any]]:
+def _vector_beats(result: CommandResult) -> Iterator[dict[str, Any]]:
     assert result.codes is not None
     vectors = result.codes.reshape(-1, result.codes.shape[-1]).tolist()
     scales = [None] * len(vectors) if result.scales is None else result.scales.ravel().tolist()
@@ -154,7 +154,7 @@ def _command(rng: np.random.Generator, config: PeConfig) -> Command:
     )
 
 
-def _opening(rng: np.random.Generator, config: PeConfig, element: ProcessingElement) -> Iterator[Command]:
+def _opening(rng: np.random.Generator, config: PeConfig, element: ElementModel) -> Iterator[Command]:
     """Yield commands that load all that they use but one buffer, one that loads all, and some that keep what it loaded.
 
     Those are as large as it permits or one larger; each is drawn from the element's state after the ones before.
@@ -169,7 +169,7 @@ def _opening(rng: np.random.Generator, config: PeConfig, element: ProcessingElem
 
 
 def _at_a_limit(
-    config: PeConfig, element: ProcessingElement, command: Command, weights: bool, larger: bool, loads: bool
+    config: PeConfig, element: ElementModel, command: Command, weights: bool, larger: bool, loads: bool
 ) -> Command:
     """Return a command as large as the weights or activations permit, or one larger, as far as its ports express it.
 

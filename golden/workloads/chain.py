@@ -19,15 +19,15 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.io.layers import IntegerLayer
-from vsq.golden.model.mapping import Output, fit_params, gather, plan, unfold
+from vsq.golden.model.mapping import fit_params, gather, plan, unfold
 from vsq.golden.model.operand import BlockOperand
-from vsq.golden.model.pe import ProcessingElement, Result, Streams
+from vsq.golden.model.pe import CommandResult, ElementModel, Streams
 from vsq.golden.model.ppu import quantize as quantize_outputs
 from vsq.golden.nn.integer import inference, integer_layer, integers
 from vsq.golden.nn.quantize import quantize
 from vsq.golden.quantizer import pytorch
 
-Execute = Callable[[Streams], Sequence[Result]]
+Execute = Callable[[Streams], Sequence[CommandResult]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,7 +143,7 @@ class ElementChain:
         requantized = zip(self._layers, self._units, strict=False)
         self._params = [fit_params(config, *_output(layer, unit)) for layer, unit in requantized]
 
-    def trace(self, execute: Execute | None = None) -> Iterator[tuple[str, Output]]:
+    def trace(self, execute: Execute | None = None) -> Iterator[tuple[str, CommandResult]]:
         """Yield every layer's name and outputs, each computed from the one before it.
 
         Parameters
@@ -151,7 +151,7 @@ class ElementChain:
         execute
             Runs a layer's commands on an element that was just reset; None means the golden model.
         """
-        execute = execute or (lambda streams: ProcessingElement(self._config).run(streams))
+        execute = execute or (lambda streams: ElementModel(self._config).run(streams))
         first = self._stages[0].module
         rows = pytorch.to_numpy(first.quantized_inputs(first.rows(self._inputs))).operand()
         sides = [*self._inputs.shape[2:]]
@@ -167,7 +167,7 @@ class ElementChain:
                 rows = unfold(maps, kernel=after.kernel, padding=after.padding)
                 sides = [side // stage.pool for side in sides]
 
-    def _pooled(self, output: Output, sides: Sequence[int], pool: int) -> BlockOperand:
+    def _pooled(self, output: CommandResult, sides: Sequence[int], pool: int) -> BlockOperand:
         """Return outputs as maps [B, H, W, G, V] with scales, after max-pooling, which is requantized exactly."""
         maps = BlockOperand(output.codes, output.scales).map(lambda array: array.reshape(-1, *sides, *array.shape[1:]))
         if pool == 1:
@@ -177,7 +177,7 @@ class ElementChain:
         windows = z.reshape(len(z), height, pool, width, pool, *z.shape[3:])
         return BlockOperand(*quantize_outputs(self._config, windows.max(axis=(2, 4))))
 
-    def outputs(self, output: Output) -> NDArray[Any]:
+    def outputs(self, output: CommandResult) -> NDArray[Any]:
         """Return the real values [B, N] of the last layer's outputs."""
         last = self._layers[-1]
         values: NDArray[Any]

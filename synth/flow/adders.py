@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from vsq.hw.emit.yosys import run_yosys
-from vsq.synth.library.liberty import Adder, Library
+from vsq.synth.library.liberty import AdderCell, Library
 
 MAP_FILE = "adders.v"
 
@@ -48,7 +48,7 @@ endmodule
 
 
 @cache
-def useful_adders(library: Library, abc_script: str) -> tuple[Adder, ...]:
+def useful_adders(library: Library, abc_script: str) -> tuple[AdderCell, ...]:
     """Return the library's adder cells that are smaller than the gates which ABC would use instead of them.
 
     Where a cell is no smaller, gates are better: they merge with the logic around them.
@@ -71,7 +71,7 @@ def useful_adders(library: Library, abc_script: str) -> tuple[Adder, ...]:
     return tuple(adder for adder in adders if adder.cell.area < gates[f"\\sum{len(adder.cell.inputs)}"])
 
 
-def adder_commands(adders: Sequence[Adder]) -> list[str]:
+def adder_commands(adders: Sequence[AdderCell]) -> list[str]:
     """Return the Yosys commands that find these adders in the design and map them to their cells."""
     if not adders:
         return []
@@ -81,7 +81,7 @@ def adder_commands(adders: Sequence[Adder]) -> list[str]:
     return [extract, "opt_clean", f"techmap -map {MAP_FILE}", "techmap", "opt -fast"]
 
 
-def adder_map(adders: Sequence[Adder]) -> str:
+def adder_map(adders: Sequence[AdderCell]) -> str:
     """Return the techmap file from ``$fa`` to these adder cells."""
     return "".join(
         _MODULE.format(

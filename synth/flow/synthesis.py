@@ -8,7 +8,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.hw.emit.yosys import YosysError, run_yosys
 from vsq.synth.flow import memory
 from vsq.synth.flow.adders import MAP_FILE, RIPPLE_CARRY, adder_commands, adder_map, useful_adders
-from vsq.synth.library.liberty import Adder, Library
+from vsq.synth.library.liberty import AdderCell, Library
 
 
 class Goal(StrEnum):
@@ -52,7 +52,7 @@ class Recipe:
     library: Library
     synth_options: str = ""
     ripple_carry: bool = False
-    adders: tuple[Adder, ...] = ()
+    adders: tuple[AdderCell, ...] = ()
     abc: str = ABC_AREA
 
     @classmethod

@@ -16,7 +16,7 @@ _CYCLES = 96  # at least, of each stream
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Streams:
+class MacStreams:
     """Beats of S streams of T cycles each: every field of :class:`vsq.golden.stimulus.stream.Beats` with the axes [S,
     T].
     """
@@ -25,7 +25,7 @@ class Streams:
     beats: Beats
 
     @classmethod
-    def of(cls, config: MacConfig, data: Operands) -> "Streams":
+    def of(cls, config: MacConfig, data: Operands) -> "MacStreams":
         """Return 64 pieces of the layer, evenly spaced, each of whole results."""
         beats = layer(data.weights, data.activations)
         groups = data.weights.codes.shape[1]
@@ -61,10 +61,10 @@ def activity(
     gates: Gates, library: Library, config: MacConfig, data: Operands, *, hazards: bool
 ) -> tuple[Activity, float]:
     """Return the activity of a MAC's netlist that takes a vector in every cycle, and the share of such cycles, 1.0."""
-    return stream_activity(gates, library, Streams.of(config, data), hazards=hazards), 1.0
+    return stream_activity(gates, library, MacStreams.of(config, data), hazards=hazards), 1.0
 
 
-def stream_activity(gates: Gates, library: Library, streams: Streams, *, hazards: bool) -> Activity:
+def stream_activity(gates: Gates, library: Library, streams: MacStreams, *, hazards: bool) -> Activity:
     """Return the activity of a MAC's netlist on these streams, after a reset and one pass over the first vectors."""
     simulation = Simulation(gates, library, hazards=hazards)
     ones = np.full((1, 1), ~np.uint64(0))

@@ -37,7 +37,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adder:
+class AdderCell:
     """A full-adder (three inputs) or half-adder cell (two), with the pins that carry and sum appear on."""
 
     cell: Cell
@@ -120,18 +120,18 @@ class Library:
         return min(found, key=_area, default=None)
 
     @cached_property
-    def full_adder(self) -> Adder | None:
+    def full_adder(self) -> AdderCell | None:
         """The smallest cell with the outputs majority and parity of its three inputs, whatever it is called."""
         return self._adder(3, MAJORITY, PARITY)
 
     @cached_property
-    def half_adder(self) -> Adder | None:
+    def half_adder(self) -> AdderCell | None:
         """The smallest cell with the outputs AND and XOR of its two inputs."""
         return self._adder(2, AND2, XOR2)
 
-    def _adder(self, inputs: int, carry: int, total: int) -> Adder | None:
+    def _adder(self, inputs: int, carry: int, total: int) -> AdderCell | None:
         found = [
-            Adder(cell=cell, carry=pins[carry], sum=pins[total])
+            AdderCell(cell=cell, carry=pins[carry], sum=pins[total])
             for cell in self.cells.values()
             if len(cell.inputs) == inputs
             and len(cell.functions) == 2

@@ -5,7 +5,7 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from vsq.golden.model.pe import Result, Streams
+from vsq.golden.model.pe import CommandResult, Streams
 from vsq.golden.stimulus import commands as stimulus
 from vsq.tb.agents.pace import flowing, random_bursts
 from vsq.tb.bench.base import Bench, replay, start_clock, stream
@@ -31,7 +31,7 @@ async def random_traffic(dut: Any) -> None:
     assert len(results) == run.beats
 
 
-async def _random(dut: Any, run: Run, rng: np.random.Generator, count: int, seed: int) -> list[Result]:
+async def _random(dut: Any, run: Run, rng: np.random.Generator, count: int, seed: int) -> list[CommandResult]:
     """Send random commands through a freshly reset design, and return the results due."""
     streams, results = stimulus.commands(run.config, count, seed)
     bench = Bench(dut, run)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.pe import Command, Result
+from vsq.golden.model.pe import Command, CommandResult
 from vsq.tb.agents.pace import READY, VALID
 from vsq.tb.coverage.points import Bins, Point
 
@@ -31,12 +31,12 @@ class PeTraffic:
     """
 
     config: PeConfig
-    answered: Sequence[tuple[Command, Result]]
+    answered: Sequence[tuple[Command, CommandResult]]
     logs: Mapping[str, bytes | bytearray]
     pending: int | None = None
 
     @property
-    def legal(self) -> list[tuple[Command, Result]]:
+    def legal(self) -> list[tuple[Command, CommandResult]]:
         """The answered commands that were executed."""
         return [(command, result) for command, result in self.answered if not result.illegal]
 
@@ -120,7 +120,7 @@ def _resets(traffic: PeTraffic) -> Bins:
     return {f"{number} in flight": int(traffic.pending == number) for number in range(1, 4)}
 
 
-def _kind(command: Command, result: Result) -> str:
+def _kind(command: Command, result: CommandResult) -> str:
     if result.illegal:
         return "illegal"
     if not command.requantise:

@@ -10,7 +10,7 @@ from vsq.golden.contract.config import Overflow
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.formats.base import Format
 from vsq.golden.model.packing import Columns, Field, Integer, Packed, Words
-from vsq.golden.model.pe import Command, Loaded, Result, Streams
+from vsq.golden.model.pe import Command, CommandResult, Loaded, Streams
 from vsq.golden.model.ppu import LaneParams
 from vsq.golden.stimulus.commands import result_beats
 from vsq.tb.interface import base
@@ -90,7 +90,7 @@ class PeInterface(Interface[Streams]):
         rules: list[dict[str, Any]] = [dict(zip(columns, row, strict=True)) for row in rows]
         return [Command(**{name: v if name in sizes else bool(v) for name, v in rule.items()}) for rule in rules]
 
-    def results(self, results: Sequence[Result]) -> list[Words]:
+    def results(self, results: Sequence[CommandResult]) -> list[Words]:
         """Return the model's results as the words of the port, fields that do not matter as :data:`DONT_CARE`."""
         beats, columns = list(result_beats(self._config, results)), []
         for name, field in self.output.fields.items():
@@ -98,7 +98,7 @@ class PeInterface(Interface[Streams]):
             columns.append([next(given) if name in beat else DONT_CARE for beat in beats])
         return list(zip(*columns, strict=True))
 
-    def decoded(self, commands: Sequence[Command], words: Sequence[Words]) -> Iterator[Result]:
+    def decoded(self, commands: Sequence[Command], words: Sequence[Words]) -> Iterator[CommandResult]:
         """Yield the results of legal commands from the words of the port.
 
         Raises
@@ -119,11 +119,11 @@ class PeInterface(Interface[Streams]):
 
             if command.requantise:
                 codes = column("codes").reshape(command.rows, -1, self._size)
-                yield Result(codes=codes, scales=column("scale"))
+                yield CommandResult(codes=codes, scales=column("scale"))
             else:
                 acc, overflow = column("acc"), column("overflow")
                 flags = np.zeros(acc.shape, np.bool_) if overflow is None else overflow.astype(np.bool_)
-                yield Result(acc=acc, overflow=flags)
+                yield CommandResult(acc=acc, overflow=flags)
 
     def most_results(self, streams: base.Streams) -> int:
         """Return as many accumulators as the commands have, or one for an illegal one."""

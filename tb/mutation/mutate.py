@@ -23,13 +23,13 @@ from vsq.golden.contract.errors import InputError
 from vsq.tb.mutation.configurations import LISTED, drawn
 from vsq.tb.mutation.mutants import MOST
 from vsq.tb.mutation.runs import RUNS
-from vsq.tb.mutation.score import Report, score
+from vsq.tb.mutation.score import MutationReport, score
 
 _DRAWN = 4
 _ENOUGH = {"cocotb": 1.0, "plain": 0.97}  # score over all configurations that passes
 
 
-def _show(reports: Sequence[Report], console: Console) -> float:
+def _show(reports: Sequence[MutationReport], console: Console) -> float:
     """Print the mutants that the bench does not find and a table; return the score over all."""
     table = Table(
         Column("configuration", overflow="fold"), "mutants", "found", "proved equivalent", "neither", "score", "s"

@@ -23,7 +23,7 @@ _DRAIN_CYCLES = 8  # after the last result, in which none may follow
 
 
 @dataclass(frozen=True)
-class Row:
+class PromisedCycle:
     """One cycle: the word of all inputs, that of all outputs, and which output bits are promised."""
 
     inputs: int
@@ -31,7 +31,7 @@ class Row:
     promised: int
 
 
-def rows(pins: Pins, beats: int, seed: int) -> list[Row]:
+def rows(pins: Pins, beats: int, seed: int) -> list[PromisedCycle]:
     """Return the cycles of the whole regression of a vector MAC.
 
     Random beats with pauses on both streams, beats at full speed, and resets at random moments, after which the
@@ -50,7 +50,7 @@ def rows(pins: Pins, beats: int, seed: int) -> list[Row]:
     return found
 
 
-def _run(pins: Pins, beats: Beats, sending: Bursts, taking: Bursts) -> Iterator[Row]:
+def _run(pins: Pins, beats: Beats, sending: Bursts, taking: Bursts) -> Iterator[PromisedCycle]:
     """Yield the cycles from a reset until every beat is accepted and every result taken."""
     layout = pins.interface.inputs["in"]
     offers = [layout.join(words) for words in layout.words(pins.interface.streams(beats)["in"])]
@@ -64,7 +64,7 @@ def _run(pins: Pins, beats: Beats, sending: Bursts, taking: Bursts) -> Iterator[
         vector = marks[sent] if offered else None
         accepts, valid = pipeline.ready(ready), pipeline.result
         control = [accepts, valid, *pipeline.loads(vector, ready)][: pins.handshakes]
-        yield Row(
+        yield PromisedCycle(
             inputs=reset | ready << 1 | offered << 2 | offers[min(sent, len(offers) - 1)] << 3,
             outputs=sum(bit << i for i, bit in enumerate(control)) | (due[received] << pins.handshakes if valid else 0),
             promised=0 if reset else everything if valid else handshakes,

@@ -41,7 +41,7 @@ class Mutant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class MutationReport:
     """The mutants of one configuration, and what its bench, a key of ``RUNS``, made of them."""
 
     config: str
@@ -67,7 +67,7 @@ class Report:
         return self.found / counted if counted else 1.0
 
 
-def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -> Report:
+def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -> MutationReport:
     """Make mutants of a design, run them through a bench, and try to prove the others equivalent at the pins.
 
     The report is written to ``out``, and the seed draws mutants and stimulus.
@@ -94,7 +94,7 @@ def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -
         )
         for command, reason in zip(mutants.commands, found, strict=True)
     ]
-    report = Report(
+    report = MutationReport(
         config=config.full_name, bench=bench, seed=seed, seconds=time.perf_counter() - start, mutants=results
     )
     write_text(out / f"{config.slug}-{bench}.json", json.dumps(asdict(report), indent=1))

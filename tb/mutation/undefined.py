@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vsq.tb.mutation.pins import Pins
-from vsq.tb.mutation.promised import Row
+from vsq.tb.mutation.promised import PromisedCycle
 from vsq.tb.regression.job import TOP
 from vsq.tb.simulation import simulators
 from vsq.tb.templates import filled
 
 
-def run_undefined(pins: Pins, verilog: str, rows: Sequence[Row], folder: Path) -> str:
+def run_undefined(pins: Pins, verilog: str, rows: Sequence[PromisedCycle], folder: Path) -> str:
     """Return what the simulation prints: ``passed``, or the first cycle whose outputs are undefined or wrong.
 
     Parameters
@@ -60,7 +60,7 @@ def run_undefined(pins: Pins, verilog: str, rows: Sequence[Row], folder: Path) -
     return subprocess.run(["vvp", "-n", "bench"], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _inputs(row: Row, width: int, *, first: bool) -> str:
+def _inputs(row: PromisedCycle, width: int, *, first: bool) -> str:
     """Return the inputs in binary, from the most significant bit, with x where nothing is promised to the design."""
     bits = f"{row.inputs:0{width}b}"
     reset, offered = bits[-1], bits[-3] == "1"

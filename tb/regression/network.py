@@ -11,8 +11,7 @@ from rich.progress import Progress
 from rich.table import Column, Table
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.mapping import Output
-from vsq.golden.model.pe import Result, Streams
+from vsq.golden.model.pe import CommandResult, Streams
 from vsq.golden.workloads.chain import Chain, ElementChain
 from vsq.golden.workloads.workload import load
 from vsq.tb.playback.playback import Playback
@@ -121,7 +120,7 @@ class _Observed:
     def _playback(self) -> Playback:
         return self._build()
 
-    def execute(self, streams: Streams) -> list[Result]:
+    def execute(self, streams: Streams) -> list[CommandResult]:
         """Run the commands."""
         self._operands += sum(command.rows * command.vectors for command in streams.commands)
         interface = self._playback.interface
@@ -129,7 +128,7 @@ class _Observed:
         self._cycles += played.cycles
         return list(interface.decoded(streams.commands, played.results))
 
-    def layer(self, name: str, got: Output, expected: Output) -> LayerRun:
+    def layer(self, name: str, got: CommandResult, expected: CommandResult) -> LayerRun:
         """Compare a layer's outputs."""
         integers = wrong = 0
         for field in FIELDS:

@@ -36,7 +36,7 @@ _UNDEFINED_BEATS = 300
 
 
 @dataclass(frozen=True)
-class Stage:
+class VerificationStage:
     """One means of verification.
 
     ``check`` returns in words what was done. It raises ``InputError`` or ``ModuleNotFoundError`` if it cannot be done
@@ -77,18 +77,18 @@ class Verifier:
     dut: Dut | None = None
     mutants: int = MUTANTS
 
-    def stages(self) -> Iterator[Stage]:
+    def stages(self) -> Iterator[VerificationStage]:
         """Yield the stages in the order in which they run."""
         for sim in self.sims:
-            yield Stage(f"regression, {sim}", partial(self._regression, sim, self.dut))
+            yield VerificationStage(f"regression, {sim}", partial(self._regression, sim, self.dut))
         if self.dut is None:
-            yield Stage("mutants", self._mutants)
+            yield VerificationStage("mutants", self._mutants)
             for name in ("protocol", "formula", "power-up", "every input"):
                 if name != "every input" or "verilator" in self.sims:
-                    yield Stage(f"proof, {name}", partial(self._proof, name))
-        yield Stage(f"netlist, {self.sims[0]}", self._netlist)
+                    yield VerificationStage(f"proof, {name}", partial(self._proof, name))
+        yield VerificationStage(f"netlist, {self.sims[0]}", self._netlist)
         if self.config.kind == MacConfig.kind and "icarus" in self.sims:
-            yield Stage("netlist, undefined values", self._undefined)
+            yield VerificationStage("netlist, undefined values", self._undefined)
 
     def _regression(self, sim: str, dut: Dut | None) -> str:
         summary = regress([self.config], sims=[sim], seed=self.seed, out=self.out, dut=dut)
@@ -135,7 +135,7 @@ class Verifier:
             raise InputError(f"Yosys cannot read the design: {error}") from None
 
 
-def verify(stages: Iterable[Stage], console: Console) -> int:
+def verify(stages: Iterable[VerificationStage], console: Console) -> int:
     """Run stages, show a table with a row for each, and return 0 if all passed, else 1."""
     table = Table("stage", Column("what", overflow="fold"), Column("s", justify="right"), "verdict")
     verdicts = []
@@ -153,7 +153,7 @@ def verify(stages: Iterable[Stage], console: Console) -> int:
     return int(not verdicts or any(verdict != "pass" for verdict in verdicts))
 
 
-def _run(stage: Stage) -> tuple[str, str]:
+def _run(stage: VerificationStage) -> tuple[str, str]:
     """Return a stage's verdict, and what it says."""
     try:
         return "pass", stage.check()

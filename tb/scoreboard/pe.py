@@ -8,7 +8,7 @@ import numpy as np
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import mac
-from vsq.golden.model.pe import Command, ProcessingElement, Result
+from vsq.golden.model.pe import Command, CommandResult, ElementModel
 from vsq.golden.model.ppu import rescale
 from vsq.golden.stimulus.stream import Beats
 from vsq.tb.coverage.pe import PeTraffic
@@ -28,9 +28,9 @@ class PeScoreboard(Scoreboard):
         del covered  # what coverage needs is no more than what a report needs
         super().__init__(PeInterface(config), context)
         self._config, self._streams = config, PeInterface(config)
-        self._element = ProcessingElement(config)
+        self._element = ElementModel(config)
         self._taken = dict.fromkeys(self._pending, 0)  # beats that commands took
-        self._evaluated: list[tuple[Command, Result, Any]] = []  # with the buffers' contents
+        self._evaluated: list[tuple[Command, CommandResult, Any]] = []  # with the buffers' contents
 
     def evaluate(self) -> None:
         """Run the model on each command all of whose beats are there."""
@@ -52,7 +52,7 @@ class PeScoreboard(Scoreboard):
             self._evaluated.append((command, result, self._element.operands))
 
     @property
-    def answered(self) -> list[tuple[Command, Result]]:
+    def answered(self) -> list[tuple[Command, CommandResult]]:
         """The evaluated commands all of whose results were compared."""
         end = self._due[0].source[0] if self._due else None
         return [(command, result) for command, result, _ in self._evaluated[:end]]

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.pe import Command, ProcessingElement, Result, Streams
+from vsq.golden.model.pe import Command, CommandResult, ElementModel, Streams
 from vsq.golden.stimulus.commands import commands, result_beats
 from vsq.tb.interface.base import DONT_CARE
 from vsq.tb.interface.pe import PeInterface
@@ -37,7 +37,7 @@ def write_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: s
         )
         for stream, packed in interface.inputs.items()
     ]
-    results, output = ProcessingElement(config).run(streams), interface.output
+    results, output = ElementModel(config).run(streams), interface.output
     beats, ones = interface.results(results), [(1 << width) - 1 for width in output.widths.values()]
     result = Stream(
         name="expected",
@@ -50,7 +50,7 @@ def write_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: s
     return write_bench(folder, name, f"processing element {config.full_name}", inputs, result, **settings)
 
 
-def _stall(config: PeConfig, results: Sequence[Result]) -> int:
+def _stall(config: PeConfig, results: Sequence[CommandResult]) -> int:
     """Return the number of the result beat to stall: the first of most that are requantised in a row, or the middle.
 
     Those behind it fill every stage.

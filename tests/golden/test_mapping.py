@@ -8,7 +8,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import matmul
 from vsq.golden.model.mapping import accumulator_range, fit_params, gather, plan, unfold
 from vsq.golden.model.operand import BlockOperand
-from vsq.golden.model.pe import ProcessingElement
+from vsq.golden.model.pe import ElementModel
 from vsq.golden.model.ppu import LaneParams, quantize, rescale
 
 
@@ -38,7 +38,7 @@ def some_params(config, channels, seed=1):
 
 def compute(config, weights, activations, **options):
     streams = plan(config, weights, activations, **options)
-    results = ProcessingElement(config).run(streams)
+    results = ElementModel(config).run(streams)
     assert not any(result.illegal for result in results)
     return streams, gather(config, results, len(activations.codes), len(weights.codes))
 

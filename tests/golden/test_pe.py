@@ -5,7 +5,7 @@ import pytest
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.pe import Command, ProcessingElement, Streams, concatenate
+from vsq.golden.model.pe import Command, ElementModel, Streams, concatenate
 from vsq.golden.model.ppu import LaneParams, quantize, rescale
 from vsq.golden.stimulus.commands import commands as random_commands
 
@@ -64,7 +64,7 @@ def test_accumulators_equal_plain_loops(text):
         weights=7 * lanes,
         activations=6 + 5 + 6,
     )
-    results = ProcessingElement(config).run(beats)
+    results = ElementModel(config).run(beats)
     assert results[0].acc.tolist() == accumulate(config, beats, 3, 2)
     assert results[1].acc.tolist() == accumulate(config, beats, 1, 5, 6, 2 * lanes)
     assert results[2].acc.tolist() == accumulate(config, beats, 2, 3, 11, 2 * lanes)
@@ -81,7 +81,7 @@ def test_activations_and_parameters_stay_until_loaded_again():
         activations=2,
         params=8,
     )
-    results = ProcessingElement(config).run(beats)
+    results = ElementModel(config).run(beats)
     for number, result in enumerate(results):
         acc = np.array(accumulate(config, beats, 2, 1, 0, 8 * number))
         codes, scales = quantize(config, rescale(config, acc, beats.params, relu=number == 1).reshape(2, 2, 4))
@@ -107,7 +107,7 @@ def test_illegal_commands_change_nothing(illegal):
     good = Command(rows=2, vectors=2)
     again = Command(rows=2, vectors=2, load_weights=False, load_activations=False)
     beats = streams(config, [good, illegal, again], weights=8, activations=4)
-    first, flagged, second = ProcessingElement(config).run(beats)
+    first, flagged, second = ElementModel(config).run(beats)
     assert flagged.illegal
     assert not first.illegal
     assert first.acc.tolist() == second.acc.tolist()
@@ -115,10 +115,10 @@ def test_illegal_commands_change_nothing(illegal):
 
 def test_nothing_is_loaded_after_reset():
     config = PeConfig.parse("4/4/4/6:V=4")
-    element = ProcessingElement(config)
+    element = ElementModel(config)
     element.run(streams(config, [Command(rows=1, vectors=1)], weights=4, activations=1))
     assert element.is_legal(Command(rows=1, vectors=1, load_weights=False, load_activations=False))
-    fresh = ProcessingElement(config)
+    fresh = ElementModel(config)
     assert not fresh.is_legal(Command(rows=1, vectors=1, load_weights=False))
     assert not fresh.is_legal(Command(rows=1, vectors=1, load_activations=False))
 
@@ -135,16 +135,16 @@ def test_nothing_is_loaded_after_reset():
 def test_bad_streams_are_refused(text, command, beats, message):
     config = PeConfig.parse(text)
     with pytest.raises(InputError, match=message):
-        ProcessingElement(config).run(streams(config, [Command(**command)], weights=beats[0], activations=beats[1]))
+        ElementModel(config).run(streams(config, [Command(**command)], weights=beats[0], activations=beats[1]))
 
 
 def test_concatenated_streams_give_the_results_of_each():
     config = PeConfig.parse("4/4/4/6:V=4")
     command = Command(rows=1, vectors=2, load_params=True, requantise=True)
     parts = [streams(config, [command], seed, weights=8, activations=2, params=4) for seed in (1, 2)]
-    whole = ProcessingElement(config).run(concatenate(parts))
+    whole = ElementModel(config).run(concatenate(parts))
     for part, result in zip(parts, whole, strict=True):
-        (alone,) = ProcessingElement(config).run(part)
+        (alone,) = ElementModel(config).run(part)
         assert result.codes.tolist() == alone.codes.tolist()
 
 

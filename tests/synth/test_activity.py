@@ -11,10 +11,10 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import mac
-from vsq.golden.model.pe import ProcessingElement
+from vsq.golden.model.pe import ElementModel
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
-from vsq.synth.gatesim.mac import Streams, stream_activity
+from vsq.synth.gatesim.mac import MacStreams, stream_activity
 from vsq.synth.gatesim.netlist import flat
 from vsq.synth.gatesim.pe import commands, results
 from vsq.synth.gatesim.schedule import clock_nets
@@ -41,7 +41,7 @@ def netlist(library):
 
 @pytest.fixture(scope="module")
 def streams():
-    return Streams.of(CONFIG, operands(CONFIG, "gaussian"))
+    return MacStreams.of(CONFIG, operands(CONFIG, "gaussian"))
 
 
 def unsigned(bits):
@@ -218,7 +218,7 @@ def test_a_processing_element_equals_golden(library):
     netlist = synthesise(design(PE).rtlil(TOP), TOP, Flow(library=library))
     gates, played = flat(netlist), commands(PE, operands(PE.mac, "gaussian"))
     simulation = Simulation(gates, library)
-    expected = [ProcessingElement(PE).run(part) for part in played]
+    expected = [ElementModel(PE).run(part) for part in played]
     count = sum(len(result.codes.reshape(-1, 2)) for result in expected[0])
     found = []
     for _ in islice(results(simulation, PE, played), count):

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.pe import Command, Result
+from vsq.golden.model.pe import Command, CommandResult
 from vsq.tb.agents.pace import READY, VALID
 from vsq.tb.coverage.pe import POINTS, PeTraffic
 from vsq.tb.coverage.points import hits
 
 NAMES = {point.name for point in POINTS}
 CONFIG = PeConfig.parse("4/4/4/6:V=2@lanes=2,weight_depth=4,activation_depth=8")
-RAW = Result(acc=np.zeros((1, 2)), overflow=np.zeros((1, 2), bool))
+RAW = CommandResult(acc=np.zeros((1, 2)), overflow=np.zeros((1, 2), bool))
 
 
 def command(**changes):
@@ -22,7 +22,7 @@ def command(**changes):
 
 
 def vectors(codes=(3, 3), scale=5):
-    return Result(codes=np.array([[codes]]), scales=np.array([[scale]]))
+    return CommandResult(codes=np.array([[codes]]), scales=np.array([[scale]]))
 
 
 def hit(answered=(), logs=None, pending=None, config=CONFIG):
@@ -39,10 +39,10 @@ def hit(answered=(), logs=None, pending=None, config=CONFIG):
         ([(command(), RAW)], {"cp_pe_loads: weights+activations"}),
         ([(command(load_weights=False, load_activations=False), RAW)], {"cp_pe_loads: none"}),
         ([(command(load_params=True), RAW)], {"cp_pe_loads: weights+activations+params"}),
-        ([(command(rows=0), Result())], {"cp_pe_illegal: no rows"}),
-        ([(command(vectors=0), Result())], {"cp_pe_illegal: no vectors"}),
-        ([(command(rows=1, vectors=7), Result())], {"cp_pe_illegal: more vectors than weights"}),
-        ([(command(rows=5), Result())], {"cp_pe_illegal: more rows and vectors than activations"}),
+        ([(command(rows=0), CommandResult())], {"cp_pe_illegal: no rows"}),
+        ([(command(vectors=0), CommandResult())], {"cp_pe_illegal: no vectors"}),
+        ([(command(rows=1, vectors=7), CommandResult())], {"cp_pe_illegal: more vectors than weights"}),
+        ([(command(rows=5), CommandResult())], {"cp_pe_illegal: more rows and vectors than activations"}),
     ],
 )
 def test_one_command(answered, expected):
@@ -57,7 +57,7 @@ def test_sizes():
 
 
 def test_the_order_of_answers():
-    answered = [(command(rows=0), Result()), (command(requantise=True), vectors()), (command(), RAW)]
+    answered = [(command(rows=0), CommandResult()), (command(requantise=True), vectors()), (command(), RAW)]
     answered.append((command(requantise=True, relu=True), vectors()))
     found = {name.partition(": ")[2] for name in hit(answered) if "outputs" in name}
     assert found == {"requantised after illegal", "raw after requantised", "relu after raw"}
