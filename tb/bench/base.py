@@ -21,7 +21,7 @@ from vsq.tb.regression.job import RECORDING
 
 PERIOD_NS = 2
 _STEP = 64  # cycles between looks at the progress of a run
-_HANG = 16  # steps without any transfer that end a run
+_HANG = 1024  # cycles without any transfer that end a run
 
 
 class Bench:
@@ -67,7 +67,7 @@ class Bench:
             self._tasks.append(cocotb.start_soon(driver.send(words, sending[stream])))
         self._tasks.append(cocotb.start_soon(self._sink.run(taking)))
 
-    async def finish(self, streams: Streams) -> None:
+    async def finish(self, streams: Streams, longest_pause: int = 0) -> None:
         """Wait until every beat is accepted and every result is taken, then make sure that none follows."""
         board, goal = self.scoreboard, {stream: length(columns) for stream, columns in streams.items()}
         progress: tuple[dict[str, int], int] = ({}, 0)
@@ -75,9 +75,9 @@ class Bench:
         while board.beats != goal or not board.complete:
             await ClockCycles(self._dut.clk, _STEP)
             before, progress = progress, (dict(board.beats), board.results)
-            idle = idle + 1 if before == progress else 0
-            assert idle < _HANG, (
-                f"no transfer for {_HANG * _STEP} cycles: {board.beats} of {goal} beats, "
+            idle = idle + _STEP if before == progress else 0
+            assert idle < _HANG + longest_pause, (
+                f"no transfer for {idle} cycles: {board.beats} of {goal} beats, "
                 f"{board.results} of {board.expected} results or more"
             )
         await ClockCycles(self._dut.clk, _STEP)
@@ -122,7 +122,14 @@ async def start_clock(dut: Any) -> None:
     await RisingEdge(dut.clk)
 
 
-async def stream(dut: Any, run: Run, streams: Streams, sending: Mapping[str, Bursts] | None, taking: Bursts) -> Bench:
+async def stream(
+    dut: Any,
+    run: Run,
+    streams: Streams,
+    sending: Mapping[str, Bursts] | None,
+    taking: Bursts,
+    longest_pause: int = 0,
+) -> Bench:
     """Send beats through a freshly reset design, compare every result, and return the bench; None is without pause.
 
     :meth:`Bench.done` is left to the test, which may find more.
@@ -132,7 +139,7 @@ async def stream(dut: Any, run: Run, streams: Streams, sending: Mapping[str, Bur
     await bench.reset()
     start = get_sim_time("ns")
     bench.start(streams, sending or bench.without_pauses(), taking)
-    await bench.finish(streams)
+    await bench.finish(streams, longest_pause)
     run.add_counts({"cycles": round((get_sim_time("ns") - start) / PERIOD_NS)})
     return bench
 

@@ -82,7 +82,7 @@ async def _lone_commands(dut: Any, run: Run) -> None:
     idle = lanes * (reads + narrow.rows) + 4 * run.latency + _SETTLED
     interface = run.environment.interface(config)
     bursts = dict.fromkeys(interface.inputs, flowing()) | {"command": iter([(idle, n) for n in groups])}
-    bench = await stream(dut, run, interface.streams(streams), bursts, flowing())
+    bench = await stream(dut, run, interface.streams(streams), bursts, flowing(), longest_pause=idle)
 
     _, start, *accepted = bench.monitors["command"].cycles
     due = [start + 1, start + 1 + reads]

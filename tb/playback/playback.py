@@ -267,7 +267,7 @@ class Playback:
         *results, (cycles, unstable, *sent) = lines
         return Played(
             results=[self._fields(payload) for payload, *_ in results],
-            after=np.array([counts for _, *counts in results], np.uint64).reshape(len(results), -1),
+            after=np.array([counts for _, *counts in results], np.uint64).reshape(len(results), len(sent)),
             sent=tuple(map(int, sent)),
             cycles=max(0, int(cycles) - self.interface.idle),
             unstable=unstable != "0",
