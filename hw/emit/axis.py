@@ -92,7 +92,7 @@ class AxisMac(wiring.Component):
         ]
         for name, shape, low in tdata(result):
             end = low + -(-shape.width // BYTE) * BYTE
-            m.d.comb += self.m_axis_tdata[low:end].eq(getattr(mac.o.payload, name))
+            m.d.comb += self.m_axis_tdata[low:end].eq(mac.o.payload[name])
         return m
 
 

@@ -42,7 +42,5 @@ def instantiate(
         m.submodules[name] = Instance(kind, i_clk=ClockSignal(), **ports)
         return pins
     m.submodules[name] = component
-    for port, about in members.items():
-        inside, outside = getattr(component, port), getattr(pins, port)
-        m.d.comb += inside.eq(outside) if about.flow == In else outside.eq(inside)
+    wiring.connect(m, component, wiring.flipped(pins))
     return pins

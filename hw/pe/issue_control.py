@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.pe.streams import bits_for, job_layout
+from vsq.hw.pe.streams import bits_for, loaded_layout
 
 
 class IssueControl(wiring.Component):
@@ -16,8 +16,8 @@ class IssueControl(wiring.Component):
 
     Members
     -------
-    job : In(stream of job_layout), commands with their loads done
-    issued : Out(stream of job_layout), the same commands for the third stage
+    command : In(stream of loaded_layout), commands with their loads done
+    issued : Out(stream of loaded_layout), the same commands for the third stage
     read : Out(1), read both buffers
     weight_bank, activation_bank : Out(1)
     weight_address, activation_address : Out
@@ -28,8 +28,8 @@ class IssueControl(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "job": In(stream.Signature(job_layout(config))),
-                "issued": Out(stream.Signature(job_layout(config))),
+                "command": In(stream.Signature(loaded_layout(config))),
+                "issued": Out(stream.Signature(loaded_layout(config))),
                 "read": Out(1),
                 "weight_bank": Out(1),
                 "activation_bank": Out(1),
@@ -45,10 +45,11 @@ class IssueControl(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
-        job = Signal(job_layout(self.config), reset_less=True)
-        to_read, to_tell = Signal(), Signal()
+        command = Signal(loaded_layout(self.config), reset_less=True)
+        to_read, to_issue = Signal(), Signal()
         weight_bank, activation_bank = Signal(), Signal()
-        vector, row, entry = Signal.like(job.vectors), Signal.like(job.rows), Signal.like(self.activation_address)
+        vector, row = Signal.like(command.vectors), Signal.like(command.rows)
+        entry = Signal.like(self.activation_address)
         next_vector, next_row = Signal.like(vector), Signal.like(row)
         last_vector, final = Signal(), Signal()
         valid, first, last = Signal(), Signal(reset_less=True), Signal(reset_less=True)
@@ -56,8 +57,8 @@ class IssueControl(wiring.Component):
         m.d.comb += [
             next_vector.eq(vector + 1),
             next_row.eq(row + 1),
-            last_vector.eq(next_vector == job.vectors),
-            final.eq(last_vector & (next_row == job.rows)),
+            last_vector.eq(next_vector == command.vectors),
+            final.eq(last_vector & (next_row == command.rows)),
             advance.eq(~valid | self.ready),
             self.read.eq(to_read & advance),
             self.weight_bank.eq(weight_bank),
@@ -67,10 +68,10 @@ class IssueControl(wiring.Component):
             self.valid.eq(valid),
             self.first.eq(first),
             self.last.eq(last),
-            self.issued.valid.eq(to_tell),
-            self.issued.payload.eq(job),
-            self.job.ready.eq((~to_read | (self.read & final)) & (~to_tell | self.issued.ready)),
-            accepts.eq(self.job.valid & self.job.ready),
+            self.issued.valid.eq(to_issue),
+            self.issued.payload.eq(command),
+            self.command.ready.eq((~to_read | (self.read & final)) & (~to_issue | self.issued.ready)),
+            accepts.eq(self.command.valid & self.command.ready),
         ]
         with m.If(advance):
             m.d.sync += valid.eq(self.read)
@@ -86,13 +87,13 @@ class IssueControl(wiring.Component):
             with m.If(final):
                 m.d.sync += [row.eq(0), entry.eq(0), to_read.eq(0)]
         with m.If(self.issued.ready):
-            m.d.sync += to_tell.eq(0)
+            m.d.sync += to_issue.eq(0)
         with m.If(accepts):
             m.d.sync += [
-                job.eq(self.job.payload),
-                to_read.eq(~self.job.payload.illegal),
-                to_tell.eq(1),
-                weight_bank.eq(weight_bank ^ self.job.payload.load_weights),
-                activation_bank.eq(activation_bank ^ self.job.payload.load_activations),
+                command.eq(self.command.payload),
+                to_read.eq(~self.command.payload.illegal),
+                to_issue.eq(1),
+                weight_bank.eq(weight_bank ^ self.command.payload.load_weights),
+                activation_bank.eq(activation_bank ^ self.command.payload.load_activations),
             ]
         return m

@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.pe.streams import command_layout, job_layout
+from vsq.hw.pe.streams import command_layout, loaded_layout
 
 
 class LoadControl(wiring.Component):
@@ -23,7 +23,7 @@ class LoadControl(wiring.Component):
     Members
     -------
     command : In(stream of command_layout)
-    job : Out(stream of job_layout)
+    loaded : Out(stream of loaded_layout), the command with its loads done
     load_weights, load_activations, load_params : Out(1), the buffer may take beats
     weights_complete, activations_complete, params_complete : In(1), it has taken all of them
     vectors, entries : Out, entries to load; stable while a load goes on
@@ -35,18 +35,19 @@ class LoadControl(wiring.Component):
 
     def __init__(self, config: PeConfig):
         self.config = config
-        self.buffers = ["weights", "activations", *(["params"] if config.ppu else [])]
         members = {
             "command": In(stream.Signature(command_layout(config))),
-            "job": Out(stream.Signature(job_layout(config))),
+            "loaded": Out(stream.Signature(loaded_layout(config))),
             "vectors": Out(config.vectors_bits),
             "entries": Out(config.rows_bits),
             "restart": Out(1),
+            "load_weights": Out(1),
+            "weights_complete": In(1),
+            "load_activations": Out(1),
+            "activations_complete": In(1),
         }
-        for name in self.buffers:
-            members |= {f"load_{name}": Out(1), f"{name}_complete": In(1)}
         if config.ppu:
-            members["params_taken"] = In(1)
+            members |= {"load_params": Out(1), "params_complete": In(1), "params_taken": In(1)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -55,17 +56,23 @@ class LoadControl(wiring.Component):
         config = self.config
         valid, legal, complete = Signal(), Signal(), Signal()
         command = Signal(command_layout(config), reset_less=True)
-        flags = {name: Signal(name=f"loads_{name}") for name in self.buffers}
+        buffers = {
+            "weights": (self.load_weights, self.weights_complete),
+            "activations": (self.load_activations, self.activations_complete),
+        }
+        if config.ppu:
+            buffers["params"] = (self.load_params, self.params_complete)
+        flags = {name: Signal(name=f"loads_{name}") for name in buffers}
         m.d.comb += [
             *(flag.eq(command[f"load_{name}"] & legal) for name, flag in flags.items()),
-            *(getattr(self, f"load_{name}").eq(valid & flag) for name, flag in flags.items()),
-            complete.eq(all_of(~flag | getattr(self, f"{name}_complete") for name, flag in flags.items())),
-            self.job.valid.eq(valid & complete),
-            self.restart.eq(self.job.valid & self.job.ready),
+            *(load.eq(valid & flags[name]) for name, (load, _) in buffers.items()),
+            complete.eq(all_of(~flags[name] | taken for name, (_, taken) in buffers.items())),
+            self.loaded.valid.eq(valid & complete),
+            self.restart.eq(self.loaded.valid & self.loaded.ready),
             self.command.ready.eq(~valid | self.restart),
-            *(self.job.payload[name].eq(command[name]) for name in command_layout(config).members),
-            *(self.job.payload[f"load_{name}"].eq(flag) for name, flag in flags.items()),
-            self.job.payload.illegal.eq(~legal),
+            *(self.loaded.payload[name].eq(command[name]) for name in command_layout(config).members),
+            *(self.loaded.payload[f"load_{name}"].eq(flag) for name, flag in flags.items()),
+            self.loaded.payload.illegal.eq(~legal),
         ]
         with m.If(self.command.ready):
             m.d.sync += valid.eq(self.command.valid)

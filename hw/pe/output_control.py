@@ -12,8 +12,8 @@ from vsq.hw.mac.streams import result_layout
 from vsq.hw.pe.streams import (
     activation_layout,
     bits_for,
-    job_layout,
     lane_layout,
+    loaded_layout,
     output_layout,
     packed_layout,
     params_layout,
@@ -28,7 +28,7 @@ class OutputControl(wiring.Component):
 
     Members
     -------
-    job : In(stream of job_layout)
+    command : In(stream of loaded_layout)
     lanes : In(stream of vsq.hw.mac.streams.result_layout), from the collector
     lane, row_end : In, the lane's number, and whether it is the row's last one
     result : Out(stream of output_layout)
@@ -46,7 +46,7 @@ class OutputControl(wiring.Component):
     def __init__(self, config: PeConfig):
         self.config = config
         members = {
-            "job": In(stream.Signature(job_layout(config))),
+            "command": In(stream.Signature(loaded_layout(config))),
             "lanes": In(stream.Signature(result_layout(config.mac))),
             "lane": In(bits_for(config.lane_count)),
             "row_end": In(1),
@@ -67,34 +67,34 @@ class OutputControl(wiring.Component):
         """Describe the hardware."""
         m = Module()
         config = self.config
-        job = Signal(job_layout(config), reset_less=True)
-        valid, row = Signal(), Signal.like(job.rows)
+        command = Signal(loaded_layout(config), reset_less=True)
+        valid, row = Signal(), Signal.like(command.rows)
         next_row, end, finished = Signal.like(row), Signal(), Signal()
         raw, process, answer = Signal(), Signal(), Signal()
-        legal, clear = valid & ~job.illegal, self.empty if config.ppu else Const(1)
+        legal, clear = valid & ~command.illegal, self.empty if config.ppu else Const(1)
         result = self.result.payload
         m.d.comb += [
             next_row.eq(row + 1),
-            end.eq(self.row_end & (next_row == job.rows)),
+            end.eq(self.row_end & (next_row == command.rows)),
             raw.eq(legal & ~process & clear),
-            answer.eq(valid & job.illegal & clear),
+            answer.eq(valid & command.illegal & clear),
             self.result.valid.eq((raw & self.lanes.valid) | answer),
             *(result[name].eq(Mux(raw, self.lanes.payload[name], 0)) for name in result_layout(config.mac).members),
-            result.illegal.eq(job.illegal),
-            result.last.eq(end | job.illegal),
+            result.illegal.eq(command.illegal),
+            result.last.eq(end | command.illegal),
             self.lanes.ready.eq(raw & self.result.ready),
-            finished.eq(Mux(job.illegal, answer & self.result.ready, self.lanes.valid & self.lanes.ready & end)),
-            self.job.ready.eq(~valid | finished),
+            finished.eq(Mux(command.illegal, answer & self.result.ready, self.lanes.valid & self.lanes.ready & end)),
+            self.command.ready.eq(~valid | finished),
         ]
-        with m.If(self.job.ready):
-            m.d.sync += valid.eq(self.job.valid)
-            with m.If(self.job.valid):
-                m.d.sync += job.eq(self.job.payload)
+        with m.If(self.command.ready):
+            m.d.sync += valid.eq(self.command.valid)
+            with m.If(self.command.valid):
+                m.d.sync += command.eq(self.command.payload)
         with m.If(self.lanes.valid & self.lanes.ready & self.row_end):
             m.d.sync += row.eq(Mux(end, 0, next_row))
         if config.ppu:
-            m.d.comb += [process.eq(legal & job.requantise), result.raw.eq(~job.illegal)]
-            self._post_process(m, process, job.relu, end)
+            m.d.comb += [process.eq(legal & command.requantise), result.raw.eq(~command.illegal)]
+            self._post_process(m, process, command.relu, end)
         return m
 
     def _post_process(self, m: Module, process: Value, relu: Value, end: Value) -> None:
@@ -111,7 +111,7 @@ class OutputControl(wiring.Component):
             lane.end.eq(end),
             self.processed.ready.eq(self.result.ready),
             self.params_bank.eq(bank),
-            self.params_taken.eq(self.job.valid & self.job.ready & self.job.payload.load_params),
+            self.params_taken.eq(self.command.valid & self.command.ready & self.command.payload.load_params),
             *(result[name].eq(vector.vector[name]) for name in activation_layout(self.config).members),
         ]
         with m.If(process):

@@ -78,7 +78,7 @@ def group_layout(config: PeConfig) -> data.ArrayLayout:
     return data.ArrayLayout(result_layout(config.mac), config.lane_count)
 
 
-def job_layout(config: PeConfig) -> data.StructLayout:
+def loaded_layout(config: PeConfig) -> data.StructLayout:
     """A command whose loads are done; an illegal one has loaded nothing."""
     return data.StructLayout({**command_layout(config).members, "illegal": unsigned(1)})
 

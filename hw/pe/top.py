@@ -81,8 +81,8 @@ class ProcessingElement(wiring.Component):
         m.submodules.collector = collector = Collector(config)
 
         connect(m, flipped(self.command), load.command)
-        connect(m, load.job, issue.job)
-        connect(m, issue.issued, output.job)
+        connect(m, load.loaded, issue.command)
+        connect(m, issue.issued, output.command)
         connect(m, lanes.o, collector.i)
         connect(m, collector.o, output.lanes)
         connect(m, output.result, flipped(self.result))

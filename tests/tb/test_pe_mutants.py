@@ -23,7 +23,7 @@ COMMANDS = 80
 PORT = re.compile(r"^  (input|output)(?: signed)?(?: \[(\d+):0\])? (\w+);", re.MULTILINE)
 # What no result depends on.
 HARMLESS = {
-    "issue_control.job[6]": "the stage after has no use for the number of vectors",
+    "issue_control.command[6]": "the stage after has no use for the number of vectors",
     "lane.nonzero[0] at 1": "registers load zeros instead of holding still, which costs energy alone",
     "scale.nonzero[0] at 1": "the same, inside the lane",
 }
