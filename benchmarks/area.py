@@ -5,6 +5,7 @@
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +28,7 @@ from vsq.synth.flow.adders import useful_adders
 from vsq.synth.flow.synthesis import ABC_AREA, Flow, Netlist, Recipe, run_recipe
 from vsq.synth.library.liberty import NAND2, Library
 from vsq.synth.measure.area import by_component, measure, total
-from vsq.synth.measure.records import Record, document, read_document, write_document
+from vsq.synth.measure.records import Record, document, write_document
 from vsq.synth.report.paper import POINTS
 
 BITS = ((3, 3), (4, 4), (6, 6), (8, 8), (4, 8))
@@ -40,6 +41,24 @@ DESIGN_POINTS = {name: ratios.area for name, ratios in POINTS.items() if ratios.
 )
 # A tolerance for tool versions; ABC is deterministic within one.
 TOLERANCE = 0.01
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return a document that :func:`vsq.synth.measure.records.write_document` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no such document.
+    """
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+        records = [Record(**record) for record in read["records"]]
+    except OSError as error:
+        raise InputError(f"report {path}: {error.strerror}; give a report written with --json") from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"report {path}: not a report with records; give one written with --json") from None
+    return {**read, "records": records}
 
 
 @dataclass(frozen=True, kw_only=True)

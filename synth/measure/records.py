@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import SupportsFloat
 
 from vsq.golden.contract.distribution import VERSION
-from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import write_text
 from vsq.synth.flow.synthesis import Flow
 
@@ -67,21 +66,3 @@ def write_document(path: Path, document: dict[str, object]) -> None:
         If the file cannot be written.
     """
     write_text(path, json.dumps(document, indent=1) + "\n")
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """Return a document that :func:`write_document` wrote.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is no such document.
-    """
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        records = [Record(**record) for record in read["records"]]
-    except OSError as error:
-        raise InputError(f"report {path}: {error.strerror}; give a report written with --json") from None
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"report {path}: not a report with records; give one written with --json") from None
-    return {**read, "records": records}

@@ -1,10 +1,10 @@
-"""Measurements of ``vsq report``: one record file for each processing element, cached; interrupted runs resume.
+"""Measurements of ``vsq report``: the records of each processing element, cached; interrupted runs resume.
 
 Files hold absolute figures only; :mod:`vsq.synth.report.rows` makes ratios of them.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
+from vsq.golden.io.store import Store
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Goal
 from vsq.synth.gatesim.workload import operands
@@ -23,8 +24,8 @@ from vsq.synth.library.liberty import Library
 from vsq.synth.library.power import Power
 from vsq.synth.measure import energy_per_mac
 from vsq.synth.measure.area import by_component, synthesise_all, total
-from vsq.synth.measure.energy_per_mac import MEMORIES, Setup, bit_energy
-from vsq.synth.measure.records import Record, document, read_document, records, write_document
+from vsq.synth.measure.energy_per_mac import Setup, bit_energy
+from vsq.synth.measure.records import Record, document, records
 from vsq.synth.measure.timing import critical_paths, find_sta
 from vsq.synth.report.paper import POINTS
 
@@ -111,31 +112,32 @@ def notes(settings: Settings, bit_area: Decimal) -> list[str]:
 def measure(
     configs: Sequence[Configuration], settings: Settings, out: Path, console: Console | None = None
 ) -> dict[Configuration, list[Record]]:
-    """Measure every element on every core, and keep each one's records in ``out`` as soon as they are known.
+    """Measure every element on every core, and keep each one's records in ``out/figures.json`` as they are known.
 
     Raises
     ------
     InputError
         If a library cannot hold a design, or ``out`` cannot be written.
     """
-    files = {config: out / f"{config.slug}.json" for config in configs}
-    found = {config: records for config, file in files.items() if (records := _kept(file, settings)) is not None}
-    missing = [config for config in configs if config not in found]
-    bit = _memory_bit(settings, out / "memory_bit.json") if missing and settings.liberty else 0.0
+    tools = document("report", Flow(library=Library.load()), [])
+    about = {name: tools[name] for name in ("versions", "library", "flow")} | {"settings": settings.about}
+    store = Store(out / "figures.json", about, "figures", anew=True)
+    missing = [config for config in configs if config.full_name not in store.results]
+    if missing and settings.liberty and _MEMORY_BIT not in store.results:
+        store.keep(_MEMORY_BIT, bit_energy(_setup(settings)))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
-        bar = progress.add_task("processing elements", total=len(configs), completed=len(found))
+        bar = progress.add_task("processing elements", total=len(configs), completed=len(configs) - len(missing))
         pool = ProcessPoolExecutor(max_workers=os.cpu_count())
         try:
+            bit = store.results.get(_MEMORY_BIT, 0.0)
             jobs = {pool.submit(figures, config.full_name, settings, bit): config for config in missing}
             for job in as_completed(jobs):
-                config = jobs[job]
-                found[config] = job.result()
-                _keep(files[config], settings, found[config])
+                store.keep(jobs[job].full_name, [asdict(record) for record in job.result()])
                 progress.advance(bar)
         finally:
             pool.shutdown(cancel_futures=True)
-    return {config: found[config] for config in configs}
+    return {config: [Record(**record) for record in store.results[config.full_name]] for config in configs}
 
 
 def figures(name: str, settings: Settings, bit: float) -> list[Record]:
@@ -151,13 +153,11 @@ def figures(name: str, settings: Settings, bit: float) -> list[Record]:
             (component, "memory bits", area.memory_bits, "bit"),
         ]
     if settings.liberty:
-        library = Library.load(settings.liberty)
-        flow = Flow(library=library)
-        (netlist,) = synthesise_all([config], flow)
+        setup = _setup(settings)
+        (netlist,) = synthesise_all([config], setup.flow)
         if settings.timing:
-            delays = _delays(config, library)
+            delays = _delays(config, setup.flow.library)
             values += [(component, "critical path", delay, "ns") for component, delay in delays.items()]
-        setup = Setup(flow=flow, power=Power.of(library), source=settings.data, slew=SLEW, hazards=False)
         data = operands(config.mac, settings.data)
         energies, utilisation = energy_per_mac.measure(config, netlist, data, setup, bit)
         values += [(component, "energy", energy.total * 1e12, "pJ") for component, energy in energies.items()]
@@ -171,34 +171,8 @@ def _delays(config: Configuration, library: Library) -> dict[str, float]:
     return {component: path.delay for component, path in critical_paths(netlist, library).items()}
 
 
-def _memory_bit(settings: Settings, file: Path) -> float:
-    """Return the energy of an access to a memory bit, measured once."""
+def _setup(settings: Settings) -> Setup:
+    """Return what energy is measured with."""
     assert settings.liberty
-    kept = _kept(file, settings)
-    if kept is not None:
-        return kept[0].value
     library = Library.load(settings.liberty)
-    flow = Flow(library=library)
-    power = Power.of(library)
-    value = bit_energy(Setup(flow=flow, power=power, source=settings.data, slew=SLEW, hazards=False))
-    record = Record(configuration=_MEMORY_BIT, component=MEMORIES, quantity="energy of a bit", value=value, unit="J")
-    _keep(file, settings, [record])
-    return value
-
-
-def _kept(file: Path, settings: Settings) -> list[Record] | None:
-    """Return the records that a file holds, if it is there and was measured with the same settings and tools."""
-    if not file.exists():
-        return None
-    read = read_document(file)
-    fresh = document("report", Flow(library=Library.load()), [])
-    same = read.get("settings") == settings.about and all(
-        read[name] == fresh[name] for name in ("versions", "library", "flow")
-    )
-    records: list[Record] = read["records"]
-    return records if same else None
-
-
-def _keep(file: Path, settings: Settings, records: Sequence[Record]) -> None:
-    report: Mapping[str, object] = document("report", Flow(library=Library.load()), records)
-    write_document(file, {**report, "settings": settings.about})
+    return Setup(flow=Flow(library=library), power=Power.of(library), source=settings.data, slew=SLEW, hazards=False)

@@ -1,6 +1,5 @@
 """The report's rows: ratios to the 8-bit element, the paper's beside them, and why they differ."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
+from vsq.golden.io import store
 from vsq.synth.measure.area import LANES, baseline_of
 from vsq.synth.measure.energy_per_mac import MEMORIES
 from vsq.synth.measure.records import Record
@@ -36,12 +36,12 @@ class Accuracy:
         InputError
             If it is missing or no such file.
         """
+        content = store.read(path, "scores")
         try:
-            read = json.loads(path.read_text(encoding="utf-8"))
-            scores = {str(name): float(score) for name, score in read["scores"].items()}
-            return cls(task=read["task"], metric=read["metric"], input_gamma=read["input_gamma"], scores=scores)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(f"accuracy {path}: no file of scores; give one that 'vsq accuracy --json' wrote") from None
+            scores = {name: float(score) for name, score in content["scores"].items()}
+            return cls(**{name: content[name] for name in ("task", "metric", "input_gamma")}, scores=scores)
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{path}: no file of scores; give one that 'vsq accuracy --json' wrote") from None
 
     @property
     def title(self) -> str:

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import area as benchmark
-from benchmarks.area import Dot, implementations, main, measure_dots, regressions, sum_of_products
+from benchmarks.area import Dot, implementations, main, measure_dots, read_document, regressions, sum_of_products
 from benchmarks.area_plot import dot_chart
 from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, dot_table, figures_of, mac_table
 from vsq.golden.contract.errors import InputError
@@ -12,7 +12,7 @@ from vsq.golden.io import charts
 from vsq.hw.emit.yosys import run_yosys
 from vsq.synth.flow.synthesis import Flow
 from vsq.synth.library.liberty import Library
-from vsq.synth.measure.records import Record, document, read_document, write_document
+from vsq.synth.measure.records import Record, document, write_document
 
 DOT = Dot(weight_bits=3, activation_bits=2, vector_size=3)
 

@@ -239,7 +239,7 @@ def test_a_second_run_takes_up_what_is_there(tmp_path, monkeypatch):
     assert {record.quantity for record in first[config]} == {"area", "memory bits"}
     monkeypatch.setattr(designs, "ProcessPoolExecutor", lambda max_workers: NoPool())
     assert measure([config], SETTINGS, tmp_path) == first
-    file = tmp_path / f"{config.slug}.json"
+    file = tmp_path / "figures.json"
     file.write_text(file.read_text().replace('"data": "digits"', '"data": "minilm"'))
     with pytest.raises(AssertionError, match="measured anew"):
         measure([config], SETTINGS, tmp_path)

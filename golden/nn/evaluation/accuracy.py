@@ -3,7 +3,6 @@
 Each score is cached in a JSON file as soon as it is known, from which another run resumes.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError, choice
-from vsq.golden.io.files import write_text
+from vsq.golden.io.store import Store
 from vsq.golden.nn.calibration import Calibration
 from vsq.golden.nn.planes.splitquant import split_model
 from vsq.golden.nn.quantize import Mode, quantize
@@ -119,7 +118,8 @@ def measure(
         "split": split,
         "torch": torch.__version__,
     }
-    scores = _load(path, about)
+    store = Store(path, about, "scores")
+    scores = store.results
     options: dict[str, Any] = {"input_gamma": input_gamma, "calibration": calibration}
     triples = [_variants(config, options) for config in configs]
     cells = list(dict.fromkeys((scheme, mode) for mode in chosen for schemes in triples for scheme in schemes))
@@ -130,9 +130,7 @@ def measure(
         def score(key: str, model: Any) -> None:
             progress.update(bar, description=f"{task.name}: {key}")
             if key not in scores:
-                scores[key] = task.evaluate(model())
-                if path is not None:
-                    write_text(path, json.dumps(about | {"scores": scores}, indent=2) + "\n")
+                store.keep(key, task.evaluate(model()))
             progress.advance(bar)
 
         score(FLOAT, task.model)
@@ -172,18 +170,3 @@ def _variants(config: MacConfig, options: dict[str, Any]) -> tuple[Scheme, Schem
 
 def _key(scheme: Scheme, mode: Mode) -> str:
     return f"{scheme} {mode}"
-
-
-def _load(path: Path | None, about: dict[str, Any]) -> dict[str, float]:
-    """Return the scores that the file already holds."""
-    if path is None or not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text())
-        scores = content.pop("scores")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{path}: no file of accuracies; choose another name, or remove it") from None
-    for name, value in about.items():
-        if content.get(name) != value:
-            raise InputError(f"{path}: its {name} is {content.get(name)!r}, not {value!r}; choose another name")
-    return dict(scores)

@@ -75,7 +75,7 @@ def test_scores_are_kept_and_taken_up_again(digits, tmp_path):
     with pytest.raises(InputError, match="its split is False, not True"):
         accuracy.measure(task, configs("4/4U/4/6"), split=True, path=path)
     path.write_text("[]")
-    with pytest.raises(InputError, match="no file of accuracies"):
+    with pytest.raises(InputError, match="no file of scores"):
         accuracy.measure(task, configs("4/4U/4/6"), path=path)
 
 
