@@ -61,7 +61,7 @@ def plan(
             load_weights=start == 0,
             load_activations=tile == 0 or len(starts) > 1,
             load_params=start == 0 and params is not None,
-            requantise=params is not None,
+            requantize=params is not None,
             relu=relu,
         )
         for tile in range(tiles)

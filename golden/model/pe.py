@@ -47,7 +47,7 @@ class Command:
     load_weights: bool = True
     load_activations: bool = True
     load_params: bool = False
-    requantise: bool = False
+    requantize: bool = False
     relu: bool = False
 
 
@@ -112,7 +112,7 @@ class Loaded:
             command.rows > 0
             and 0 < command.vectors <= vectors
             and command.rows * command.vectors <= entries
-            and (not command.requantise or command.load_params or self.params)
+            and (not command.requantize or command.load_params or self.params)
         )
 
     def beats(self, command: Command) -> dict[str, int]:
@@ -207,7 +207,7 @@ class ElementModel:
             self._weights.map(lambda array: array[:vectors].swapaxes(0, 1)),
             self._activations.map(lambda array: array[: rows * vectors].reshape(rows, vectors, *array.shape[1:])),
         )
-        if not command.requantise:
+        if not command.requantize:
             return CommandResult(acc=products.acc, overflow=products.overflow)
         assert self._params is not None
         z = rescale(config, products.acc, self._params, relu=command.relu)
@@ -258,7 +258,7 @@ def _check_ports(config: PeConfig, command: Command, number: int) -> None:
             raise InputError(
                 f"command {number}: {name} = {value} does not fit the {bits}-bit port of {config}; split the command"
             )
-    if not config.ppu and (command.requantise or command.load_params):
+    if not config.ppu and (command.requantize or command.load_params):
         raise InputError(f"command {number}: {config} has no post-processing; ask for raw results and no parameters")
 
 

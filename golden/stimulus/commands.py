@@ -48,7 +48,7 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Com
             command = first
         elif extreme:
             vectors = min(config.weight_depth, config.activation_depth)
-            command = replace(command, rows=1, vectors=vectors, requantise=False, relu=False)
+            command = replace(command, rows=1, vectors=vectors, requantize=False, relu=False)
             command = replace(command, load_weights=True, load_activations=True)
         elif kind < _EXTREME_SHARE + _LIMIT_SHARE:
             command = _at_a_limit(config, element, command, *(rng.random(3) < (0.5, 0.5, 0.2)).tolist())
@@ -72,7 +72,7 @@ def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Comma
     """
     vectors = min(config.lane_count, config.weight_depth, config.activation_depth)
     rows = min(config.lane_count, config.activation_depth // vectors)
-    command = Command(rows=rows, vectors=vectors, load_params=config.ppu, requantise=config.ppu)
+    command = Command(rows=rows, vectors=vectors, load_params=config.ppu, requantize=config.ppu)
     return repeated(config, command, count, seed)
 
 
@@ -97,7 +97,7 @@ def lone(config: PeConfig, seed: int) -> tuple[Streams, list[CommandResult], lis
     narrow = replace(again, rows=rows * vectors, vectors=1)
     groups = [[load], 3 * [replace(again, rows=1)], [narrow]]
     if config.ppu:
-        groups.append([replace(narrow, requantise=True)])
+        groups.append([replace(narrow, requantize=True)])
     streams = concatenate(_beats(rng, config, command, legal=True) for group in groups for command in group)
     return streams, ElementModel(config).run(streams), [len(group) for group in groups]
 
@@ -142,15 +142,15 @@ def _command(rng: np.random.Generator, config: PeConfig) -> Command:
     most = config.activation_depth if full and rng.random() < 0.5 else min(config.activation_depth, _LONGEST_COMMAND)
     most_rows = max(1, most // vectors)
     loads = (rng.random(3) < 0.6).tolist()
-    requantise = config.ppu and bool(rng.random() < 0.7)
+    requantize = config.ppu and bool(rng.random() < 0.7)
     return Command(
         rows=most_rows if full else int(rng.integers(1, most_rows, endpoint=True)),
         vectors=vectors,
         load_weights=loads[0],
         load_activations=loads[1],
         load_params=config.ppu and loads[2],
-        requantise=requantise,
-        relu=requantise and bool(rng.random() < 0.3),
+        requantize=requantize,
+        relu=requantize and bool(rng.random() < 0.3),
     )
 
 
@@ -159,7 +159,7 @@ def _opening(rng: np.random.Generator, config: PeConfig, element: ElementModel) 
 
     Those are as large as it permits or one larger; each is drawn from the element's state after the ones before.
     """
-    smallest = Command(rows=1, vectors=1, load_params=config.ppu, requantise=config.ppu)
+    smallest = Command(rows=1, vectors=1, load_params=config.ppu, requantize=config.ppu)
     for name in ("weights", "activations", *(["params"] if config.ppu else [])):
         yield replace(smallest, **{f"load_{name}": False})
     everything = replace(_command(rng, config), load_weights=True, load_activations=True, load_params=config.ppu)

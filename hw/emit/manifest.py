@@ -47,8 +47,8 @@ _MEANING = {
     "command_load_weights": "take vectors * L beats of weights, vector by vector and lane by lane",
     "command_load_activations": "take rows * vectors beats of activations, row by row",
     "command_load_params": "take L beats of output parameters, lane 0 first",
-    "command_requantise": "give vectors of codes with their scale; else one accumulator a beat",
-    "command_relu": "negative outputs become 0, if they are requantised",
+    "command_requantize": "give vectors of codes with their scale; else one accumulator a beat",
+    "command_relu": "negative outputs become 0, if they are requantized",
     "weights_codes": "weight codes of one lane's vector",
     "weights_scale": "their scale",
     "activations_codes": "activation codes of one vector",
@@ -134,7 +134,7 @@ def pe_facts(config: PeConfig) -> dict[str, Any]:
             "rows": f"1 to {config.activation_depth}",
             "vectors": f"1 to {config.weight_depth}, {loaded} weights",
             "rows * vectors": f"to {config.activation_depth}, {loaded} activations",
-            "requantise": "only with parameters loaded, by this command or before" if config.ppu else "absent",
+            "requantize": "only with parameters loaded, by this command or before" if config.ppu else "absent",
         },
         "widths": {**_widths(mac), "z": config.z_range[1].bit_length() + 1 if config.ppu else 0},
         "latency_cycles": {
@@ -143,7 +143,7 @@ def pe_facts(config: PeConfig) -> dict[str, Any]:
         },
         "cycles_per_command": "steady state: max(R*G, L*G if weights are loaded, R*L) for R rows of G vectors",
         **arithmetic,
-        "result": f"{arithmetic['result']}; requantised: y = code * scale * gamma_out",
+        "result": f"{arithmetic['result']}; requantized: y = code * scale * gamma_out",
     }
 
 

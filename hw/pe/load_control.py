@@ -112,7 +112,7 @@ class LoadControl(wiring.Component):
             loaded = Signal()
             with m.If(self.restart & flags["params"]):
                 m.d.sync += loaded.eq(1)
-            rules.append(~command.requantise | command.load_params | loaded)
+            rules.append(~command.requantize | command.load_params | loaded)
         m.d.comb += legal.eq(all_of(rules))
 
 

@@ -93,7 +93,7 @@ class OutputControl(wiring.Component):
         with m.If(self.lanes.valid & self.lanes.ready & self.row_end):
             m.d.sync += row.eq(Mux(end, 0, next_row))
         if config.ppu:
-            m.d.comb += [process.eq(legal & command.requantise), result.raw.eq(~command.illegal)]
+            m.d.comb += [process.eq(legal & command.requantize), result.raw.eq(~command.illegal)]
             self._post_process(m, process, command.relu, end)
         return m
 

@@ -13,7 +13,7 @@ from vsq.hw.pe.streams import lane_layout, packed_layout
 
 
 class PostProcessing(wiring.Component):
-    """Rescaling, ReLU and requantisation, one lane per cycle; see :mod:`vsq.golden.model.ppu` for the formulas.
+    """Rescaling, ReLU and requantization, one lane per cycle; see :mod:`vsq.golden.model.ppu` for the formulas.
 
     Without an output scale the codes are z, and there is neither maximum nor division.
 

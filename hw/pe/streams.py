@@ -21,7 +21,7 @@ def weight_layout(config: PeConfig) -> data.StructLayout:
 
 
 def activation_layout(config: PeConfig) -> data.StructLayout:
-    """One activation vector: V codes, and their scale if the side has one. Requantised outputs have this layout too."""
+    """One activation vector: V codes, and their scale if the side has one. Requantized outputs have this layout too."""
     return _vector(config, config.mac.activation, config.mac.activation_scale)
 
 
@@ -45,12 +45,12 @@ def command_layout(config: PeConfig) -> data.StructLayout:
         "load_activations": unsigned(1),
     }
     if config.ppu:
-        members |= {"load_params": unsigned(1), "requantise": unsigned(1), "relu": unsigned(1)}
+        members |= {"load_params": unsigned(1), "requantize": unsigned(1), "relu": unsigned(1)}
     return data.StructLayout(members)
 
 
 def output_layout(config: PeConfig) -> data.StructLayout:
-    """One result beat: a requantised vector, or one lane's accumulator (always, without post-processing).
+    """One result beat: a requantized vector, or one lane's accumulator (always, without post-processing).
 
     ``raw`` tells which; ``illegal`` marks the answer to an illegal command; ``last`` the last beat of a command.
     """

@@ -24,7 +24,7 @@ def commands(config: PeConfig, data: Operands) -> list[Streams]:
     """Return the same commands with 64 different pieces of a layer's rows.
 
     Each command computes as many rows as the activation buffer holds (at most two for each lane) with as many of the
-    layer's vectors as both buffers hold. Outputs are requantised, if there is post-processing, to their largest value.
+    layer's vectors as both buffers hold. Outputs are requantized, if there is post-processing, to their largest value.
     """
     lanes = config.lane_count
     channels, groups, _ = data.weights.codes.shape
@@ -37,7 +37,7 @@ def commands(config: PeConfig, data: Operands) -> list[Streams]:
             vectors=groups,
             load_weights=load,
             load_params=load and config.ppu,
-            requantise=config.ppu,
+            requantize=config.ppu,
             relu=config.ppu and data.relu,
         )
         for load in loads
@@ -135,7 +135,7 @@ def _ports(config: PeConfig, streams: Sequence[Streams]) -> dict[str, dict[str, 
     """Return the words [beats, width, 1] of every field of the input streams."""
     mac = config.mac
     listed = streams[0].commands
-    loads = ["load_weights", "load_activations"] + (["load_params", "requantise", "relu"] if config.ppu else [])
+    loads = ["load_weights", "load_activations"] + (["load_params", "requantize", "relu"] if config.ppu else [])
     widths = {"rows": config.rows_bits, "vectors": config.vectors_bits, **dict.fromkeys(loads, 1)}
     ports = {
         "command": {

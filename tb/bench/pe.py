@@ -72,7 +72,7 @@ async def _lone_commands(dut: Any, run: Run) -> None:
 
     A command of G reads gives its first accumulator G + latency + 3 cycles after its acceptance. The next one starts in
     the cycle after the last read, and the third one when the results of the first are taken. Neither raw beats nor the
-    lanes of requantised vectors have a pause between them.
+    lanes of requantized vectors have a pause between them.
     """
     config = run.config
     lanes, size = config.lane_count, config.mac.vector_size

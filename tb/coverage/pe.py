@@ -50,7 +50,7 @@ def _loads(traffic: PeTraffic) -> Bins:
 
 def _outputs(traffic: PeTraffic) -> Bins:
     kinds = [_kind(command, result) for command, result in traffic.answered]
-    names = ["raw", *(["requantised", "relu"] if traffic.config.ppu else []), "illegal"]
+    names = ["raw", *(["requantized", "relu"] if traffic.config.ppu else []), "illegal"]
     bins = {f"{kind} after {before}": 0 for before, kind in product(names, names)}
     for before, kind in pairwise(kinds):
         bins[f"{kind} after {before}"] += 1
@@ -123,9 +123,9 @@ def _resets(traffic: PeTraffic) -> Bins:
 def _kind(command: Command, result: CommandResult) -> str:
     if result.illegal:
         return "illegal"
-    if not command.requantise:
+    if not command.requantize:
         return "raw"
-    return "relu" if command.relu else "requantised"
+    return "relu" if command.relu else "requantized"
 
 
 def _counts(arrays: Sequence[NDArray[Any]], wanted: Mapping[str, int]) -> dict[str, int]:

@@ -34,7 +34,7 @@ class PeInterface(Interface[Streams]):
             "rows": Field(Integer(config.rows_bits)),
             "vectors": Field(Integer(config.vectors_bits)),
             **dict.fromkeys(("load_weights", "load_activations"), MARK),
-            **dict.fromkeys(("load_params", "requantise", "relu") if config.ppu else (), MARK),
+            **dict.fromkeys(("load_params", "requantize", "relu") if config.ppu else (), MARK),
         }
         params = {
             "multiplier": Field(Integer(config.multiplier_bits)),
@@ -108,7 +108,7 @@ class PeInterface(Interface[Streams]):
         """
         start, lanes, fields = 0, self._config.lane_count, self.output.fields
         for command in commands:
-            count = command.rows * lanes // (self._size if command.requantise else 1)
+            count = command.rows * lanes // (self._size if command.requantize else 1)
             if len(words) < start + count:
                 raise RuntimeError(f"{self._config}: only {len(words)} results came")
             beats = dict(zip(fields, zip(*words[start : start + count], strict=True), strict=True))
@@ -117,7 +117,7 @@ class PeInterface(Interface[Streams]):
             def column(name: str, beats: Any = beats, rows: int = command.rows) -> Any:
                 return fields[name].column(beats[name]).reshape(rows, -1) if name in fields else None
 
-            if command.requantise:
+            if command.requantize:
                 codes = column("codes").reshape(command.rows, -1, self._size)
                 yield CommandResult(codes=codes, scales=column("scale"))
             else:

@@ -77,7 +77,7 @@ class PeScoreboard(Scoreboard):
         lines = [f"  command {number}: {' '.join(f'{name}={int(v)}' for name, v in asdict(command).items())}"]
         if result.illegal:
             return [*lines, "  it is illegal in this state"]
-        size = self._config.mac.vector_size if command.requantise else 1
+        size = self._config.mac.vector_size if command.requantize else 1
         row, lane = divmod(beat * size, self._config.lane_count)
         for place in range(lane, lane + size):
             lines += self._lane(command, operands, row, place)
@@ -104,7 +104,7 @@ class PeScoreboard(Scoreboard):
             yield "  (earlier vectors are left out)"
         for place in range(left, command.vectors):
             yield from beat_lines(f"vector {place}", beats, values.trace, place)
-        if command.requantise:
+        if command.requantize:
             mine = params[lane : lane + 1]
             [[z]] = rescale(self._config, values.acc[None], mine, relu=command.relu)
             [(m, s, b)] = zip(mine.multiplier, mine.shift, mine.bias, strict=True)

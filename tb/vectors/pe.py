@@ -51,20 +51,20 @@ def write_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: s
 
 
 def _stall(config: PeConfig, results: Sequence[CommandResult]) -> int:
-    """Return the number of the result beat to stall: the first of most that are requantised in a row, or the middle.
+    """Return the number of the result beat to stall: the first of most that are requantized in a row, or the middle.
 
     Those behind it fill every stage.
     """
     beats = list(result_beats(config, results))
     runs = groupby(range(len(beats)), lambda number: "codes" in beats[number])
-    requantised = [list(run) for is_vector, run in runs if is_vector]
-    return max(requantised, key=len)[0] if requantised else len(beats) // 2
+    requantized = [list(run) for is_vector, run in runs if is_vector]
+    return max(requantized, key=len)[0] if requantized else len(beats) // 2
 
 
 def drawn_streams(config: PeConfig, count: int, seed: int) -> Streams:
     """Return random commands behind those that only an element without memory of an earlier run refuses."""
     refused = [Command(rows=1, vectors=1, load_weights=False), Command(rows=1, vectors=1, load_activations=False)]
     if config.ppu:
-        refused.append(Command(rows=1, vectors=1, requantise=True))
+        refused.append(Command(rows=1, vectors=1, requantize=True))
     streams, _ = commands(config, count, seed)
     return replace(streams, commands=[*refused, *streams.commands])

@@ -73,7 +73,7 @@ def test_accumulators_equal_plain_loops(text):
 
 def test_activations_and_parameters_stay_until_loaded_again():
     config = PeConfig.parse("4/4/4/6:V=4@lanes=8")
-    command = {"rows": 2, "vectors": 1, "requantise": True}
+    command = {"rows": 2, "vectors": 1, "requantize": True}
     beats = streams(
         config,
         [Command(**command, load_params=True), Command(**command, load_activations=False, relu=True)],
@@ -97,7 +97,7 @@ ILLEGAL = [
     Command(rows=3, vectors=3),
     Command(rows=1, vectors=3, load_weights=False),
     Command(rows=3, vectors=2, load_activations=False),
-    Command(rows=1, vectors=1, requantise=True),
+    Command(rows=1, vectors=1, requantize=True),
 ]
 
 
@@ -129,7 +129,7 @@ def test_nothing_is_loaded_after_reset():
         ("4/4/4/6:V=4", {"rows": 1, "vectors": 1}, (3, 1), "weights: 3 beats, but the commands take 4 or more"),
         ("4/4/4/6:V=4", {"rows": 1, "vectors": 1}, (4, 2), "activations: 2 beats, but the commands take 1;"),
         ("4/4/4/6:V=4", {"rows": 512, "vectors": 1}, (0, 0), "rows = 512 does not fit the 9-bit port"),
-        ("4/4/4/6:V=4@ppu=off", {"rows": 1, "vectors": 1, "requantise": True}, (0, 0), "has no post-processing"),
+        ("4/4/4/6:V=4@ppu=off", {"rows": 1, "vectors": 1, "requantize": True}, (0, 0), "has no post-processing"),
     ],
 )
 def test_bad_streams_are_refused(text, command, beats, message):
@@ -140,7 +140,7 @@ def test_bad_streams_are_refused(text, command, beats, message):
 
 def test_concatenated_streams_give_the_results_of_each():
     config = PeConfig.parse("4/4/4/6:V=4")
-    command = Command(rows=1, vectors=2, load_params=True, requantise=True)
+    command = Command(rows=1, vectors=2, load_params=True, requantize=True)
     parts = [streams(config, [command], seed, weights=8, activations=2, params=4) for seed in (1, 2)]
     whole = ElementModel(config).run(concatenate(parts))
     for part, result in zip(parts, whole, strict=True):

@@ -42,7 +42,7 @@ def words(config, streams):
 
 def payload_fields(config):
     names = ["rows", "vectors", "load_weights", "load_activations"]
-    return [*names, "load_params", "requantise", "relu"] if config.ppu else names
+    return [*names, "load_params", "requantize", "relu"] if config.ppu else names
 
 
 def simulate(config, streams, expected, idle, stall, seed=0):

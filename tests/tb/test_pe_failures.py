@@ -73,7 +73,7 @@ def test_commands_that_remain_take_what_they_load():
         "load_weights": [1, 0, 1],
         "load_activations": [1, 1, 1],
         "load_params": [0, 0, 0],
-        "requantise": [0, 0, 0],
+        "requantize": [0, 0, 0],
         "relu": [0, 0, 0],
     }
     commands = interface.inputs["command"].columns(list(zip(*columns.values(), strict=True)))

@@ -57,10 +57,10 @@ def test_sizes():
 
 
 def test_the_order_of_answers():
-    answered = [(command(rows=0), CommandResult()), (command(requantise=True), vectors()), (command(), RAW)]
-    answered.append((command(requantise=True, relu=True), vectors()))
+    answered = [(command(rows=0), CommandResult()), (command(requantize=True), vectors()), (command(), RAW)]
+    answered.append((command(requantize=True, relu=True), vectors()))
     found = {name.partition(": ")[2] for name in hit(answered) if "outputs" in name}
-    assert found == {"requantised after illegal", "raw after requantised", "relu after raw"}
+    assert found == {"requantized after illegal", "raw after requantized", "relu after raw"}
 
 
 def test_outputs_at_their_limits():
@@ -69,7 +69,7 @@ def test_outputs_at_their_limits():
         (vectors((7, 1), 63), {"cp_pe_codes: largest", "cp_pe_scales: largest"}),
         (vectors((1, 2), 1), {"cp_pe_scales: 1"}),
     ):
-        assert {name for name in hit([(command(requantise=True), result)]) if "loads" not in name} == expected
+        assert {name for name in hit([(command(requantize=True), result)]) if "loads" not in name} == expected
 
 
 def test_handshakes():
