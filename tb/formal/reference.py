@@ -4,60 +4,16 @@ Vectors travel through the promised pipeline as they came, and all arithmetic (`
 end, in words that hold every intermediate value.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig, Overflow, Rounding
 from vsq.golden.formats.base import Format
 from vsq.tb.mutation.pins import Pins
+from vsq.tb.templates import filled
 
-_STAGE = """
-  reg valid{i}, first{i}, last{i}, active{i};
-  reg [{beat_high}:0] beat{i};
-  wire free{h} = !valid{i} | free{i};
-  always @(posedge clk) begin
-    if (rst) valid{i} <= 0;
-    else if (free{h}) valid{i} <= valid{h};
-    if (valid{h} & free{h}) {{first{i}, last{i}, active{i}}} <= {{first{h}, last{h}, active{h}}};
-    if (valid{h} & free{h} & active{h}) beat{i} <= beat{h};
-  end
-"""
-
-_DESIGN = """
-module {module}(input clk, {ports});
-  function signed [{high}:0] dot(input [{beat_high}:0] beat);
-    dot = {dot};
-  endfunction
-  function signed [{high}:0] factor(input [{beat_high}:0] beat);
-    reg [{high}:0] p;
-    begin
-      p = {product};
-      p = (p >> {shift}) + ({carry});
-      factor = {clamped};
-    end
-  endfunction
-
-  reg fresh;
-  always @(posedge clk) fresh <= rst | fresh & !(in_valid & in_ready);
-  wire [{beat_high}:0] beat0 = {{{beat}}};
-  wire valid0 = in_valid, first0 = in_first | fresh, last0 = in_last, active0 = {active};
-  assign in_ready = free0;
-{stages}
-  reg result, overflow;
-  reg signed [{acc_bits}-1:0] acc;
-  wire free{depth} = !result | out_ready;
-  wire signed [{high}:0] total = (first{depth} ? 0 : acc) + dot(beat{depth}) * factor(beat{depth});
-  wire exceeds = total > {most} | total < {least};
-  always @(posedge clk) begin
-    if (rst) result <= 0;
-    else if (free{depth}) result <= valid{depth} & last{depth};
-    if (valid{depth} & free{depth} & active{depth}) begin
-      acc <= {policy};
-      overflow <= exceeds | overflow & !first{depth};
-    end
-  end
-  assign out_valid = result, out_acc = acc{flag};
-endmodule
-"""
+_FOLDER = Path(__file__).parent
 
 
 def reference(config: MacConfig, module: str) -> str:
@@ -78,9 +34,10 @@ def reference(config: MacConfig, module: str) -> str:
             low[pin], end = end, end + fmt.bits
     s, most, least = config.scale_shift, f"{bits}'sd{limit - 1}", f"-{bits}'sd{limit}"
     largest = None if config.scale_product_bits is None else f"{bits}'d{(1 << config.scale_product_bits) - 1}"
-    stages = [_STAGE.format(i=i, h=i - 1, beat_high=end - 1) for i in range(1, config.pipeline + 1)]
+    stages = [filled(_FOLDER / "stage.v", i=i, h=i - 1, beat_high=end - 1) for i in range(1, config.pipeline + 1)]
     saturated = f"total > {most} ? {most} : total < {least} ? {least} : total"
-    return _DESIGN.format(
+    return filled(
+        _FOLDER / "reference.v",
         module=module,
         ports=", ".join(
             f"{way} [{width - 1}:0] {pin}"

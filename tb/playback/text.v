@@ -7,6 +7,7 @@ module playback;
   integer idle = 0, cycle = 0, results = 0, code, chosen, file, rhythm, most, i;
   wire [%%streams-1:0] offers, accepts;
   wire [32*%%streams-1:0] sent;
+  wire [%%word_bits-1:0] words;
   wire [%%payload_bits-1:0] payload;
   wire out_valid;
   reg [%%payload_bits-1:0] offered;
