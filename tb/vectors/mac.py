@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.io.files import replacing
@@ -92,11 +91,9 @@ def _stream(config: MacConfig, count: int, seed: int, *, axis: bool) -> tuple[Be
 def _native_streams(config: MacConfig, stream: Beats, result: MacResult) -> tuple[Stream, Stream]:
     """Return the streams of plain ports."""
     interface = MacInterface(config)
-    beats, results = interface.inputs["in"], interface.output
-    words = _words(beats.bytes(interface.streams(stream)["in"]))
-    sent = Stream(name="stimulus", prefix="in_", widths=beats.widths, words=words)
-    words = [results.join(word) for word in interface.results(result)]
-    return sent, Stream(name="expected", prefix="out_", widths=results.widths, words=words)
+    layout = interface.inputs["in"]
+    sent = Stream.of("stimulus", "in", layout, layout.words(interface.streams(stream)["in"]))
+    return sent, Stream.of("expected", "out", interface.output, interface.results(result))
 
 
 def _axis_streams(config: MacConfig, stream: Beats, result: MacResult) -> tuple[Stream, Stream]:
@@ -104,11 +101,12 @@ def _axis_streams(config: MacConfig, stream: Beats, result: MacResult) -> tuple[
     interface = MacInterface(config)
     fields = {name: field for name, field in interface.inputs["in"].fields.items() if name not in ("first", "last")}
     data = Packed(fields).bytes(interface.streams(stream)["in"], _BYTE)
+    bits, marks = _BYTE * data.shape[1], stream.last.tolist()
     sent = Stream(
         name="stimulus",
         prefix="s_axis_t",
-        widths={"data": _BYTE * data.shape[1], "last": 1},
-        words=_words(np.concatenate([data, stream.last[:, None].astype(np.uint8)], axis=1)),
+        widths={"data": bits, "last": 1},
+        words=[int.from_bytes(row.tobytes(), "little") | last << bits for row, last in zip(data, marks, strict=True)],
     )
     results = {
         name: Field(Integer(-(-field.bits // _BYTE) * _BYTE, signed=name == "acc"))
@@ -119,8 +117,3 @@ def _axis_streams(config: MacConfig, stream: Beats, result: MacResult) -> tuple[
     layout = Packed({**results, "last": MARK})
     words = [layout.join(word) for word in layout.words(columns)]
     return sent, Stream(name="expected", prefix="m_axis_t", widths=widths, words=words)
-
-
-def _words(raw: NDArray[np.uint8]) -> list[int]:
-    """Return rows of bytes as integers."""
-    return [int.from_bytes(row.tobytes(), "little") for row in raw]

@@ -8,7 +8,6 @@ from pathlib import Path
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, CommandResult, ElementModel, Streams
 from vsq.golden.stimulus.commands import commands, result_beats
-from vsq.tb.interface.base import DONT_CARE
 from vsq.tb.interface.pe import PeInterface
 from vsq.tb.vectors.plain_bench import Stream, write_bench
 
@@ -29,23 +28,10 @@ def write_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: s
     streams, interface = drawn_streams(config, count, seed), PeInterface(config)
     columns = interface.streams(streams)
     inputs = [
-        Stream(
-            name=stream,
-            prefix=f"{stream}_",
-            widths=packed.widths,
-            words=[packed.join(words) for words in packed.words(columns[stream])],
-        )
-        for stream, packed in interface.inputs.items()
+        Stream.of(stream, stream, packed, packed.words(columns[stream])) for stream, packed in interface.inputs.items()
     ]
-    results, output = ElementModel(config).run(streams), interface.output
-    beats, ones = interface.results(results), [(1 << width) - 1 for width in output.widths.values()]
-    result = Stream(
-        name="expected",
-        prefix="result_",
-        widths=output.widths,
-        words=[output.join([max(0, word) for word in beat]) for beat in beats],
-        care=[output.join([0 if w == DONT_CARE else one for w, one in zip(beat, ones, strict=True)]) for beat in beats],
-    )
+    results = ElementModel(config).run(streams)
+    result = Stream.of("expected", interface.result, interface.output, interface.results(results))
     settings = {"stall": _stall(config, results), "fill": 0, "idle": interface.idle, "cycles": 0}
     return write_bench(folder, name, f"processing element {config.full_name}", inputs, result, **settings)
 

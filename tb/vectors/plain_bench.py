@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsq.golden.io.files import write_text
-from vsq.golden.model.packing import slices
+from vsq.golden.model.packing import Packed, Words, slices
+from vsq.tb.interface.base import DONT_CARE
 from vsq.tb.templates import filled
 
 _MOST_SPAN = 2000  # cycles within which a play is cut by a reset
@@ -38,6 +39,17 @@ class Stream:
     widths: Mapping[str, int]
     words: Sequence[int]
     care: Sequence[int] | None = None
+
+    @classmethod
+    def of(cls, name: str, stream: str, packed: Packed, beats: Sequence[Words]) -> "Stream":
+        """Return a stream of plain ports; fields that do not matter are 0, and left out of ``care``."""
+        ones = [(1 << width) - 1 for width in packed.widths.values()]
+        care = [
+            packed.join([0 if w == DONT_CARE else one for w, one in zip(beat, ones, strict=True)]) for beat in beats
+        ]
+        words = [packed.join([max(0, word) for word in beat]) for beat in beats]
+        some = any(DONT_CARE in beat for beat in beats)
+        return cls(name=name, prefix=f"{stream}_", widths=packed.widths, words=words, care=care if some else None)
 
     @property
     def bits(self) -> int:
