@@ -145,6 +145,8 @@ def test_what_a_page_names_exists(page):
         assert f"def {test}(" in TESTS, test
     for name in sorted(set(re.findall(r"\bvsq(?:\.[a-zA-Z_]\w*)+", text))):
         assert exists(name), name
+    for module, members in re.findall(r"^ *from (vsq[\w.]*) import (.+)$", text, re.MULTILINE):
+        assert all(exists(f"{module}.{member.strip()}") for member in members.split(",")), members
     for name in re.findall(r"\bbenchmarks\.(\w+)", text):
         assert (ROOT / "benchmarks" / f"{name}.py").is_file(), name
 
