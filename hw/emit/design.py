@@ -1,6 +1,5 @@
 """Designs: what can be generated, simulated and synthesised, each behind one interface."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -24,7 +23,7 @@ TOP = "top"  # stands for the top module among the modules of a component
 
 
 @dataclass(frozen=True)
-class Design(ABC):
+class Design:
     """A configuration as hardware: RTLIL, Verilog and manifest of a top module.
 
     Attributes
@@ -32,13 +31,11 @@ class Design(ABC):
     config
         The configuration.
     kind
-        Its name among kinds of designs.
+        Name of the kind of design, and of the component in the top module.
     subject
         Begins the title.
-    prefix
-        Begins the default name.
-    instance
-        Name of the component in the top module.
+    component, signature, facts
+        From the configuration: a new component, its streams, and the manifest's entries on function and timing.
     prefixes
         What the names of a stream's ports start with, if not with the stream's name.
     parts
@@ -53,8 +50,9 @@ class Design(ABC):
 
     kind: ClassVar[str]
     subject: ClassVar[str]
-    prefix: ClassVar[str]
-    instance: ClassVar[str]
+    component: ClassVar[type[Any]]
+    signature: "ClassVar[staticmethod[[Any], wiring.Signature]]"
+    facts: "ClassVar[staticmethod[[Any], dict[str, Any]]]"
     prefixes: ClassVar[Mapping[str, str]] = {}
     parts: ClassVar[Mapping[str, str]]
     components: ClassVar[Mapping[str, tuple[str, ...]]]
@@ -68,7 +66,7 @@ class Design(ABC):
     @property
     def default_name(self) -> str:
         """The top module's default name; the modules inside are ``<name>_dot`` and so on."""
-        return f"{self.prefix}_{self.config.slug}"
+        return f"vsq_{self.kind}_{self.config.slug}"
 
     @property
     def title(self) -> str:
@@ -80,25 +78,17 @@ class Design(ABC):
         """Cycles from a vector in the datapath to the result after it, without back-pressure."""
         return latency(self.mac)
 
-    @abstractmethod
-    def component(self) -> wiring.Component:
-        """Return a new component whose members are streams."""
-
-    @abstractmethod
-    def signature(self) -> wiring.Signature:
-        """Return the component's streams."""
-
     def top(self) -> wiring.Component:
         """Return a new component whose members are single ports."""
-        return PlainPorts(self.component(), self.instance, self.prefixes)
+        return PlainPorts(self.component(self.config), self.kind, self.prefixes)
 
     def ports(self) -> dict[str, wiring.Member]:
         """Return the top module's ports by name, clock and reset aside."""
-        return plain_ports(self.signature(), self.prefixes)
+        return plain_ports(self.signature(self.config), self.prefixes)
 
     def fields(self) -> dict[str, list[dict[str, Any]]]:
         """Return the manifest's entries of ports that hold fields."""
-        return plain_fields(self.signature(), self.prefixes)
+        return plain_fields(self.signature(self.config), self.prefixes)
 
     def rtlil(self, name: str | None = None) -> str:
         """Return RTLIL text: top module ``name``, or :attr:`default_name`, and one module a part.
@@ -130,15 +120,10 @@ class Design(ABC):
             "name": name or self.default_name,
             "configuration": self.config.full_name,
             **describe(self.ports(), self.fields()),
-            **self.facts(),
+            **self.facts(self.config),
         }
 
-    @abstractmethod
-    def facts(self) -> dict[str, Any]:
-        """Return the manifest's entries on function and timing."""
 
-
-@dataclass(frozen=True)
 class MacDesign(Design):
     """The vector MAC with plain ports: vectors enter at ``in``, results leave at ``out``."""
 
@@ -146,8 +131,9 @@ class MacDesign(Design):
 
     kind = MacConfig.kind
     subject = "block-scaled vector MAC"
-    prefix = "vsq_mac"
-    instance = "mac"
+    component = VectorMac
+    signature = staticmethod(mac_signature)
+    facts = staticmethod(mac_facts)
     prefixes: ClassVar = {"i": "in", "o": "out"}
     parts: ClassVar = {
         "mac.datapath.dot_product": "dot",
@@ -157,24 +143,11 @@ class MacDesign(Design):
     }
     components: ClassVar = {TOP: (TOP,), **{part: (part,) for part in parts.values()}}
 
-    def component(self) -> VectorMac:
-        """Return a new MAC."""
-        return VectorMac(self.config)
-
-    def signature(self) -> wiring.Signature:
-        """Return the MAC's streams."""
-        return mac_signature(self.config)
-
-    def facts(self) -> dict[str, Any]:
-        """Return widths, latency in cycles from an accepted last vector to its valid result, and arithmetic."""
-        return mac_facts(self.config)
-
 
 class AxisDesign(MacDesign):
     """The vector MAC with AXI4-Stream ports (:class:`vsq.hw.emit.axis.AxisMac`)."""
 
-    kind = "axis"
-    prefix = "vsq_mac_axis"
+    kind = "mac_axis"
     waivers: ClassVar = {"UNUSEDSIGNAL": "the padding of TDATA is not read"}
 
     @property
@@ -194,9 +167,9 @@ class AxisDesign(MacDesign):
         """Return the fields of TDATA."""
         return axis_fields(self.config)
 
-    def facts(self) -> dict[str, Any]:
-        """Return those of the MAC, and the interface."""
-        return {**super().facts(), "interface": "AXI4-Stream"}
+    def manifest(self, name: str | None = None) -> dict[str, Any]:
+        """Return the MAC's manifest with these ports."""
+        return {**super().manifest(name), "interface": "AXI4-Stream"}
 
 
 _BUFFERS = ("weight_buffer", "activation_buffer", "params_buffer")
@@ -204,7 +177,6 @@ _CONTROLS = ("lanes", "load_control", "issue_control", "output_control")
 _PPU = ("rescale", "scale", "divider", "packer")
 
 
-@dataclass(frozen=True)
 class PeDesign(Design):
     """The processing element with plain ports; all lanes share one module."""
 
@@ -212,8 +184,9 @@ class PeDesign(Design):
 
     kind = PeConfig.kind
     subject = "processing element"
-    prefix = "vsq_pe"
-    instance = "pe"
+    component = ProcessingElement
+    signature = staticmethod(pe_signature)
+    facts = staticmethod(pe_facts)
     parts: ClassVar = {
         **{f"pe.{part}": part for part in (*_CONTROLS, *_BUFFERS, "collector", "ppu")},
         "pe.lanes.control": "control",
@@ -231,20 +204,8 @@ class PeDesign(Design):
     }
     waivers: ClassVar = {"UNUSEDSIGNAL": "parts need not use every field of the structures that they are given"}
 
-    def component(self) -> ProcessingElement:
-        """Return a new element."""
-        return ProcessingElement(self.config)
 
-    def signature(self) -> wiring.Signature:
-        """Return the element's streams."""
-        return pe_signature(self.config)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what commands are legal, widths, cycles and arithmetic."""
-        return pe_facts(self.config)
-
-
-_DESIGNS: dict[tuple[str, str], type[Any]] = {
+_DESIGNS: dict[tuple[str, str], type[Design]] = {
     (MacConfig.kind, "native"): MacDesign,
     (MacConfig.kind, "axis"): AxisDesign,
     (PeConfig.kind, "native"): PeDesign,
@@ -270,5 +231,4 @@ def design(config: Configuration, interface: str = "native") -> Design:
         raise InputError(f"interface {interface!r}: choose one of {', '.join(INTERFACES)}")
     if (config.kind, interface) not in _DESIGNS:
         raise InputError("--interface axis: a processing element has plain ports alone; leave it out, or --pe")
-    made: Design = _DESIGNS[config.kind, interface](config)
-    return made
+    return _DESIGNS[config.kind, interface](config)

@@ -15,7 +15,7 @@ from vsq.tb.vectors import pe as pe_vectors
 
 _VECTORS: Mapping[str, Callable[..., list[Path]]] = {
     "mac": mac_vectors.write_vectors,
-    "axis": partial(mac_vectors.write_vectors, interface="axis"),
+    "mac_axis": partial(mac_vectors.write_vectors, interface="axis"),
     "pe": pe_vectors.write_vectors,
 }
 
