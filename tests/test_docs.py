@@ -151,6 +151,13 @@ def test_what_a_page_names_exists(page):
         assert (ROOT / "benchmarks" / f"{name}.py").is_file(), name
 
 
+def test_the_table_of_folders_is_complete():
+    text = (ROOT / "docs" / "developing.md").read_text()
+    for folder in ("golden", "hw", "synth", "tb"):
+        [cell] = re.findall(rf"^\| `{folder}` \| ([^|]*)\|", text, re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", cell)) == {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+
+
 @cache
 def options(command):
     """The options of a command, from its help."""
