@@ -68,14 +68,10 @@ def plan(
         for start in starts
     ]
     repeats = tiles if len(starts) > 1 else 1
-    w, sw = weights.map(lambda array: _by_tile(array, tiles, lanes))
-    a, sa = activations.map(lambda array: np.concatenate([array.reshape(-1, *array.shape[2:])] * repeats))
     return Streams(
         commands=commands,
-        weights=w,
-        weight_scales=sw,
-        activations=a,
-        activation_scales=sa,
+        weights=weights.map(lambda array: _by_tile(array, tiles, lanes)),
+        activations=activations.map(lambda array: np.concatenate([array.reshape(-1, *array.shape[2:])] * repeats)),
         params=None if params is None else params.map(lambda column: np.pad(column, (0, tiles * lanes - channels))),
     )
 

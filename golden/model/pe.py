@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model import operand
 from vsq.golden.model.datapath import matmul
 from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.ppu import LaneParams, quantize, rescale
@@ -53,13 +54,11 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Streams:
-    """The contents of the four input streams; a side without scales has None, an element without PPU no parameters."""
+    """The contents of the four input streams; an element without post-processing has no parameters."""
 
     commands: Sequence[Command]
-    weights: Integers  # [B, V]
-    weight_scales: Integers | None  # [B]
-    activations: Integers  # [B, V]
-    activation_scales: Integers | None  # [B]
+    weights: BlockOperand  # [B, V]
+    activations: BlockOperand  # [B, V]
     params: LaneParams | None  # [B]
 
 
@@ -173,9 +172,9 @@ class ElementModel:
         """
         config = self._config
         lanes = config.lane_count
-        weights = _Source("weights", streams.weights, streams.weight_scales)
-        activations = _Source("activations", streams.activations, streams.activation_scales)
-        params = _Source("lane_params", streams.params)
+        weights = _Source("weights", streams.weights, len(streams.weights.codes))
+        activations = _Source("activations", streams.activations, len(streams.activations.codes))
+        params = _Source("lane_params", streams.params, len(streams.params or ()))
         if streams.params is not None:
             streams.params.check(config)
         results = []
@@ -185,12 +184,12 @@ class ElementModel:
                 results.append(CommandResult())
                 continue
             if command.load_weights:
-                taken = BlockOperand(*weights.take(command.vectors * lanes))
+                taken = weights.take(command.vectors * lanes)
                 self._weights = taken.map(lambda array: array.reshape(-1, lanes, *array.shape[1:]))
             if command.load_activations:
-                self._activations = BlockOperand(*activations.take(command.rows * command.vectors))
+                self._activations = activations.take(command.rows * command.vectors)
             if command.load_params:
-                (self._params,) = params.take(lanes)
+                self._params = params.take(lanes)
             self.loaded = self.loaded.after(command)
             results.append(self._compute(command))
         for source in (weights, activations, params):
@@ -229,19 +228,18 @@ def simulate(config: PeConfig, streams: Streams) -> list[CommandResult]:
 class _Source:
     """One stream's arrays, taken from the front."""
 
-    def __init__(self, name: str, *columns: Any) -> None:
-        self._name, self._columns = name, columns
-        self._length = 0 if columns[0] is None else len(columns[0])
+    def __init__(self, name: str, columns: Any, length: int) -> None:
+        self._name, self._columns, self._length = name, columns, length
         self._taken = 0
 
     def take(self, count: int) -> Any:
-        """Return the next ``count`` beats of each column."""
+        """Return the next ``count`` beats of all columns."""
         begin, self._taken = self._taken, self._taken + count
         if self._taken > self._length:
             raise InputError(
                 f"{self._name}: {self._length} beats, but the commands take {self._taken} or more; give what they load"
             )
-        return tuple(None if column is None else column[begin : self._taken] for column in self._columns)
+        return self._columns.map(lambda column: column[begin : self._taken])
 
     def check_empty(self) -> None:
         """Refuse beats that no command took."""
@@ -265,19 +263,10 @@ def _check_ports(config: PeConfig, command: Command, number: int) -> None:
 def concatenate(parts: Iterable[Streams]) -> Streams:
     """Return streams one after the other."""
     items = list(parts)
-
-    def joined(name: str) -> Any:
-        columns = [column for part in items if (column := getattr(part, name)) is not None]
-        return np.concatenate(columns) if columns else None
-
-    params = [part.params for part in items if part.params is not None]
+    params = [vars(part.params).values() for part in items if part.params is not None]
     return Streams(
         commands=[command for part in items for command in part.commands],
-        weights=joined("weights"),
-        weight_scales=joined("weight_scales"),
-        activations=joined("activations"),
-        activation_scales=joined("activation_scales"),
-        params=LaneParams(*(np.concatenate([getattr(p, n) for p in params]) for n in ("multiplier", "shift", "bias")))
-        if params
-        else None,
+        weights=operand.concatenate(part.weights for part in items),
+        activations=operand.concatenate(part.activations for part in items),
+        params=LaneParams(*map(np.concatenate, zip(*params, strict=True))) if params else None,
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import Command, CommandResult, ElementModel, Streams, concatenate
 from vsq.golden.model.ppu import LaneParams
 from vsq.golden.stimulus import stream
@@ -211,17 +212,11 @@ def _beats(rng: np.random.Generator, config: PeConfig, command: Command, legal: 
     weights = command.vectors * config.lane_count if legal and command.load_weights else 0
     activations = command.rows * command.vectors if legal and command.load_activations else 0
     params = config.lane_count if legal and command.load_params else 0
-    draws = [stream.beats(config.mac, max(1, count), int(rng.integers(1 << 32))) for count in (weights, activations)]
-
-    def cut(column: Any, count: int) -> Any:
-        return None if column is None else column[:count]
-
+    w, a = (stream.beats(config.mac, max(1, count), int(rng.integers(1 << 32))) for count in (weights, activations))
     return Streams(
         commands=[command],
-        weights=draws[0].weights[:weights],
-        weight_scales=cut(draws[0].weight_scales, weights),
-        activations=draws[1].activations[:activations],
-        activation_scales=cut(draws[1].activation_scales, activations),
+        weights=BlockOperand(w.weights, w.weight_scales).map(lambda column: column[:weights]),
+        activations=BlockOperand(a.activations, a.activation_scales).map(lambda column: column[:activations]),
         params=_params(rng, config, params) if config.ppu else None,
     )
 
@@ -229,14 +224,13 @@ def _beats(rng: np.random.Generator, config: PeConfig, command: Command, legal: 
 def _to_the_limits(rng: np.random.Generator, config: PeConfig, streams: Streams) -> None:
     """Put extreme codes, the same for all elements of a side, in the place of what is there, and the largest scales."""
     mac = config.mac
-    for codes, fmt in ((streams.weights, mac.weight), (streams.activations, mac.activation)):
-        codes[:] = rng.choice([fmt.min, fmt.max]) if fmt.signed else fmt.max
-    for scales, form in (
-        (streams.weight_scales, mac.weight_scale),
-        (streams.activation_scales, mac.activation_scale),
+    for (codes, scales), element, scale in (
+        (streams.weights, mac.weight, mac.weight_scale),
+        (streams.activations, mac.activation, mac.activation_scale),
     ):
-        if scales is not None and form is not None:
-            scales[:] = form.max
+        codes[:] = rng.choice([element.min, element.max]) if element.signed else element.max
+        if scale is not None:
+            scales[:] = scale.max
 
 
 def _params(rng: np.random.Generator, config: PeConfig, count: int) -> LaneParams:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.formats.base import Format
 from vsq.golden.model.datapath import matmul
 from vsq.golden.model.mapping import fit_params
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import Command, Streams
 from vsq.golden.model.ppu import LaneParams
 from vsq.synth.gatesim.netlist import Gates
@@ -50,14 +50,10 @@ def commands(config: PeConfig, data: Operands) -> list[Streams]:
     def piece(number: int) -> Streams:
         first = number * len(data.activations.codes) // WORD
         row = (first + np.arange(_COMMANDS * rows)) % len(data.activations.codes)
-        weights = data.weights.map(lambda array: array[channel, group].reshape(-1, *array.shape[2:]))
-        activations = data.activations.map(lambda array: array[row, :groups].reshape(-1, *array.shape[2:]))
         return Streams(
             commands=listed,
-            weights=weights.codes,
-            weight_scales=weights.scales,
-            activations=activations.codes,
-            activation_scales=activations.scales,
+            weights=data.weights.map(lambda array: array[channel, group].reshape(-1, *array.shape[2:])),
+            activations=data.activations.map(lambda array: array[row, :groups].reshape(-1, *array.shape[2:])),
             params=None if params is None else params.map(lambda column: np.tile(column, tiles)),
         )
 
@@ -144,15 +140,16 @@ def _ports(config: PeConfig, streams: Sequence[Streams]) -> dict[str, dict[str, 
         }
     }
 
-    def vectors(codes: str, scales: str, element: Format, scale: Format | None) -> dict[str, Words]:
-        values = np.array([getattr(part, codes) for part in streams])
-        found = {"codes": pack_codes(element.encode(values), element.bits)}
+    for side, element, scale in (
+        ("weights", mac.weight, mac.weight_scale),
+        ("activations", mac.activation, mac.activation_scale),
+    ):
+        operands: list[BlockOperand] = [getattr(part, side) for part in streams]
+        codes = element.encode(np.array([operand.codes for operand in operands]))
+        ports[side] = {"codes": pack_codes(codes, element.bits)}
         if scale:
-            found["scale"] = pack_codes(np.array([getattr(part, scales) for part in streams])[..., None], scale.bits)
-        return found
-
-    ports["weights"] = vectors("weights", "weight_scales", mac.weight, mac.weight_scale)
-    ports["activations"] = vectors("activations", "activation_scales", mac.activation, mac.activation_scale)
+            scales = np.array([operand.scales for operand in operands])[..., None]
+            ports[side]["scale"] = pack_codes(scales, scale.bits)
     if config.ppu:
         bits = {"multiplier": config.multiplier_bits, "shift": config.shift_bits, "bias": config.bias_bits}
         ports["lane_params"] = {

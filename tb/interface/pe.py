@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import Overflow
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.formats.base import Format
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.packing import Columns, Field, Integer, Packed, Words
 from vsq.golden.model.pe import Command, CommandResult, Loaded, Streams
 from vsq.golden.model.ppu import LaneParams
@@ -63,8 +64,8 @@ class PeInterface(Interface[Streams]):
                 name: np.array([int(getattr(command, name)) for command in stimulus.commands], np.int64)
                 for name in self.inputs["command"].fields
             },
-            "weights": _columns(codes=stimulus.weights, scale=stimulus.weight_scales),
-            "activations": _columns(codes=stimulus.activations, scale=stimulus.activation_scales),
+            "weights": _columns(stimulus.weights),
+            "activations": _columns(stimulus.activations),
         }
         if self._config.ppu:
             params = stimulus.params or LaneParams(*np.zeros((3, 0), np.int64))
@@ -73,13 +74,13 @@ class PeInterface(Interface[Streams]):
 
     def stimulus(self, streams: base.Streams) -> Streams:
         """Return the commands, and what they take, that columns stand for."""
-        weights, activations = streams["weights"], streams["activations"]
+        weights, activations = (
+            BlockOperand(streams[side]["codes"], streams[side].get("scale")) for side in ("weights", "activations")
+        )
         return Streams(
             commands=self.commands(streams["command"]),
-            weights=weights["codes"],
-            weight_scales=weights.get("scale"),
-            activations=activations["codes"],
-            activation_scales=activations.get("scale"),
+            weights=weights,
+            activations=activations,
             params=LaneParams(*(streams["lane_params"][name] for name in _PARAMS)) if self._config.ppu else None,
         )
 
@@ -154,5 +155,5 @@ class PeInterface(Interface[Streams]):
         return {stream: np.concatenate(parts) for stream, parts in places.items()} if spans else None
 
 
-def _columns(**columns: Any) -> Columns:
-    return {name: column for name, column in columns.items() if column is not None}
+def _columns(side: BlockOperand) -> Columns:
+    return {"codes": side.codes} | ({} if side.scales is None else {"scale": side.scales})

@@ -5,6 +5,7 @@ import pytest
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import Command, ElementModel, Streams, concatenate
 from vsq.golden.model.ppu import LaneParams, quantize, rescale
 from vsq.golden.stimulus.commands import commands as random_commands
@@ -22,10 +23,10 @@ def streams(config, commands, seed=0, weights=0, activations=0, params=0):
 
     return Streams(
         commands=commands,
-        weights=codes(mac.weight, weights, mac.vector_size),
-        weight_scales=scales(mac.weight_scale, weights),
-        activations=codes(mac.activation, activations, mac.vector_size),
-        activation_scales=scales(mac.activation_scale, activations),
+        weights=BlockOperand(codes(mac.weight, weights, mac.vector_size), scales(mac.weight_scale, weights)),
+        activations=BlockOperand(
+            codes(mac.activation, activations, mac.vector_size), scales(mac.activation_scale, activations)
+        ),
         params=LaneParams(
             rng.integers(0, 1 << config.multiplier_bits, params),
             rng.integers(8, 20, params),
@@ -46,8 +47,9 @@ def accumulate(config, beats, rows, vectors, first_activation=0, first_weight=0)
             acc = 0
             for vector in range(vectors):
                 w, a = first_weight + vector * lanes + lane, first_activation + row * vectors + vector
-                dot = sum(x * y for x, y in zip(beats.weights[w].tolist(), beats.activations[a].tolist(), strict=True))
-                for column, beat in ((beats.weight_scales, w), (beats.activation_scales, a)):
+                codes = beats.weights.codes[w].tolist(), beats.activations.codes[a].tolist()
+                dot = sum(x * y for x, y in zip(*codes, strict=True))
+                for column, beat in ((beats.weights.scales, w), (beats.activations.scales, a)):
                     dot *= 1 if column is None else int(column[beat])
                 acc += dot
             out[-1].append(acc)

@@ -24,10 +24,7 @@ CONFIGS = [
 def words(config, streams):
     """Beats of the input streams by name, as payloads."""
     out = {"command": [{name: int(getattr(c, name)) for name in payload_fields(config)} for c in streams.commands]}
-    for name, codes, scales in (
-        ("weights", streams.weights, streams.weight_scales),
-        ("activations", streams.activations, streams.activation_scales),
-    ):
+    for name, (codes, scales) in (("weights", streams.weights), ("activations", streams.activations)):
         out[name] = [{"codes": row} for row in codes.tolist()]
         for beat, scale in zip(out[name], [] if scales is None else scales.tolist(), strict=scales is not None):
             beat["scale"] = scale

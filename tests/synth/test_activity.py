@@ -233,4 +233,6 @@ def test_a_processing_element_equals_golden(library):
     cycles, operands_read = activity.cycles // WORD, len(played[0].commands) * command.rows * command.vectors
     weights = [number for number, memory in enumerate(gates.memories) if memory.component == "weight_buffer"]
     assert activity.reads[weights] * cycles == pytest.approx([operands_read] * PE.lane_count)
-    assert activity.writes[weights] * cycles == pytest.approx([len(played[0].weights) // PE.lane_count] * PE.lane_count)
+    assert activity.writes[weights] * cycles == pytest.approx(
+        [len(played[0].weights.codes) // PE.lane_count] * PE.lane_count
+    )

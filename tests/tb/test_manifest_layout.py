@@ -84,8 +84,8 @@ def test_processing_elements(chance, tmp_path):
         ports = json.loads((folder / "dut.json").read_text())["ports"]
         streams = pe_vectors.drawn_streams(config, VECTORS, seed)
         columns = {
-            "weights": {"codes": streams.weights, "scale": streams.weight_scales},
-            "activations": {"codes": streams.activations, "scale": streams.activation_scales},
+            "weights": {"codes": streams.weights.codes, "scale": streams.weights.scales},
+            "activations": {"codes": streams.activations.codes, "scale": streams.activations.scales},
         }
         if ppu:
             columns["lane_params"] = vars(streams.params)

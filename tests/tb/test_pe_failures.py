@@ -56,7 +56,7 @@ def test_a_failing_element_is_recorded_replayed_and_shrunk(broken, require_tool,
     minimal = interface.stimulus(Recording.load(path).streams)
     assert minimal.commands[-1].relu
     assert (minimal.params.bias < 0).sum() == 1  # of one lane, the least that is wrong
-    assert not minimal.weights.any()
+    assert not minimal.weights.codes.any()
     assert list(again.rglob("*.fst")) + list(again.rglob("*.vcd"))
 
     (failure.parent / f"{TOP}.v").write_text(design(CONFIG).verilog(TOP))
