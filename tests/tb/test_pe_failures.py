@@ -36,22 +36,23 @@ def test_a_failing_element_is_recorded_replayed_and_shrunk(broken, require_tool,
     for simulator in ("icarus", "verilator"):
         require_tool(simulator)
     out = tmp_path / "out"
-    request = ["regress", CONFIG.full_name, "--dut", str(broken), "--sim", "icarus", "--beats", "30", "--seed", "4"]
+    request = ["regress", CONFIG.full_name, "--dut", str(broken), "--sim", "icarus", "--beats", "80", "--seed", "4"]
     assert vsq.main([*request, "--out", str(out)]) == 1
     report = capsys.readouterr().out
     assert re.search(r"result \d+ \(command \d+, beat \d+\) is wrong\n +got +codes", report)
     assert re.search(r"relu=1\n  row \d, lane \d\n  vector 0 first.*: sw=\d sa=\d d=", report)
     [failure] = out.rglob("failure.npz")
     interface, recorded = PeInterface(CONFIG), Recording.load(failure)
-    assert len(interface.stimulus(recorded.streams).commands) == 30
+    count = len(interface.stimulus(recorded.streams).commands)
+    assert count > 2
     assert recorded.config == CONFIG.full_name
 
     again = tmp_path / "again"
     assert vsq.main(["regress", "--reproduce", str(failure), "--out", str(again)]) == 1
     report = capsys.readouterr().out
-    assert "30 command, " in report
+    assert f"{count} command, " in report
     assert "the same RTL as recorded" in report
-    assert re.search(r"shrunk from 30 command, .* to [12] command, ", report.replace("\n", " "))
+    assert re.search(rf"shrunk from {count} command, .* to [12] command, ", report.replace("\n", " "))
     [path] = again.rglob("minimal.npz")
     minimal = interface.stimulus(Recording.load(path).streams)
     assert minimal.commands[-1].relu
