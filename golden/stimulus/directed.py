@@ -70,7 +70,7 @@ def there_and_back(rng: np.random.Generator, config: MacConfig, direction: int) 
 
 
 def lane_by_lane(rng: np.random.Generator, config: MacConfig) -> Run:
-    """Return a result for each lane, of its product alone and the largest scales."""
+    """Return a result for each element, of its product alone and the largest scales."""
     sw, sa = (fmt.max if fmt else 1 for fmt in (config.weight_scale, config.activation_scale))
     operands = zip(*(codes.tolist() for codes in corners.isolated(rng, config)), strict=True)
     return tuple(Term(weights, activations, sw, sa, first=True, last=True) for weights, activations in operands)

@@ -23,7 +23,7 @@ def operands(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[C
     """Return weights and activations, both [count, V].
 
     Either side is uniform, small, at random ends, one-hot, alternating between the ends, all at one end, or zero. In
-    some vectors lanes cancel in pairs.
+    some vectors elements cancel in pairs.
     """
     w, a = (_elements(rng, fmt, (count, config.vector_size)) for fmt in (config.weight, config.activation))
     _mirror(rng, config, w, a)
@@ -31,13 +31,13 @@ def operands(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[C
 
 
 def isolated(rng: np.random.Generator, config: MacConfig) -> tuple[Codes, Codes]:
-    """Return weights and activations, both [V, V]: in row j lane j alone has a product, of two ends that are not 0."""
-    lanes = config.vector_size
-    w, a = (fmt.sample(rng, (lanes, lanes)) for fmt in (config.weight, config.activation))
-    one_hot = rng.random(lanes) < 0.5
+    """Return weights and activations, both [V, V]: in row j element j alone has a product, of two nonzero ends."""
+    elements = config.vector_size
+    w, a = (fmt.sample(rng, (elements, elements)) for fmt in (config.weight, config.activation))
+    one_hot = rng.random(elements) < 0.5
     for codes, fmt, rows in ((w, config.weight, one_hot), (a, config.activation, ~one_hot)):
         codes[rows] = 0
-        np.fill_diagonal(codes, rng.choice([end for end in (fmt.min, fmt.max) if end], lanes))
+        np.fill_diagonal(codes, rng.choice([end for end in (fmt.min, fmt.max) if end], elements))
     return w, a
 
 
@@ -60,13 +60,13 @@ def scales(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Any
 
 def _elements(rng: np.random.Generator, fmt: Format, shape: tuple[int, int]) -> Codes:
     """Return codes whose rows are of one kind of nine, the two left over being uniform."""
-    ends, lane = np.array([fmt.min, fmt.max]), np.arange(shape[1])
+    ends, element = np.array([fmt.min, fmt.max]), np.arange(shape[1])
     random_ends = rng.choice(ends, shape)
     kinds = (
         np.clip(rng.integers(-1, 2, shape), fmt.min, fmt.max),
         random_ends,
-        np.where(lane == rng.integers(shape[1], size=(shape[0], 1)), random_ends, 0),
-        ends[(lane + rng.integers(2, size=(shape[0], 1))) % 2],
+        np.where(element == rng.integers(shape[1], size=(shape[0], 1)), random_ends, 0),
+        ends[(element + rng.integers(2, size=(shape[0], 1))) % 2],
         fmt.min,
         fmt.max,
         0,
@@ -75,7 +75,7 @@ def _elements(rng: np.random.Generator, fmt: Format, shape: tuple[int, int]) -> 
 
 
 def _mirror(rng: np.random.Generator, config: MacConfig, w: Codes, a: Codes) -> None:
-    """Give the lanes of each pair opposite products in some vectors, if a side has a sign; a last odd lane gives 0."""
+    """Give the elements of each pair opposite products in some vectors, if a side has a sign; an odd last one gives 0."""
     pairs = config.vector_size // 2 * 2
     rows = np.flatnonzero(rng.random(len(w)) < _MIRRORED)
     if not config.weight.signed and not config.activation.signed:

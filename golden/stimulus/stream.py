@@ -21,7 +21,7 @@ Integers = NDArray[Any]
 _LONGEST_ACCUMULATION = 40
 _DIRECTED_FROM = 64  # beats of a stream with directed runs, which take at most one in so many beats:
 _OVERFLOW_SHARE = 8  # one over an end of the accumulator
-_LONG_SHARE = 7  # one over all lanes
+_LONG_SHARE = 7  # one over all elements
 _SHORT_SHARE = 32  # one to some value and back, or of gated terms
 _REPEATS = 4  # runs over an end, or there and back, in either direction, where there is room
 
@@ -83,8 +83,8 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
     Operands and scales are those of :mod:`vsq.golden.stimulus.operands`. Accumulations last 1 to 40 beats; some give
     results on the way, some continue the one before (no ``first``), some are abandoned (no ``last``). Among them are
     runs that reach a limit of the accumulator exactly, exceed it by one, return into the range and exceed it far, that
-    go to some value and back to 0, that follow an extreme term by r = 0, and that give each lane's product alone; short
-    streams lack the long ones (:func:`complete` does not).
+    go to some value and back to 0, that follow an extreme term by r = 0, and that give each element's product alone;
+    short streams lack the long ones (:func:`complete` does not).
 
     Raises
     ------

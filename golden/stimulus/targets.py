@@ -1,7 +1,7 @@
 """Terms that take an accumulator exactly to a chosen value, such as a limit of its range.
 
 A term is one beat's ``t = d*r``. Extreme terms come first, then ever smaller ones: factors r that are powers of two, or
-the largest one, times dot products built lane by lane.
+the largest one, times dot products built element by element.
 """
 
 from bisect import bisect_left, bisect_right
@@ -47,19 +47,19 @@ def length(config: MacConfig, target: int) -> int:
 def terms(config: MacConfig, target: int) -> list[Term]:
     """Return terms whose sum is ``target``, which is not 0 and has the sign of some term."""
     sign_w, sign_a = (1, 1) if target > 0 else (-1, 1) if config.weight.signed else (1, -1)
-    lanes, factors = config.vector_size, _factors(config)
+    elements, factors = config.vector_size, _factors(config)
     extreme_w, extreme_a = extreme_pair(config, 1 if target > 0 else -1)
-    extreme = Term([extreme_w] * lanes, [extreme_a] * lanes, *factors[0][1])
+    extreme = Term([extreme_w] * elements, [extreme_a] * elements, *factors[0][1])
     found = [extreme] * length(config, target)
-    left = abs(target) - len(found) * lanes * abs(extreme_w * extreme_a) * factors[0][0]
+    left = abs(target) - len(found) * elements * abs(extreme_w * extreme_a) * factors[0][0]
     while left:
         factor, scales = next(item for item in factors if item[0] <= left)
-        weights, activations = [0] * lanes, [0] * lanes
-        for lane in range(lanes):
+        weights, activations = [0] * elements, [0] * elements
+        for element in range(elements):
             dot = left // factor
             w = _towards(config.weight, sign_w * dot)
             a = _towards(config.activation, sign_a * (dot // abs(w))) if w else 0
-            weights[lane], activations[lane] = w, a
+            weights[element], activations[element] = w, a
             left -= factor * abs(w * a)
         found.append(Term(weights, activations, *scales))
     return found

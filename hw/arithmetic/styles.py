@@ -61,19 +61,19 @@ class Behavioural:
         ceil(i*levels/(n+1)), i = 1..n, so late that few bits are held, and so early that the halves balance.
         """
         numbers = (
-            [operand.number(m, f"{side}{lane}") for lane, operand in enumerate(operands)]
+            [operand.number(m, f"{side}{element}") for element, operand in enumerate(operands)]
             for side, operands in (("weight", weights), ("activation", activations))
         )
         level: list[Value] = [
-            self.multiply(m, w, a, 0, _product_shape(w, a), f"product{lane}")
-            for lane, (w, a) in enumerate(zip(*numbers, strict=True))
+            self.multiply(m, w, a, 0, _product_shape(w, a), f"product{element}")
+            for element, (w, a) in enumerate(zip(*numbers, strict=True))
         ]
         depth = (len(level) - 1).bit_length()
         cuts = [-(-i * depth // (len(loads) + 1)) for i in range(1, len(loads) + 1)]
         for index in range(depth + 1):
             for stage, load in enumerate(loads):
                 if cuts[stage] == index:
-                    level = [register(m, v, load, f"tree{stage}_{lane}") for lane, v in enumerate(level)]
+                    level = [register(m, v, load, f"tree{stage}_{element}") for element, v in enumerate(level)]
             level = [_sum(level[i], level[i + 1]) if i + 1 < len(level) else level[i] for i in range(0, len(level), 2)]
         return _named(m, level[0], shape, name)
 

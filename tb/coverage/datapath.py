@@ -21,10 +21,12 @@ _VALUES = 16  # a scale with at most as many values has a bin for each, a wider 
 
 
 def _elements(fmt: Format, codes: NDArray[Any], others: NDArray[Any], live: NDArray[np.bool_]) -> Bins:
-    """Return the bins of every lane and every corner code."""
+    """Return the bins of every element and every corner code."""
     exposed = (others != 0) & live[:, None]
     hits = {code: ((codes == code) & exposed).sum(axis=0).tolist() for code in fmt.corners}
-    return {f"lane {lane} = {code}": hits[code][lane] for lane in range(codes.shape[1]) for code in fmt.corners}
+    return {
+        f"element {element} = {code}": hits[code][element] for element in range(codes.shape[1]) for code in fmt.corners
+    }
 
 
 def weight_corners(traffic: Traffic) -> Bins:
@@ -44,7 +46,7 @@ def operand_extremes(traffic: Traffic) -> Bins:
     for w in (config.weight.min, config.weight.max):
         for a in (config.activation.min, config.activation.max):
             hits = ((beats.weights == w) & (beats.activations == a) & live).sum(axis=0)
-            bins |= {f"lane {lane}: {w} * {a}": count for lane, count in enumerate(hits.tolist())}
+            bins |= {f"element {element}: {w} * {a}": count for element, count in enumerate(hits.tolist())}
     return bins
 
 
@@ -52,7 +54,7 @@ def one_hot(traffic: Traffic) -> Bins:
     """Vectors with one nonzero product."""
     products = (traffic.beats.weights != 0) & (traffic.beats.activations != 0)
     alone = products & ((products.sum(axis=1) == 1) & traffic.live)[:, None]
-    return {f"lane {lane}": count for lane, count in enumerate(alone.sum(axis=0).tolist())}
+    return {f"element {element}": count for element, count in enumerate(alone.sum(axis=0).tolist())}
 
 
 def dot_product(traffic: Traffic) -> Bins:
@@ -261,16 +263,16 @@ def after_reset(traffic: Traffic) -> Bins:
 POINTS = (
     Point(
         "cp_weight_corners",
-        "each lane's weight at its format's corners: the ends, -1, 0, 1",
+        "each element's weight at its format's corners: the ends, -1, 0, 1",
         weight_corners,
     ),
     Point(
         "cp_activation_corners",
-        "each lane's activation at its format's corners: the ends, -1, 0, 1",
+        "each element's activation at its format's corners: the ends, -1, 0, 1",
         activation_corners,
     ),
-    Point("cp_operand_extremes", "both operands of each lane at an end at once", operand_extremes),
-    Point("cp_one_hot", "each lane alone gives d", one_hot),
+    Point("cp_operand_extremes", "both operands of each element at an end at once", operand_extremes),
+    Point("cp_one_hot", "each element alone gives d", one_hot),
     Point("cp_dot_product", "d at both ends, and 0 with and without products", dot_product),
     Point("cp_weight_scale", "every value, or range of values, of the weight scale", weight_scale),
     Point("cp_activation_scale", "every value, or range of values, of the activation scale", activation_scale),

@@ -116,9 +116,9 @@ class Traffic:
 
 def _nothing(config: MacConfig) -> tuple[Beats, Trace]:
     """Return no beats, and what the model makes of them."""
-    lanes, scale, marks = np.zeros((0, config.vector_size), np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    elements, scale, marks = np.zeros((0, config.vector_size), np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
     sw, sa = (scale if fmt else None for fmt in (config.weight_scale, config.activation_scale))
-    beats = Beats(lanes, lanes, sw, sa, marks, marks)
+    beats = Beats(elements, elements, sw, sa, marks, marks)
     trace = mac(config, **vars(beats), trace=True).trace
     assert trace is not None
     return beats, trace

@@ -24,9 +24,9 @@ def reference(config: MacConfig, module: str) -> str:
     low = {"in_weights": 0, "in_activations": pins.inputs["in_weights"]}
     end = low["in_activations"] + pins.inputs["in_activations"]
     products = []
-    for lane in range(config.vector_size):
+    for element in range(config.vector_size):
         pair = (("in_weights", config.weight), ("in_activations", config.activation))
-        products.append(" * ".join(_code(low[pin] + lane * fmt.bits, fmt) for pin, fmt in pair))
+        products.append(" * ".join(_code(low[pin] + element * fmt.bits, fmt) for pin, fmt in pair))
     factors = []
     for pin, fmt in scales.items():
         if fmt:
@@ -64,7 +64,7 @@ def reference(config: MacConfig, module: str) -> str:
 
 
 def _code(low: int, fmt: Format) -> str:
-    """Return one lane of a beat as a signed number."""
+    """Return one element of a beat as a signed number."""
     code = f"beat[{low}+:{fmt.bits}]"
     if fmt.contiguous:
         return f"$signed({code})" if fmt.signed else f"$signed({{1'b0, {code}}})"

@@ -57,9 +57,9 @@ def sums(text, point, *terms):
 
 
 def test_corner_codes_count_beside_a_nonzero_operand():
-    assert plain("3/3U/-/-:V=2", "cp_weight_corners", ([-4, 1], [1, 7], FL)) == {"lane 0 = -4", "lane 1 = 1"}
+    assert plain("3/3U/-/-:V=2", "cp_weight_corners", ([-4, 1], [1, 7], FL)) == {"element 0 = -4", "element 1 = 1"}
     assert plain("3/3U/-/-:V=2", "cp_weight_corners", ([2, 3], [1, 0], FL)) == set()
-    assert plain("3/3U/-/-:V=2", "cp_activation_corners", ([0, -2], [7, 7], FL)) == {"lane 1 = 7"}
+    assert plain("3/3U/-/-:V=2", "cp_activation_corners", ([0, -2], [7, 7], FL)) == {"element 1 = 7"}
 
 
 def test_corner_codes_are_those_of_the_format():
@@ -74,12 +74,12 @@ def test_corner_codes_are_those_of_the_format():
 
 def test_both_operands_at_an_end():
     found = plain("3/3U/-/-:V=2", "cp_operand_extremes", ([-4, 3], [7, 6], FL), ([3, 3], [7, 0], FL))
-    assert found == {"lane 0: -4 * 7", "lane 0: 3 * 7", "lane 1: 3 * 0"}
+    assert found == {"element 0: -4 * 7", "element 0: 3 * 7", "element 1: 3 * 0"}
 
 
 def test_one_lane_alone():
     rows = [([1, 0, 2], [1, 1, 0], FL), ([1, 1, 0], [1, 1, 1], FL), ([0, 0, 0], [1, 1, 1], FL)]
-    assert plain("3/3U/-/-:V=3", "cp_one_hot", *rows) == {"lane 0"}
+    assert plain("3/3U/-/-:V=3", "cp_one_hot", *rows) == {"element 0"}
 
 
 def test_dot_products():
@@ -230,7 +230,7 @@ def test_the_first_vector_after_a_reset():
 
 def test_beats_count_only_when_a_compared_result_depends_on_them():
     rows = [([w], [1], 1, 1, marks) for w, marks in ((1, F), (-1, F), (0, L), (3, FL), (-8, FL))]
-    assert hit("cp_weight_corners", traffic("4/4/-/-:V=1", rows, compared=4)) == {"lane 0 = -1", "lane 0 = 0"}
+    assert hit("cp_weight_corners", traffic("4/4/-/-:V=1", rows, compared=4)) == {"element 0 = -1", "element 0 = 0"}
 
 
 # Sums and verdicts ----------------------------------------------------------------------------------------------
@@ -255,12 +255,12 @@ def test_a_preset_that_misses_a_bin_fails():
     full = {point: dict.fromkeys(bins, 1) for point, bins in hits(Traffic.of(MacConfig.parse(job.config))).items()}
     [passed] = verdict(job, full)
     assert (passed.name, passed.failure) == ("coverage", "")
-    full["cp_one_hot"]["lane 3"] = 0
+    full["cp_one_hot"]["element 3"] = 0
     del full["cp_marks"]["single vector"]
     [failed] = verdict(job, full)
     assert failed.failure.splitlines() == [
         f"2 of {len(full)} points miss bins",
-        "cp_one_hot: lane 3",
+        "cp_one_hot: element 3",
         "cp_marks: single vector",
     ]
     assert "and 72 more" in verdict(job, {})[0].failure  # 16 lanes of 5 corner codes

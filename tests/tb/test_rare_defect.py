@@ -17,7 +17,7 @@ CONFIG = MacConfig.parse("4/4/4/6:V=4,R=6,acc=18")
 BEATS = 500_000
 TIE = 72  # p = 4.5 * 2^s
 
-# Where lane 0 multiplies -7 by 5 and the scale product is 72, the hardware sees the weight -8.
+# Where element 0 multiplies -7 by 5 and the scale product is 72, the hardware sees the weight -8.
 PLANTED = """
 module dut(input clk, input rst, input in_valid, input [15:0] in_weights, input [15:0] in_activations,
   input [3:0] in_weight_scale, input [5:0] in_activation_scale, input in_first, input in_last, input out_ready,
