@@ -75,7 +75,7 @@ def _elements(rng: np.random.Generator, fmt: Format, shape: tuple[int, int]) -> 
 
 
 def _mirror(rng: np.random.Generator, config: MacConfig, w: Codes, a: Codes) -> None:
-    """Give the elements of each pair opposite products in some vectors, if a side has a sign; an odd last one gives 0."""
+    """Give the elements of each pair opposite products in some vectors, if a side has a sign; an odd last is 0."""
     pairs = config.vector_size // 2 * 2
     rows = np.flatnonzero(rng.random(len(w)) < _MIRRORED)
     if not config.weight.signed and not config.activation.signed:
