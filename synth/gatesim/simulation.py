@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
+from vsq.golden.model.packing import Field, Integer
 from vsq.synth.gatesim.netlist import ONE, Gates, Memory
 from vsq.synth.gatesim.schedule import clock_nets, register_groups, schedule
 from vsq.synth.library.liberty import Library
@@ -56,8 +57,9 @@ def pack(bits: NDArray[Any]) -> Words:
 
 def pack_codes(codes: NDArray[Any], bits: int) -> Words:
     """Return codes or patterns [S, T, ..., N] of S streams as words [T, ..., N * bits, S / 64], the LSB of 0 first."""
-    split = codes[..., None] >> np.arange(bits, dtype=codes.dtype) & np.ones((), codes.dtype)
-    return pack(np.moveaxis(split.reshape(*codes.shape[:-1], -1), 0, -1))
+    field = Field(Integer(bits), codes.shape[-1])
+    split = field.unpacked(codes.reshape(-1, codes.shape[-1])).reshape(*codes.shape[:-1], -1)
+    return pack(np.moveaxis(split, 0, -1))
 
 
 def unpack(words: Words) -> NDArray[np.uint8]:
