@@ -34,8 +34,8 @@ class Environment:
         The module of its cocotb tests.
     tests
         Those of random stimulus, in order.
-    beats
-        Vectors or commands of a random stream, by default, and for the bench in plain Verilog against mutants.
+    beats, mutant_vectors
+        Vectors or commands of a random stream by default, and of the bench in plain Verilog against mutants.
     interface, scoreboard
         Its streams, and the comparison of its results with the golden model.
     points

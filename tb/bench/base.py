@@ -50,8 +50,8 @@ class Bench:
         self._dut.rst.value = 0
         await FallingEdge(self._dut.clk)
         port = f"{self.interface.result}_valid"
-        offered = str(getattr(self._dut, port).value)
-        assert offered == "0", f"{port} is {offered} in the cycle after reset, not 0"
+        if (offered := str(getattr(self._dut, port).value)) != "0":
+            raise AssertionError(f"{port} is {offered} in the cycle after reset, not 0")
         await RisingEdge(self._dut.clk)
         self._tasks += [cocotb.start_soon(monitor.run()) for monitor in self.monitors.values()]
 

@@ -40,6 +40,8 @@ class Scoreboard(ABC):
         The design's streams.
     context
         What a mismatch report starts with: it names the run, seed included.
+    covered
+        Whether the traffic is kept for coverage points, which takes memory.
 
     Attributes
     ----------
@@ -55,8 +57,8 @@ class Scoreboard(ABC):
 
     sources: ClassVar[tuple[str, ...]]  # names of what a result is traced to
 
-    def __init__(self, interface: Interface[Any], context: str) -> None:
-        self._interface, self.context = interface, context
+    def __init__(self, interface: Interface[Any], context: str, *, covered: bool) -> None:
+        self._interface, self.context, self._covered = interface, context, covered
         self._pending: dict[str, list[Words]] = {stream: [] for stream in interface.inputs}
         self._due: deque[Due] = deque()
         self._seen: deque[Words] = deque()

@@ -39,11 +39,11 @@ class MacScoreboard(Scoreboard):
     sources = ("beat",)
 
     def __init__(self, config: MacConfig, context: str, *, covered: bool = True) -> None:
-        super().__init__(MacInterface(config), context)
         self._config, self._streams = config, MacInterface(config)
+        super().__init__(self._streams, context, covered=covered)
         self._state, self._evaluated = State(), 0
         self._recent: deque[_Chunk] = deque()
-        self._covered: list[_Chunk] | None = [] if covered else None
+        self._traffic: list[_Chunk] = []
         self.directions: Counter[int] = Counter()
 
     def on_beat(self, stream: str) -> Callable[[Words], None]:
@@ -84,8 +84,8 @@ class MacScoreboard(Scoreboard):
         while len(self._recent) > 1 and self._recent[1].start <= oldest - _REPORTED_BEATS:
             self._recent.popleft()
         self._state = result.state
-        if self._covered is not None:
-            self._covered.append(chunk)
+        if self._covered:
+            self._traffic.append(chunk)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -95,7 +95,7 @@ class MacScoreboard(Scoreboard):
 
     def traffic(self, logs: Mapping[str, bytes | bytearray], *, reset: bool) -> Traffic:
         """Return the beats, their traces and the handshakes."""
-        chunks = [(chunk.beats, chunk.trace) for chunk in self._covered or ()]
+        chunks = [(chunk.beats, chunk.trace) for chunk in self._traffic]
         inputs, outputs, compared = logs["in"], logs["out"], self.compared.after[0] if self.compared else 0
         return Traffic.of(self._config, chunks, compared=compared, inputs=inputs, outputs=outputs, reset=reset)
 

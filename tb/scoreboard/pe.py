@@ -25,9 +25,8 @@ class PeScoreboard(Scoreboard):
     sources = ("command", "beat")
 
     def __init__(self, config: PeConfig, context: str, *, covered: bool = True) -> None:
-        del covered  # what coverage needs is no more than what a report needs
-        super().__init__(PeInterface(config), context)
         self._config, self._streams = config, PeInterface(config)
+        super().__init__(self._streams, context, covered=covered)
         self._element = ElementModel(config)
         self._taken = dict.fromkeys(self._pending, 0)  # beats that commands took
         self._evaluated: list[tuple[Command, CommandResult, Any]] = []  # with the buffers' contents
