@@ -2,16 +2,19 @@
 
 import json
 import re
+from functools import cache
 
 import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.contract.presets import preset
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
-from vsq.tb.formal.equivalence import Verdict, compare
+from vsq.tb.formal.equivalence import STAGES, Verdict, compare, gated, mutant_pair
 from vsq.tb.mutation import mutate, score
 from vsq.tb.mutation.configurations import drawn
+from vsq.tb.mutation.mutants import draw
 from vsq.tb.mutation.pins import EXPOSE, Pins
 from vsq.tb.mutation.promised import rows
 from vsq.tb.mutation.runs import RUNS
@@ -62,10 +65,16 @@ def test_the_seed_draws_small_macs_and_elements():
     assert {design.full_name for design in designs}.isdisjoint(design.full_name for design in drawn(6, 4))
 
 
-def mutations(pattern, rtlil):
-    """Return the mutations of the flattened design whose command matches, and the one that changes nothing."""
+@cache
+def every_mutation(rtlil):
+    """Return mutations of the flattened design, a line each."""
     commands = ["read_rtlil a.il", "flatten", "opt_clean", "mutate -list 3000 -seed 1 -o a.txt"]
-    listing = run_yosys(commands, {"a.il": rtlil}, ["a.txt"])["a.txt"]
+    return run_yosys(commands, {"a.il": rtlil}, ["a.txt"])["a.txt"]
+
+
+def mutations(pattern, rtlil):
+    """Return the mutations whose command matches, and the one that changes nothing."""
+    listing = every_mutation(rtlil)
     none = f"mutate -mode none -module {TOP} "
     return [line for line in [*listing.splitlines(), none] if re.search(pattern, line)]
 
@@ -94,6 +103,57 @@ def test_verdicts_of_elements(pattern, verdict):
     rtlil = design(ELEMENT).rtlil(TOP)
     [command, *_] = mutations(pattern, rtlil)
     assert compare(Pins(ELEMENT), rtlil, command, 20) == verdict
+
+
+GATED = "-mode const1 .*mac_control.* -port {} .*-wire {} "
+
+
+@pytest.mark.parametrize(
+    ("pattern", "verdict"),
+    [
+        ("-mode const1 .* -port Y .*-wire mac_datapath_nonzero ", Verdict.EQUIVALENT),
+        (GATED.format("B", "mac_datapath_nonzero"), Verdict.EQUIVALENT),
+        ("-mode const0 .* -port Y .*-wire mac_datapath_nonzero ", Verdict.UNKNOWN),
+        (GATED.format("B", "mac_control.active0"), Verdict.UNKNOWN),
+        (GATED.format("Q", "mac_control.active0"), Verdict.UNKNOWN),
+    ],
+)
+def test_gating_mutants_of_the_headline(pattern, verdict):
+    """Data registers may load for r = 0, but not hold for another; nor may the accumulator load what they hold."""
+    config = preset("headline")
+    rtlil = design(config).rtlil(TOP)
+    [command, *_] = mutations(pattern, rtlil)
+    assert gated(mutant_pair(Pins(config), rtlil, command), 20) == verdict
+
+
+@pytest.mark.parametrize(
+    ("config", "count"),
+    [
+        (CONFIG, 6),
+        pytest.param(CONFIG, 150, marks=pytest.mark.slow),
+        pytest.param(ELEMENT, 60, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_no_stage_proves_a_mutant_that_a_simulation_tells_apart(config, count, require_tool, tmp_path):
+    """Each way of proof alone, against the bench, and against the search for a short difference."""
+    require_tool("verilator")
+    mutants = draw(config, count, 2)
+    _, *found = RUNS["plain"](config, mutants, 2, tmp_path)
+    told = [command for command, reason in zip(mutants.commands, found, strict=True) if reason]
+    assert len(told) > count // 2
+    for command in told:
+        if " -port CLK " not in command:
+            pair = mutant_pair(Pins(config), mutants.rtlil, command)
+            assert {stage(pair, 2) for stage in STAGES} <= {Verdict.DIFFERENT, Verdict.UNKNOWN}, command
+
+
+def test_registers_that_never_load_hold_anything():
+    """An accumulator that never loads is no constant, and differs."""
+    rtlil = design(CONFIG).rtlil(TOP)
+    [command, *_] = mutations("-mode const0 .* -port EN .*-wire mac_datapath_enables ", rtlil)
+    pair = mutant_pair(Pins(CONFIG), rtlil, command)
+    assert [stage(pair, 20) for stage in STAGES] == [Verdict.DIFFERENT, *[Verdict.UNKNOWN] * 2, Verdict.DIFFERENT]
 
 
 def test_data_registers_that_do_not_hold_still_are_found(require_tool, tmp_path):
