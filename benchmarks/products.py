@@ -15,7 +15,7 @@ from rich.table import Table
 from vsq.golden.contract.errors import InputError
 from vsq.hw.arithmetic import products
 from vsq.hw.arithmetic.bitheap import BitHeap
-from vsq.synth.flow.synthesis import Flow, synthesise
+from vsq.synth.flow.synthesis import Flow, synthesize
 from vsq.synth.library.liberty import Library
 
 Way = Callable[[BitHeap, Value, Value], None]
@@ -57,7 +57,7 @@ def measure(bits: tuple[int, int], vector_size: int, library: Library) -> Iterat
     for ways, narrow in ((FULL, False), (NARROW, True)):
         for name, way in ways.items():
             text, heap = dot_product(bits, vector_size, way, narrow)
-            netlist = synthesise(text, "dot", Flow(library=library, flatten=True))
+            netlist = synthesize(text, "dot", Flow(library=library, flatten=True))
             cells = netlist.modules["dot"]
             yield name, heap, float(sum(library.cells[cell].area * count for cell, count in cells.items()))
 

@@ -17,7 +17,7 @@ from torch.utils.hooks import RemovableHandle
 
 from vsq.golden.contract.errors import InputError, choice, did_you_mean
 from vsq.golden.nn.histogram import Histogram
-from vsq.golden.nn.search import minimise
+from vsq.golden.nn.search import minimize
 from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Granularity
@@ -195,7 +195,7 @@ class MseObserver(Observer):
             quantized = pytorch.quantize(self.quantizer, rows, gamma=factor * maximum, name=self.name)
             return (exact - quantized.dequantize()).square().sum()
 
-        return minimise(error, torch.zeros((), dtype=torch.float64, device=rows.device)).factor.to(maximum) * maximum
+        return minimize(error, torch.zeros((), dtype=torch.float64, device=rows.device)).factor.to(maximum) * maximum
 
 
 def observer(

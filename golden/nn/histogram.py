@@ -50,7 +50,7 @@ class Histogram:
         return (int(reached.nonzero()[0]) + 1) * self.width
 
     def least_divergence(self, levels: int) -> float:
-        """Return the threshold T that minimises KL(P || Q), as a bin's upper edge.
+        """Return the threshold T that minimizes KL(P || Q), as a bin's upper edge.
 
         P are the counts up to T, with all beyond it in the last bin. Q spreads the unclipped counts below T evenly
         over the non-empty bins of each of ``levels`` equal parts. Bin 0 is left out: exact zeros, as after ReLU, would
@@ -67,7 +67,7 @@ class Histogram:
 
 
 def _divergence(counts: torch.Tensor, top: int, levels: int) -> float:
-    """Return KL(P || Q) of the first ``top`` bins, both normalised; infinite where Q misses what P has."""
+    """Return KL(P || Q) of the first ``top`` bins, both normalized; infinite where Q misses what P has."""
     inside = counts[:top]
     clipped = inside.clone()
     clipped[-1] += counts[top:].sum()

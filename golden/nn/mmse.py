@@ -15,7 +15,7 @@ import math
 
 import torch
 
-from vsq.golden.nn.search import LOWEST, Minimum, minimise
+from vsq.golden.nn.search import LOWEST, Minimum, minimize
 from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Quantized
@@ -34,7 +34,7 @@ def quantize(
     Parameters
     ----------
     points, sections
-        Effort of :func:`vsq.golden.nn.search.minimise`.
+        Effort of :func:`vsq.golden.nn.search.minimize`.
 
     Raises
     ------
@@ -57,10 +57,10 @@ def dual(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> Plan
     groups, peak = _groups(quantizer, x, name)
 
     def left_over(factor: torch.Tensor) -> torch.Tensor:
-        residual, size = _normalised(groups - _rounded(quantizer, groups, factor))
+        residual, size = _normalized(groups - _rounded(quantizer, groups, factor))
         return _single(quantizer, residual, *_NESTED).error * size.square()
 
-    factor = minimise(left_over, peak, *_NESTED).factor
+    factor = minimize(left_over, peak, *_NESTED).factor
     first = _with_factors(quantizer, x, factor * peak, name)
     return first, quantize(quantizer, x.detach() - first.dequantize(), name=f"residual of {name}")
 
@@ -87,11 +87,11 @@ def _groups(quantizer: Quantizer, x: torch.Tensor, name: str) -> tuple[torch.Ten
     gamma = pytorch.gamma(quantizer, x, name=name)  # refuses what cannot be quantized
     values = x.detach().float()
     if quantizer.scale is None:
-        return _normalised(values.reshape(*gamma.shape, math.prod(values.shape) // gamma.numel()))
-    return _normalised(quantizer.split(values, torch))
+        return _normalized(values.reshape(*gamma.shape, math.prod(values.shape) // gamma.numel()))
+    return _normalized(quantizer.split(values, torch))
 
 
-def _normalised(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _normalized(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     peak = groups.abs().amax(dim=-1)
     return groups / torch.where(peak > 0, peak, 1.0)[..., None], peak
 
@@ -108,11 +108,11 @@ def _single(quantizer: Quantizer, groups: torch.Tensor, points: int, sections: i
     def error(factor: torch.Tensor) -> torch.Tensor:
         return (groups - _rounded(quantizer, groups, factor)).square().sum(dim=-1)
 
-    return minimise(error, groups[..., 0], points, sections, low)
+    return minimize(error, groups[..., 0], points, sections, low)
 
 
 def _rounded(quantizer: Quantizer, groups: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Return alpha*Q for normalised groups: alpha = factor / qmax."""
+    """Return alpha*Q for normalized groups: alpha = factor / qmax."""
     element = quantizer.element
     alpha = (factor / element.qmax)[..., None]
     rounded: torch.Tensor = element.nearest(groups / alpha, torch)

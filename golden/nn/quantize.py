@@ -2,7 +2,7 @@
 
     quantized = quantize(model, "4/8/6/10", lambda m: m(batch), rules=[Rule(pattern="head", scheme=None)])
 
-``ptq`` freezes the weights' integers; ``qat`` leaves them to follow the weights, which any optimiser may then train.
+``ptq`` freezes the weights' integers; ``qat`` leaves them to follow the weights, which any optimizer may then train.
 """
 
 import copy

@@ -66,13 +66,13 @@ def refine(
             return sum(error(*pair).item() for pair in zip(batches, targets, strict=True))
 
     least, best = total(), {name: theta.detach().clone() for name, theta in thetas.items()}
-    optimiser = torch.optim.Adam(thetas.values(), lr=learning_rate)
+    optimizer = torch.optim.Adam(thetas.values(), lr=learning_rate)
     for _ in range(epochs):
         for pair in zip(batches, targets, strict=True):
             gradients = torch.autograd.grad(error(*pair), list(thetas.values()))
             for theta, gradient in zip(thetas.values(), gradients, strict=True):
                 theta.grad = gradient
-            optimiser.step()
+            optimizer.step()
         if (reached := total()) < least:
             least, best = reached, {name: theta.detach().clone() for name, theta in thetas.items()}
     return {name: replace(weight, gamma=weight.gamma * best[name].exp()) for name, weight in weights.items()}

@@ -33,7 +33,7 @@ def grid(points: int, low: float = LOWEST) -> list[float]:
     return factors
 
 
-def minimise(
+def minimize(
     error: Callable[[torch.Tensor], torch.Tensor],
     like: torch.Tensor,
     points: int = 40,

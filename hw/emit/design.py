@@ -1,4 +1,4 @@
-"""Designs: what can be generated, simulated and synthesised, each behind one interface."""
+"""Designs: what can be generated, simulated and synthesized, each behind one interface."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from vsq.synth.library.liberty import AdderCell, Library
 
 
 class Goal(StrEnum):
-    """The cost to minimise: area (adder cells, carries ripple) or delay (gates that ABC restructures and sizes)."""
+    """The cost to minimize: area (adder cells, carries ripple) or delay (gates that ABC restructures and sizes)."""
 
     AREA = "area"
     DELAY = "delay"
@@ -31,7 +31,7 @@ _LIBRARY_ERRORS = ("cannot be legalized", "ABC")
 class Flow:
     """The settings of a synthesis: its library, its goal, and whether module boundaries dissolve.
 
-    Boundaries are kept by default, so that area can be split by component; what optimisation across them would save
+    Boundaries are kept by default, so that area can be split by component; what optimization across them would save
     is then left in.
     """
 
@@ -78,7 +78,7 @@ class Netlist:
     verilog: str = field(repr=False)
 
 
-def synthesise(rtlil: str, top: str, flow: Flow) -> Netlist:
+def synthesize(rtlil: str, top: str, flow: Flow) -> Netlist:
     """Map the module ``top`` of a design, and what it instantiates, onto the flow's library.
 
     Raises
@@ -90,7 +90,7 @@ def synthesise(rtlil: str, top: str, flow: Flow) -> Netlist:
 
 
 def run_recipe(rtlil: str, top: str, recipe: Recipe) -> Netlist:
-    """Map a design by a recipe; otherwise as :func:`synthesise`."""
+    """Map a design by a recipe; otherwise as :func:`synthesize`."""
     commands = [
         "read_rtlil design.il",
         *memory.COMMANDS,

@@ -2,7 +2,7 @@
 
 from vsq.hw.emit.yosys import run_yosys
 from vsq.synth.flow.memory import BIT, MODEL
-from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
+from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
 from vsq.synth.library.liberty import Library
 
 _WAIVER = "/* verilator lint_off UNOPTFLAT */ // a carry that ripples through the bits of one vector is no loop"
@@ -27,4 +27,4 @@ def gate_level_verilog(netlist: Netlist, library: Library) -> str:
 def mapped(rtlil: str, top: str) -> str:
     """Return the module ``top`` of a design on the built-in library, as :func:`gate_level_verilog`."""
     library = Library.load()
-    return gate_level_verilog(synthesise(rtlil, top, Flow(library=library)), library)
+    return gate_level_verilog(synthesize(rtlil, top, Flow(library=library)), library)

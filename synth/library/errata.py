@@ -1,7 +1,7 @@
 """Areas that a published library states wrongly: by its own LEF, an abutted cell's area is width times height.
 
 OSU's 180 nm library (Debian's qflow-tech-osu018 and its other copies) gives three cells another area than its LEF does.
-A mapper that minimises area is drawn to the cell that is stated too small.
+A mapper that minimizes area is drawn to the cell that is stated too small.
 """
 
 import re

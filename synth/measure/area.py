@@ -16,7 +16,7 @@ from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
 from vsq.hw.emit.design import TOP, design
 from vsq.synth.flow.memory import BIT
-from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
+from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
 from vsq.synth.library.liberty import NAND2, Library
 from vsq.synth.measure.records import Record, records
 
@@ -149,12 +149,12 @@ def with_baselines(configs: Iterable[Configuration]) -> list[Configuration]:
 
 
 def measure(configs: Iterable[Configuration], flow: Flow, bit_area: Decimal = BIT_AREA) -> list[DesignArea]:
-    """Synthesise designs and their baselines in one run, on every core; return one area for each, in order.
+    """Synthesize designs and their baselines in one run, on every core; return one area for each, in order.
 
     Parameters
     ----------
     configs, flow
-        What to synthesise, and how.
+        What to synthesize, and how.
     bit_area
         Area of one buffer bit, in two-input NANDs of the library.
 
@@ -168,7 +168,7 @@ def measure(configs: Iterable[Configuration], flow: Flow, bit_area: Decimal = BI
     if nand is None and any(BUFFERS in design(config).components for config in wanted):
         raise InputError(f"library {flow.library.name}: it has no two-input NAND to measure buffers by; give another")
     designs = with_baselines(wanted)
-    netlists = dict(zip(designs, synthesise_all(designs, flow), strict=True))
+    netlists = dict(zip(designs, synthesize_all(designs, flow), strict=True))
     components = {
         config: by_component(netlist, flow.library, design(config).components) for config, netlist in netlists.items()
     }
@@ -234,14 +234,14 @@ def by_component(netlist: Netlist, library: Library, components: Mapping[str, Se
     return {name: Area.of(part, library) for name, part in cells.items() if part}
 
 
-def synthesise_all(configs: Iterable[Configuration], flow: Flow) -> list[Netlist]:
+def synthesize_all(configs: Iterable[Configuration], flow: Flow) -> list[Netlist]:
     """Return the netlists of designs, in order; every core works.
 
     Designs are emitted one by one while Yosys, a process for each, already maps the first.
     """
     pool = ThreadPoolExecutor(max_workers=os.cpu_count())
     try:
-        jobs = [pool.submit(synthesise, made.rtlil(), made.default_name, flow) for made in map(design, configs)]
+        jobs = [pool.submit(synthesize, made.rtlil(), made.default_name, flow) for made in map(design, configs)]
         return [job.result() for job in jobs]
     finally:
         pool.shutdown(cancel_futures=True)

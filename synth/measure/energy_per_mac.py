@@ -13,7 +13,7 @@ from vsq.synth.gatesim.netlist import flat
 from vsq.synth.gatesim.simulation import Activity
 from vsq.synth.gatesim.workload import Operands, operands
 from vsq.synth.library.power import Power
-from vsq.synth.measure.area import BUFFERS, baseline_of, synthesise_all, with_baselines
+from vsq.synth.measure.area import BUFFERS, baseline_of, synthesize_all, with_baselines
 from vsq.synth.measure.energy import Energy, energies
 from vsq.synth.measure.records import Record, records
 
@@ -46,7 +46,7 @@ class OperationEnergy:
         What was measured, and what it is compared with.
     components, baseline_components
         Their energies.
-    utilisation
+    utilization
         Share of cycles in which operands enter.
     """
 
@@ -54,7 +54,7 @@ class OperationEnergy:
     components: dict[str, Energy]
     baseline: Configuration
     baseline_components: dict[str, Energy]
-    utilisation: float
+    utilization: float
 
     @property
     def total(self) -> float:
@@ -82,7 +82,7 @@ class OperationEnergy:
             ("total", "energy per operation", self.total * 1e12, "pJ"),
             ("total", "ratio", self.ratio, of),
             ("total", "logic ratio", self.logic_ratio, of),
-            ("total", "utilisation", self.utilisation, "1"),
+            ("total", "utilization", self.utilization, "1"),
         ]
         for component, energy in self.components.items():
             figures += [
@@ -102,7 +102,7 @@ def total(components: dict[str, Energy]) -> float:
 def energy_per_operation(configs: Sequence[Configuration], setup: Setup) -> list[OperationEnergy]:
     """Return the energy of designs in steady state, one for each configuration.
 
-    Memories are not synthesised: each bit read or written costs :func:`bit_energy`.
+    Memories are not synthesized: each bit read or written costs :func:`bit_energy`.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def energy_per_operation(configs: Sequence[Configuration], setup: Setup) -> list
     bit = bit_energy(setup) if any(BUFFERS in design(config).components for config in designs) else 0.0
     measured = {
         config: measure(config, netlist, data[config], setup, bit)
-        for config, netlist in zip(designs, synthesise_all(designs, setup.flow), strict=True)
+        for config, netlist in zip(designs, synthesize_all(designs, setup.flow), strict=True)
     }
     return [
         OperationEnergy(
@@ -122,7 +122,7 @@ def energy_per_operation(configs: Sequence[Configuration], setup: Setup) -> list
             components=measured[config][0],
             baseline=baseline_of(config),
             baseline_components=measured[baseline_of(config)][0],
-            utilisation=measured[config][1],
+            utilization=measured[config][1],
         )
         for config in dict.fromkeys(configs)
     ]
@@ -135,7 +135,7 @@ def bit_energy(setup: Setup) -> float:
     16-bit multiply-accumulate. Hazards are left out, as they are of the multiplier and not of a register file.
     """
     setup = replace(setup, hazards=False)
-    (netlist,) = synthesise_all([_REFERENCE], setup.flow)
+    (netlist,) = synthesize_all([_REFERENCE], setup.flow)
     energy, _ = measure(_REFERENCE, netlist, operands(_REFERENCE, "gaussian"), setup, bit=0.0)
     return total(energy) / _REFERENCE.weight.bits
 
@@ -148,7 +148,7 @@ def measure(
     ``bit`` is the energy of reading or writing a bit of a memory, in joules.
     """
     gates = flat(netlist)
-    activity, utilisation = _ACTIVITY[config.kind](gates, setup.flow.library, config, data, hazards=setup.hazards)
+    activity, utilization = _ACTIVITY[config.kind](gates, setup.flow.library, config, data, hazards=setup.hazards)
     of_module = {module: name for name, modules in design(config).components.items() for module in modules}
     components: defaultdict[str, Energy] = defaultdict(Energy)
     for module, energy in energies(gates, activity, setup.power, setup.slew).items():
@@ -157,5 +157,5 @@ def measure(
         accesses = activity.reads + activity.writes
         bits = sum(memory.width * count for memory, count in zip(gates.memories, accesses, strict=True))
         components[MEMORIES] = Energy(internal=bits * bit)
-    operations = config.lane_count * config.mac.vector_size * utilisation
-    return {component: energy.per(operations) for component, energy in components.items()}, utilisation
+    operations = config.lane_count * config.mac.vector_size * utilization
+    return {component: energy.per(operations) for component, energy in components.items()}, utilization

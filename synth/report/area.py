@@ -42,7 +42,7 @@ def area(
     flatten: bool = False,
     bit_area: Decimal | int | str = BIT_AREA,
 ) -> AreaReport:
-    """Synthesise designs of one kind and their 8-bit baselines, on every core; return their areas.
+    """Synthesize designs of one kind and their 8-bit baselines, on every core; return their areas.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def area(
     liberty
         A built-in library (``nand2``, ``gates``) or a Liberty file.
     goal
-        What to minimise: ``area`` or ``delay``.
+        What to minimize: ``area`` or ``delay``.
     flatten
-        Whether to optimise across components; there is no split by component then.
+        Whether to optimize across components; there is no split by component then.
     bit_area
         Area of a buffer bit of a processing element, in two-input NANDs.
 

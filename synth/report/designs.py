@@ -23,7 +23,7 @@ from vsq.synth.gatesim.workload import operands
 from vsq.synth.library.liberty import Library
 from vsq.synth.library.power import Power
 from vsq.synth.measure import energy_per_mac
-from vsq.synth.measure.area import by_component, synthesise_all, total
+from vsq.synth.measure.area import by_component, synthesize_all, total
 from vsq.synth.measure.energy_per_mac import Setup, bit_energy
 from vsq.synth.measure.records import Record, document, records
 from vsq.synth.measure.timing import critical_paths, find_sta
@@ -144,7 +144,7 @@ def figures(name: str, settings: Settings, bit: float) -> list[Record]:
     """Return the absolute figures of one element; ``bit`` is the energy of a memory bit's access in joules."""
     config = configuration(name)
     library = Library.load()
-    (netlist,) = synthesise_all([config], Flow(library=library))
+    (netlist,) = synthesize_all([config], Flow(library=library))
     components = by_component(netlist, library, design(config).components)
     values: list[tuple[str, str, float, str]] = []
     for component, area in {"total": total(components), **components}.items():
@@ -154,20 +154,20 @@ def figures(name: str, settings: Settings, bit: float) -> list[Record]:
         ]
     if settings.liberty:
         setup = _setup(settings)
-        (netlist,) = synthesise_all([config], setup.flow)
+        (netlist,) = synthesize_all([config], setup.flow)
         if settings.timing:
             delays = _delays(config, setup.flow.library)
             values += [(component, "critical path", delay, "ns") for component, delay in delays.items()]
         data = operands(config.mac, settings.data)
-        energies, utilisation = energy_per_mac.measure(config, netlist, data, setup, bit)
+        energies, utilization = energy_per_mac.measure(config, netlist, data, setup, bit)
         values += [(component, "energy", energy.total * 1e12, "pJ") for component, energy in energies.items()]
-        values.append(("total", "utilisation", utilisation, "1"))
+        values.append(("total", "utilization", utilization, "1"))
     return records(name, values)
 
 
 def _delays(config: Configuration, library: Library) -> dict[str, float]:
     """Return the critical paths in ns, of a netlist that is mapped for delay, with buffers and sized cells."""
-    (netlist,) = synthesise_all([config], Flow(library=library, goal=Goal.DELAY))
+    (netlist,) = synthesize_all([config], Flow(library=library, goal=Goal.DELAY))
     return {component: path.delay for component, path in critical_paths(netlist, library).items()}
 
 

@@ -61,7 +61,7 @@ async def full_speed(dut: Any) -> None:
     rows, vectors, lanes = command.rows, command.vectors, config.lane_count
     pace, short = max(rows * vectors, lanes * vectors, rows * lanes), lanes + run.latency + _HANDOVER
     measured = (ends[-1] - ends[_WARM_UP]) / (len(ends) - 1 - _WARM_UP)
-    cocotb.log.info("%.2f cycles a command, utilisation %.3f", measured, rows * vectors / measured)
+    cocotb.log.info("%.2f cycles a command, utilization %.3f", measured, rows * vectors / measured)
     assert measured == pace or measured <= short, f"{measured} cycles a command, not {pace}"
     bench.done()
     await _lone_commands(dut, run)

@@ -144,7 +144,7 @@ class _Search:
         return candidate
 
     def _simplified(self, candidate: _Candidate) -> _Candidate:
-        """Let hypothesis minimise what fails, starting from these streams."""
+        """Let hypothesis minimize what fails, starting from these streams."""
         from hypothesis import HealthCheck, Phase, find, settings, strategies
         from hypothesis.database import InMemoryExampleDatabase, choices_to_bytes
         from hypothesis.errors import NoSuchExample, Unsatisfiable

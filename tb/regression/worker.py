@@ -28,8 +28,8 @@ from vsq.tb.simulation import build_log, objcache, simulators
 
 TIMESCALE = ("1ns", "1ps")
 COVERAGE = "coverage"  # the name of the verdict on coverage among a job's tests
-# cocotb's runner makes every signal public, which keeps Verilator from optimising; the benches use the pins alone. Most
-# of a short simulation is Python and the C++ compiler, so that a lower optimisation of the C++ is faster. A
+# cocotb's runner makes every signal public, which keeps Verilator from optimizing; the benches use the pins alone. Most
+# of a short simulation is Python and the C++ compiler, so that a lower optimization of the C++ is faster. A
 # user's design may have warnings, and delays in the models of its cells, which are ignored.
 _BUILD_ARGS = {
     "verilator": ["--no-public-flat-rw", "--public-depth", "1", "-CFLAGS", "-O1", "-Wno-fatal", "--no-timing"],

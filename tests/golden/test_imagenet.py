@@ -48,7 +48,7 @@ def test_labels_follow_the_given_classes(root):
         imagenet.images(root, classes=["n01", "n02"])
 
 
-def test_pixels_are_resized_cropped_and_normalised(tmp_path):
+def test_pixels_are_resized_cropped_and_normalized(tmp_path):
     """A ramp from left to right in a 512x256 image: the crop keeps its middle 224 columns of 512."""
     ramp = np.broadcast_to((np.arange(512) // 2).astype(np.uint8)[None, :, None], (256, 512, 3)).copy()
     save(tmp_path / "ramp.png", ramp)

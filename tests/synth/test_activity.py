@@ -13,7 +13,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.model.pe import ElementModel
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
+from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
 from vsq.synth.gatesim.mac import MacStreams, stream_activity
 from vsq.synth.gatesim.netlist import flat
 from vsq.synth.gatesim.pe import commands, results
@@ -36,7 +36,7 @@ def library():
 
 @pytest.fixture(scope="module")
 def netlist(library):
-    return synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, flatten=True))
+    return synthesize(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, flatten=True))
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_netlists_that_can_not_be_simulated_are_refused(library, body, message):
 
 def test_a_processing_element_equals_golden(library):
     """Codes and scales of every result beat in all 64 streams, through the memories, whose accesses are counted."""
-    netlist = synthesise(design(PE).rtlil(TOP), TOP, Flow(library=library))
+    netlist = synthesize(design(PE).rtlil(TOP), TOP, Flow(library=library))
     gates, played = flat(netlist), commands(PE, operands(PE.mac, "gaussian"))
     simulation = Simulation(gates, library)
     expected = [ElementModel(PE).run(part) for part in played]

@@ -9,7 +9,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.hw.emit.design import MacDesign, design
 from vsq.hw.emit.yosys import run_yosys
-from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
+from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
 from vsq.synth.library.liberty import Library
 from vsq.synth.measure.area import baseline_of, by_component, measure
 from vsq.synth.measure.records import document, write_document
@@ -45,7 +45,7 @@ def test_components_are_those_of_the_datapath(areas):
 def test_total_is_what_yosys_counts(areas, flow):
     """Yosys's own statistics on the netlist, as an independent sum."""
     config = CONFIGS[0]
-    netlist = synthesise(design(config).rtlil(), design(config).default_name, flow)
+    netlist = synthesize(design(config).rtlil(), design(config).default_name, flow)
     commands = [
         "read_liberty -lib cells.lib",
         "read_verilog mapped.v",

@@ -2,8 +2,8 @@
 
 OpenSTA 2.0.17 (Debian's) attributes internal energy in its own way: it takes an arc's rise *plus* fall energy, times
 the related pin's activity and the probability that the output depends on it where it can infer that from the function,
-else times half the pin's own activity, and does not normalise. (Later versions take the mean of rise and fall, and
-normalise, as `vsq.synth.measure.energy` does.) Here our tables, loads and units get its weights, and then both must
+else times half the pin's own activity, and does not normalize. (Later versions take the mean of rise and fall, and
+normalize, as `vsq.synth.measure.energy` does.) Here our tables, loads and units get its weights, and then both must
 agree.
 """
 
@@ -15,7 +15,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, Netlist, synthesise
+from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
 from vsq.synth.gatesim.netlist import flat
 from vsq.synth.gatesim.schedule import clock_nets
 from vsq.synth.gatesim.simulation import Activity
@@ -152,7 +152,7 @@ def opensta_internal(gates, power, library):
 
 
 def test_a_mac_agrees_with_opensta(library, opensta):
-    netlist = synthesise(design(CONFIG).rtlil("mac"), "mac", Flow(library=library, flatten=True))
+    netlist = synthesize(design(CONFIG).rtlil("mac"), "mac", Flow(library=library, flatten=True))
     gates, power = flat(netlist), Power.of(library)
     found = energies(gates, uniform(gates, library), power, SLEW)
     internal, switching, leakage = opensta(netlist)

@@ -10,7 +10,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import YosysError, run_yosys
 from vsq.synth.flow.memory import BIT
-from vsq.synth.flow.synthesis import Flow, Goal, synthesise
+from vsq.synth.flow.synthesis import Flow, Goal, synthesize
 from vsq.synth.library.liberty import Library
 
 SMALL = "2/2/1/2:V=2,R=2,acc=7,pipeline=0"
@@ -63,14 +63,14 @@ def library_of(tmp_path, text):
 def test_mapped_netlist_equals_rtl(text, options):
     config = MacConfig.parse(text)
     gold, library = design(config).rtlil(), Library.load()
-    netlist = synthesise(gold, design(config).default_name, Flow(library=library, **options))
+    netlist = synthesize(gold, design(config).default_name, Flow(library=library, **options))
     prove(gold, netlist, library, steps=3 + config.pipeline)
 
 
 def test_a_wrong_netlist_is_not_proved():
     config = MacConfig.parse(SMALL)
     gold, library = design(config).rtlil(), Library.load()
-    netlist = synthesise(gold, design(config).default_name, Flow(library=library))
+    netlist = synthesize(gold, design(config).default_name, Flow(library=library))
     assert netlist.modules[f"{netlist.top}_dot"]["FA"]
     start = netlist.verilog.index("  FA ")
     wrong = netlist.verilog[:start] + netlist.verilog[start:].replace(".CO(", ".tmp(", 1).replace(".S(", ".CO(", 1)
@@ -82,7 +82,7 @@ def test_a_wrong_netlist_is_not_proved():
 def test_library_without_adder_cells_works(tmp_path):
     config = MacConfig.parse(SMALL)
     gold, library = design(config).rtlil(), library_of(tmp_path, TINY)
-    netlist = synthesise(gold, design(config).default_name, Flow(library=library))
+    netlist = synthesize(gold, design(config).default_name, Flow(library=library))
     used = {cell for cells in netlist.modules.values() for cell in cells} - netlist.modules.keys()
     assert used >= {"N", "R", "F"}
     prove(gold, netlist, library)
@@ -91,7 +91,7 @@ def test_library_without_adder_cells_works(tmp_path):
 def test_a_foundry_library_maps_to_its_own_adders(osu018):
     config = MacConfig.parse(SMALL)
     gold = design(config).rtlil()
-    netlist = synthesise(gold, design(config).default_name, Flow(library=osu018))
+    netlist = synthesize(gold, design(config).default_name, Flow(library=osu018))
     assert (osu018.full_adder.cell.name, osu018.half_adder.cell.name) == ("FAX1", "HAX1")
     assert sum(cells.get("FAX1", 0) for cells in netlist.modules.values())
     prove(gold, netlist, osu018)
@@ -100,7 +100,7 @@ def test_a_foundry_library_maps_to_its_own_adders(osu018):
 def test_flip_flops_with_enable_are_used_where_there_are_some():
     config = MacConfig.parse(SMALL)
     gold, library = design(config).rtlil(), Library.load("gates")
-    netlist = synthesise(gold, design(config).default_name, Flow(library=library))
+    netlist = synthesize(gold, design(config).default_name, Flow(library=library))
     assert netlist.modules[f"{netlist.top}_accumulator"]["DFFE"]
     prove(gold, netlist, library)
 
@@ -109,7 +109,7 @@ def test_a_flip_flop_that_no_design_can_use_is_named(tmp_path):
     odd = TINY.replace('next_state : "I"', 'next_state : "I ^ S"')
     config = MacConfig.parse(SMALL)
     with pytest.raises(InputError, match=r"D flip-flops are not supported.*; give one that has them") as error:
-        synthesise(design(config).rtlil(), design(config).default_name, Flow(library=library_of(tmp_path, odd)))
+        synthesize(design(config).rtlil(), design(config).default_name, Flow(library=library_of(tmp_path, odd)))
     assert "\n" not in str(error.value)
 
 
@@ -117,7 +117,7 @@ def test_memories_are_counted_in_bits():
     """Each memory of a processing element, and no flip-flop in its place."""
     config = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")
     name = design(config).default_name
-    netlist = synthesise(design(config).rtlil(), name, Flow(library=Library.load()))
+    netlist = synthesize(design(config).rtlil(), name, Flow(library=Library.load()))
     bits = {module.removeprefix(f"{name}_"): cells[BIT] for module, cells in netlist.modules.items() if BIT in cells}
     params = config.multiplier_bits + config.shift_bits + config.bias_bits
     assert bits == {

@@ -5,7 +5,7 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, Goal, synthesise
+from vsq.synth.flow.synthesis import Flow, Goal, synthesize
 from vsq.synth.gatesim.verilog import gate_level_verilog
 from vsq.synth.library.liberty import Library
 from vsq.tb.designs import RANDOM_TESTS
@@ -48,7 +48,7 @@ def simulate(require_tool, tmp_path):
 @pytest.mark.parametrize("goal", Goal)
 def test_netlist_equals_golden(goal, simulator, simulate):
     library = Library.load()
-    netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, goal=goal))
+    netlist = synthesize(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, goal=goal))
     result = simulate(gate_level_verilog(netlist, library), simulator=simulator)
     assert result.passed
     assert [outcome.name for outcome in result.outcomes] == [*RANDOM_TESTS, "coverage"]
@@ -56,18 +56,18 @@ def test_netlist_equals_golden(goal, simulator, simulate):
 
 def test_netlist_of_other_formats_equals_golden(simulate):
     config, library = MacConfig.parse("e2m1/4/-/3:V=3,pipeline=3"), Library.load()
-    netlist = synthesise(design(config).rtlil(TOP), TOP, Flow(library=library))
+    netlist = synthesize(design(config).rtlil(TOP), TOP, Flow(library=library))
     assert simulate(gate_level_verilog(netlist, library), config=config).passed
 
 
 def test_netlist_of_a_processing_element_equals_golden(simulate):
     library = Library.load()
-    netlist = synthesise(design(PE_CONFIG).rtlil(TOP), TOP, Flow(library=library))
+    netlist = synthesize(design(PE_CONFIG).rtlil(TOP), TOP, Flow(library=library))
     assert simulate(gate_level_verilog(netlist, library), PE_CONFIG, 20).passed
 
 
 def test_netlist_of_a_foundry_library_equals_golden(osu018, simulate):
-    netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=osu018))
+    netlist = synthesize(design(CONFIG).rtlil(TOP), TOP, Flow(library=osu018))
     assert simulate(gate_level_verilog(netlist, osu018)).passed
 
 
@@ -75,20 +75,20 @@ def test_netlist_of_a_foundry_library_equals_golden(osu018, simulate):
 def test_netlist_has_no_undefined_value_after_reset(goal, require_tool, tmp_path):
     require_tool("icarus")
     library, pins = Library.load(), Pins(CONFIG)
-    netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, goal=goal))
+    netlist = synthesize(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, goal=goal))
     assert run_undefined(pins, gate_level_verilog(netlist, library), rows(pins, 300, 1), tmp_path) == "passed"
 
 
 def test_netlist_of_a_foundry_library_has_no_undefined_value_after_reset(osu018, require_tool, tmp_path):
     require_tool("icarus")
     pins = Pins(CONFIG)
-    netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=osu018))
+    netlist = synthesize(design(CONFIG).rtlil(TOP), TOP, Flow(library=osu018))
     assert run_undefined(pins, gate_level_verilog(netlist, osu018), rows(pins, 300, 1), tmp_path) == "passed"
 
 
 def test_a_wrong_cell_is_found(simulate):
     library = Library.load()
-    netlist = synthesise(design(CONFIG).rtlil(TOP), TOP, Flow(library=library))
+    netlist = synthesize(design(CONFIG).rtlil(TOP), TOP, Flow(library=library))
     verilog = gate_level_verilog(netlist, library)
     start = verilog.index("  FA ")
     assert not simulate(verilog[:start] + verilog[start:].replace(".A(", ".A(!", 1)).passed

@@ -11,7 +11,7 @@ from vsq.hw.arithmetic.styles import style_of
 from vsq.hw.emit.yosys import run_yosys
 from vsq.hw.pe.divider import Divider
 from vsq.hw.pe.streams import code_layout, scaled_layout
-from vsq.synth.flow.synthesis import Flow, synthesise
+from vsq.synth.flow.synthesis import Flow, synthesize
 from vsq.synth.library.liberty import Library
 
 
@@ -72,7 +72,7 @@ class Reciprocal(wiring.Component):
 def area(component, library):
     clean = ["read_rtlil in.il", "proc", "flatten", "setattr -unset init */w:*", "opt", "write_rtlil out.il"]
     design = run_yosys(clean, {"in.il": rtlil.convert(component, name="top")}, ["out.il"])["out.il"]
-    netlist = synthesise(design, "top", Flow(library=library))
+    netlist = synthesize(design, "top", Flow(library=library))
     return sum(library.cells[name].area * count for name, count in netlist.modules["top"].items())
 
 

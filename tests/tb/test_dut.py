@@ -11,7 +11,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, synthesise
+from vsq.synth.flow.synthesis import Flow, synthesize
 from vsq.synth.gatesim.verilog import gate_level_verilog
 from vsq.synth.library.liberty import Library
 from vsq.tb.failures.reproduce import reproduce
@@ -161,7 +161,7 @@ def test_an_edited_design_and_its_cells_are_simulated(simulator, mine, require_t
 def test_a_netlist_and_its_cells_are_simulated_through_the_command_line(simulator, require_tool, tmp_path, capsys):
     require_tool(simulator)
     library = Library.load()
-    text = gate_level_verilog(synthesise(design(CONFIG).rtlil("mapped"), "mapped", Flow(library=library)), library)
+    text = gate_level_verilog(synthesize(design(CONFIG).rtlil("mapped"), "mapped", Flow(library=library)), library)
     start = min(
         text.index(f"module {cell}(")
         for cell in re.findall(r"^module (\w+)\(", text, re.MULTILINE)

@@ -19,8 +19,8 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--liberty", default="nand2", metavar="FILE", help="standard-cell library, or a built-in one: nand2, gates"
     )
-    parser.add_argument("--goal", choices=["area", "delay"], default="area", help="what to minimise (default: area)")
-    parser.add_argument("--flatten", action="store_true", help="optimise across components; no split by component then")
+    parser.add_argument("--goal", choices=["area", "delay"], default="area", help="what to minimize (default: area)")
+    parser.add_argument("--flatten", action="store_true", help="optimize across components; no split by component then")
     parser.add_argument(
         "--timing", action="store_true", help="also critical paths, by OpenSTA with the library's timing"
     )

@@ -107,7 +107,7 @@ def quantize(
         group and groups as a whole, so that hardware needs no gather.
     damping
         Share of the Hessian's mean diagonal that is added to its diagonal. The source's 0.01 is for many times more
-        calibration rows than K; with fewer the compensation fits their noise, and 1 generalises better.
+        calibration rows than K; with fewer the compensation fits their noise, and 1 generalizes better.
     scale_dtype
         Stored precision of s_g: a float, or ``torch.float8_e8m0fnu`` for powers of two, which make the decoder an
         addition of exponents.

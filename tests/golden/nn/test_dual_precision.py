@@ -64,9 +64,9 @@ def test_rounding_to_nearest_follows_the_definition():
 @pytest.mark.parametrize("reorder", [False, True])
 @pytest.mark.parametrize(("columns", "group_size"), [(24, 8), (150, 16)])
 def test_every_column_sees_the_best_compensation(columns, group_size, reorder):
-    """What a column is rounded from is the minimiser of the output error, given all columns rounded before it.
+    """What a column is rounded from is the minimizer of the output error, given all columns rounded before it.
 
-    The minimiser is solved for anew at each column: delta_rest = -H_rr^-1 H_rq delta_q. No Cholesky factor, no blocks.
+    The minimizer is solved for anew at each column: delta_rest = -H_rr^-1 H_rq delta_q. No Cholesky factor, no blocks.
     """
     weight, x = layer(3, columns)
     result = dpq.quantize(weight, hessian(x), group_size=group_size, reorder=reorder)
