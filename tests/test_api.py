@@ -15,7 +15,8 @@ from vsq.hw.emit.design import design
 TORCH = {"Rule", "Scheme", "export", "integers", "quantize"}
 NAMES = TORCH | {
     *("MacConfig", "PeConfig", "configuration", "PRESETS", "InputError", "generate", "VectorMac", "ProcessingElement"),
-    *("mac", "simulate", "IntegerLayer", "regress", "area", "energy"),
+    *("mac", "simulate", "Streams", "Command", "BlockOperand", "LaneParams"),
+    *("IntegerLayer", "regress", "area", "energy"),
 }
 
 
@@ -93,15 +94,11 @@ def test_regress_takes_texts_and_configurations(require_tool, tmp_path):
 
 
 def test_simulate_is_the_element_from_reset_on():
-    from vsq.golden.model.pe import Command, Streams
-
     config = vsq.PeConfig.parse("4/4/-/-:V=1@lanes=1,weight_depth=1,activation_depth=1")
-    streams = Streams(
-        commands=[Command(rows=1, vectors=1)],
-        weights=np.array([[3]]),
-        weight_scales=None,
-        activations=np.array([[-5]]),
-        activation_scales=None,
+    streams = vsq.Streams(
+        commands=[vsq.Command(rows=1, vectors=1)],
+        weights=vsq.BlockOperand(np.array([[3]]), None),
+        activations=vsq.BlockOperand(np.array([[-5]]), None),
         params=None,
     )
     for _ in range(2):

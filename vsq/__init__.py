@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from vsq.golden.contract.presets import PRESETS as PRESETS
     from vsq.golden.io.layers import IntegerLayer as IntegerLayer
     from vsq.golden.model.datapath import mac as mac
+    from vsq.golden.model.operand import BlockOperand as BlockOperand
+    from vsq.golden.model.pe import Command as Command
+    from vsq.golden.model.pe import Streams as Streams
     from vsq.golden.model.pe import simulate as simulate
+    from vsq.golden.model.ppu import LaneParams as LaneParams
     from vsq.golden.nn.integer import export as export
     from vsq.golden.nn.integer import integers as integers
     from vsq.golden.nn.quantize import quantize as quantize
