@@ -9,8 +9,9 @@ def matched(netlist: Netlist) -> bool:
     """Return whether each state of the mutant after the reset cycle is one that the design can have then too.
 
     That is so if the same registers have a value after the reset whatever they held before, and the same one, and if
-    all others hold still in a reset cycle in which those had this value before and all other inputs are 0: the others
-    may then hold anything in the design, so also what the mutant's happen to hold.
+    all others of the design hold still in a reset cycle in which those had this value before and all other inputs are
+    0: the others may then hold anything in the design, so also what the mutant's happen to hold. Registers of the
+    mutant that have none beside them in the design must hold still too.
     """
 
     def after(known: dict[str, str]) -> dict[str, str]:
@@ -19,9 +20,9 @@ def matched(netlist: Netlist) -> bool:
 
     reset = {q: value for q, value in after({}).items() if value in ("0", "1")}
     idle = after({**reset, **dict.fromkeys(netlist.inputs, "0")})
-    pairs = ((q, f"other_{q}") for q in netlist.latches if f"other_{q}" in netlist.latches)
-    return all(reset.get(q) == reset.get(other) for q, other in pairs) and all(
-        idle[q] == q for q in idle.keys() - reset.keys()
+    pairs = {f"other_{q}": q for q in netlist.latches if f"other_{q}" in netlist.latches}
+    return all(reset.get(q) == reset.get(other) for other, q in pairs.items()) and all(
+        idle[q] == q for q in idle.keys() - reset.keys() - pairs.keys()
     )
 
 

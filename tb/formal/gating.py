@@ -4,6 +4,7 @@ A vector with r = 0 adds nothing, so that it is not ``active`` and the data regi
 tells if a mutant's do not. A state of the design and one of the mutant are related if all registers are equal, but
 
 - the registers before the accumulator may differ in a stage that is empty, or whose vector is not active;
+- ``first`` and ``last`` may differ in a stage that is empty;
 - ``active`` may differ in a stage that is empty, and where the mutant's is 1 and the design's 0: there the mutant's
   registers of r and of t are 0. The design's is 1 for each vector that is ``first``.
 
@@ -48,6 +49,8 @@ class _Lane:
         self.valid = [f"{control}valid{stage}" for stage in range(depth)]
         self.active = [f"{control}active{stage}{f'[{lane}]' * bool(lane)}" for stage in range(depth)]
         self.first = [*(f"{control}first{stage}" for stage in range(depth - 1)), f"{control}acc_first"]
+        self.last = [f"{control}last{stage}" for stage in range(depth)]
+        self.full = dict(zip([*self.first, *self.last], [*self.valid, *self.valid], strict=True))
         self.ones = {net for net, value in netlist.simplified({}).items() if value == "1"}
         reset = netlist.simplified({"started": "0"})
         theirs = [f"other_{mark}" for mark in self.active]
@@ -82,6 +85,8 @@ class _Lane:
                 yield [*(following.get(mark, mark) for mark in marks), *pair], ["11-10", "11-01", *zero]
             elif q in self.active:
                 yield [following[self.valid[self.active.index(q)]], *pair], ["110"]
+            elif q in self.full:
+                yield [following[self.full[q]], *pair], ["110", "101"]
             else:
                 yield pair, ["10", "01"]
         for marks in zip(self.valid, self.active, self.first, strict=True):
@@ -96,7 +101,8 @@ class _Lane:
                 marks = (self.valid[stage], self.active[stage], self.their_active[stage])
                 bits += zip(marks, values, strict=False)
                 if values == _EMPTY:
-                    state.pop(self.their_active[stage], None)
+                    for mark in (self.their_active[stage], f"other_{self.first[stage]}", f"other_{self.last[stage]}"):
+                        state.pop(mark, None)
                 elif values != _EQUAL:
                     bits.append((self.first[stage], "0"))
             state |= bits

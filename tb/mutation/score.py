@@ -1,15 +1,17 @@
 """The mutation score of a bench that ships: mutants found, and those of the others that are proved equivalent."""
 
+import hashlib
 import json
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import vsq
 from vsq.golden.contract.configuration import Configuration
 from vsq.golden.io.files import write_text
 from vsq.tb.formal.equivalence import Verdict, compare
-from vsq.tb.mutation.mutants import describe, draw
+from vsq.tb.mutation.mutants import Mutants, describe, draw
 from vsq.tb.mutation.pins import Pins
 from vsq.tb.mutation.runs import RUNS
 
@@ -47,6 +49,7 @@ class MutationReport:
     config: str
     bench: str
     seed: int
+    digest: str  # of the mutants, the bench and its stimulus
     seconds: float
     mutants: list[Mutant]
 
@@ -70,7 +73,8 @@ class MutationReport:
 def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -> MutationReport:
     """Make mutants of a design, run them through a bench, and try to prove the others equivalent at the pins.
 
-    The report is written to ``out``, and the seed draws mutants and stimulus.
+    The seed draws mutants and stimulus. The report is written to ``out`` as soon as the bench is through, and after
+    each proof; if there is one of the same mutants and bench, only what it leaves undecided is proved.
 
     Raises
     ------
@@ -79,23 +83,51 @@ def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -
     RuntimeError
         If the unchanged design fails.
     """
-    start = time.perf_counter()
-    mutants = draw(config, count, seed)
-    with tempfile.TemporaryDirectory(prefix="vsq-mutants-") as folder:
-        sound, *found = RUNS[bench](config, mutants, seed, Path(folder))
-    if sound:
-        raise RuntimeError(f"{config.full_name}: the unchanged design fails: {sound}")
-    pins = Pins(config)
-    results = [
-        Mutant(
-            change=describe(command),
-            found=reason,
-            verdict="" if reason else compare(pins, mutants.rtlil, command, _SECONDS),
+    mutants, path = draw(config, count, seed), out / f"{config.slug}-{bench}.json"
+    report = _earlier(path, digest := _digest(mutants, bench, seed))
+    if report is None:
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="vsq-mutants-") as folder:
+            sound, *found = RUNS[bench](config, mutants, seed, Path(folder))
+        if sound:
+            raise RuntimeError(f"{config.full_name}: the unchanged design fails: {sound}")
+        results = [
+            Mutant(change=describe(command), found=reason)
+            for command, reason in zip(mutants.commands, found, strict=True)
+        ]
+        seconds = time.perf_counter() - start
+        report = MutationReport(
+            config=config.full_name, bench=bench, seed=seed, digest=digest, seconds=seconds, mutants=results
         )
-        for command, reason in zip(mutants.commands, found, strict=True)
-    ]
-    report = MutationReport(
-        config=config.full_name, bench=bench, seed=seed, seconds=time.perf_counter() - start, mutants=results
-    )
-    write_text(out / f"{config.slug}-{bench}.json", json.dumps(asdict(report), indent=1))
+        _write(report, path)
+    pins = Pins(config)
+    for number, (command, mutant) in enumerate(zip(mutants.commands, report.mutants, strict=True)):
+        if mutant.survives and mutant.verdict != Verdict.DIFFERENT:
+            start = time.perf_counter()
+            report.mutants[number] = replace(mutant, verdict=compare(pins, mutants.rtlil, command, _SECONDS))
+            report = replace(report, seconds=report.seconds + time.perf_counter() - start)
+            _write(report, path)
     return report
+
+
+def _digest(mutants: Mutants, bench: str, seed: int) -> str:
+    """Return a digest of all that a bench's results depend on: the sources of benches and model too, not of proofs."""
+    package = Path(vsq.__file__).parent
+    files = [path for folder in ("golden", "tb") for path in (package / folder).rglob("*.*")]
+    sources = sorted(path for path in files if path.suffix in (".py", ".v") and path.parent.name != "formal")
+    known = hashlib.sha256(repr((mutants, bench, seed)).encode())
+    for path in sources:
+        known.update(path.read_bytes())
+    return known.hexdigest()
+
+
+def _earlier(path: Path, digest: str) -> MutationReport | None:
+    """Return an earlier report with the same digest, if there is one."""
+    entries = json.loads(path.read_text()) if path.exists() else {}
+    if entries.get("digest") != digest:
+        return None
+    return MutationReport(**{**entries, "mutants": [Mutant(**mutant) for mutant in entries["mutants"]]})
+
+
+def _write(report: MutationReport, path: Path) -> None:
+    write_text(path, json.dumps(asdict(report), indent=1))
