@@ -21,6 +21,7 @@ Integers = NDArray[Any]
 _LONGEST_ACCUMULATION = 40
 _DIRECTED_FROM = 64  # beats of a stream with directed runs, which take at most one in so many beats:
 _OVERFLOW_SHARE = 8  # one over an end of the accumulator
+_SCALE_PAIRS = 1 << 12
 _LONG_SHARE = 7  # one over all elements
 _SHORT_SHARE = 32  # one to some value and back, or of gated terms
 _REPEATS = 4  # runs over an end, or there and back, in either direction, where there is room
@@ -120,6 +121,28 @@ def complete(config: MacConfig, count: int, seed: int) -> Beats:
     overflows = [_of_terms(config, run) for direction in (1, -1) if (run := runs.over_limit(config, direction))]
     random = beats(config, max(count - sum(map(len, overflows)), -(-count // 2)), seed)
     return concatenate([*overflows[:1], random, *overflows[1:]])
+
+
+def scale_pairs(config: MacConfig, seed: int) -> Beats:
+    """Return beats whose results are scale factors: each is an accumulation of its own, of one product that is 1.
+
+    They have every pair of scales, or 4,096 random ones if there are more; they are none if no side has scales.
+    """
+    bits = config.full_product_bits
+    drawn = np.random.default_rng(seed).integers(1 << bits, size=_SCALE_PAIRS)
+    if bits < _SCALE_PAIRS.bit_length():
+        drawn = np.arange(1 << bits if bits else 0)
+    low = config.activation_scale.bits if config.activation_scale else 0
+    one = np.zeros((len(drawn), config.vector_size), np.int64)
+    one[:, 0] = 1
+    return Beats(
+        one,
+        one,
+        drawn >> low if config.weight_scale else None,
+        drawn & ((1 << low) - 1) if config.activation_scale else None,
+        first=np.ones(len(drawn), np.bool_),
+        last=np.ones(len(drawn), np.bool_),
+    )
 
 
 def overflow_directions(config: MacConfig) -> set[int]:

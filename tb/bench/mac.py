@@ -34,10 +34,14 @@ async def random_traffic(dut: Any) -> None:
 
 @cocotb.test
 async def full_speed(dut: Any) -> None:
-    """Without pauses a beat is accepted each cycle, and each result comes ``latency`` cycles after its last beat."""
+    """Without pauses a beat is accepted each cycle, and each result comes ``latency`` cycles after its last beat.
+
+    The beats are random ones, and then pairs of scales, of which the results show every bit.
+    """
     run = Run()
     await start_clock(dut)
-    beats = stimulus.beats(run.config, _FULL_SPEED_BEATS, run.seed + 1)
+    random = stimulus.beats(run.config, _FULL_SPEED_BEATS, run.seed + 1)
+    beats = stimulus.concatenate([random, stimulus.scale_pairs(run.config, run.seed)])
     bench = await stream(dut, run, _streams(run, beats), None, flowing())
     accepted, given = bench.monitors["in"].cycles, bench.outputs.cycles
     assert accepted == list(range(accepted[0], accepted[0] + len(beats))), "the input stream stalled"
