@@ -33,8 +33,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## generate 4/4U/4/6, co-simulate a real layer, print accuracy and area
 	$(BIN)/vsq demo --out $(OUT)/demo
 
-test: $(READY) ## run the tests but the slow ones (absent simulators are skipped visibly)
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
+test: $(READY) ## run the tests but the slow ones (absent simulators are skipped visibly); TESTS=FOLDER runs some
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow' $(TESTS)
 
 test-slow: $(READY) ## run the slow tests
 	$(BIN)/python -m pytest -n $(JOBS) -m slow

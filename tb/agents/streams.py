@@ -1,18 +1,21 @@
 """Pin-level stream drivers, and monitors that sample accepted transfers.
 
-Drivers write after the rising edge; monitors sample at the falling edge, where every signal has settled and is what the
-next rising edge sees. Words are packed before the simulation, so that a cycle costs a few reads and writes.
+Drivers write after the rising edge; monitors sample at the falling edge, where every signal has settled, and look again
+just before the next rising edge, which takes a result. Words are packed before the simulation, so that a cycle costs a few reads and writes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer
 
 from vsq.golden.model.packing import Words
 from vsq.tb.agents.pace import READY, VALID, Bursts
 from vsq.tb.interface.base import DONT_CARE
+
+PERIOD_NS = 2  # of the clock
+_HOLD_PS = PERIOD_NS * 450  # from the falling edge to just before the rising one
 
 
 class Driver:
@@ -101,9 +104,13 @@ class Monitor:
             self.log.append(shake)
             if shake == VALID | READY:
                 self._on_transfer(self.words())
+                await self.taken()
 
     def check(self, shake: int) -> None:
         """Check the cycle before its transfer."""
+
+    async def taken(self) -> None:
+        """Watch the rest of the cycle of a transfer."""
 
     def words(self) -> Words:
         """Return the words on offer, undefined ones as :data:`vsq.tb.interface.base.DONT_CARE`."""
@@ -134,6 +141,19 @@ class ResultMonitor(Monitor):
             cycle, before = len(self.log), self._stalled
             raise AssertionError(f"cycle {cycle}: result {before} was offered, not taken, and became {offered}")
         self._stalled = None if shake & READY else offered
+
+    async def taken(self) -> None:
+        """Check that the payload stays until just before the edge at which it is taken.
+
+        Raises
+        ------
+        AssertionError
+            If it does not, as where a register loads at the falling edge.
+        """
+        words = self.words()
+        await Timer(_HOLD_PS, "ps")
+        if self.words() != words:
+            raise AssertionError(f"cycle {len(self.log) - 1}: result {words} became {self.words()} before it was taken")
 
 
 def _word(field: Any) -> int:

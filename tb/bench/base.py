@@ -12,14 +12,13 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 from cocotb.utils import get_sim_time
 
 from vsq.tb.agents.pace import Bursts, flowing, random_bursts
-from vsq.tb.agents.streams import Driver, Monitor, ResultMonitor, Sink
+from vsq.tb.agents.streams import PERIOD_NS, Driver, Monitor, ResultMonitor, Sink
 from vsq.tb.bench.run import Run
 from vsq.tb.coverage.points import hits
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.base import Streams, length
 from vsq.tb.regression.job import RECORDING
 
-PERIOD_NS = 2
 _STEP = 64  # cycles between looks at the progress of a run
 _HANG = 1024  # cycles without any transfer that end a run
 

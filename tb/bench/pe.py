@@ -12,7 +12,7 @@ from vsq.tb.bench.base import Bench, replay, start_clock, stream
 from vsq.tb.bench.run import Run
 from vsq.tb.coverage.points import missing
 
-_RESETS = 24
+_RESETS = 96
 _RESET_COMMANDS = 8
 _STEADY_COMMANDS = 12
 _WARM_UP = 2  # commands until loading, computing and handing out overlap
