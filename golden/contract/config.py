@@ -153,8 +153,8 @@ class MacConfig:
         if self.accumulator_bits is not None:
             if self.max_vectors is not None:
                 raise InputError(
-                    f"accumulator bits {self.accumulator_bits} and max_vectors {self.max_vectors}: "
-                    "they both set the accumulator's width; give one of them"
+                    f"{self}: acc = {self.accumulator_bits} and max_vectors = {self.max_vectors} both set the "
+                    "accumulator's width; give one of them"
                 )
         elif self.acc_bits > MAX_ACCUMULATOR_BITS:
             raise InputError(

@@ -1,9 +1,14 @@
-"""Atomic writes of files."""
+"""Atomic writes of files, and arrays from ``.npz`` files."""
 
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
 
@@ -41,3 +46,20 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as part:
         part.write_text(text)
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an ``.npz`` file.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or is none; the message says which.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except OSError as error:
+        raise ValueError(error.strerror or "no .npz file") from None
+    except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+        raise ValueError("no .npz file") from None

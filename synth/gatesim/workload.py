@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
+from vsq.golden.io.files import read_npz
 from vsq.golden.model.operand import BlockOperand
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.workloads.workload import WORKLOADS, load
@@ -55,9 +56,9 @@ def operands(config: MacConfig, source: str) -> Operands:
 
 def _file(path: str) -> tuple[NDArray[Any], NDArray[Any]]:
     try:
-        with np.load(Path(path)) as arrays:
-            weights, rows = arrays["weights"], arrays["inputs"]
-    except (OSError, ValueError, KeyError, TypeError):
+        arrays = read_npz(Path(path))
+        weights, rows = arrays["weights"], arrays["inputs"]
+    except (ValueError, KeyError):
         raise InputError(
             f"data {path}: not one of {', '.join(SOURCES)}, nor an .npz file of weights [N, K] and inputs [M, K]; "
             "give one of these"

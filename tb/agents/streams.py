@@ -1,7 +1,8 @@
 """Pin-level stream drivers, and monitors that sample accepted transfers.
 
 Drivers write after the rising edge; monitors sample at the falling edge, where every signal has settled, and look again
-just before the next rising edge, which takes a result. Words are packed before the simulation, so that a cycle costs a few reads and writes.
+just before the next rising edge, which takes a result. Words are packed before the simulation, so that a cycle costs a
+few reads and writes.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vsq.golden.contract.errors import InputError
-from vsq.golden.io.files import replacing
+from vsq.golden.io.files import read_npz, replacing
 from vsq.tb.agents.pace import Bursts, cycles, flowing
 from vsq.tb.interface.base import Streams, length
 from vsq.tb.playback.pace import Pace
@@ -108,8 +107,7 @@ class Recording:
             If the file cannot be read or is no recording.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                columns = dict(arrays)
+            columns = read_npz(path)
             about: dict[str, Any] = json.loads(str(columns.pop("about")))
             about["sending"] = {stream: _pairs(bursts) for stream, bursts in about["sending"].items()}
             about["taking"] = _pairs(about["taking"])
@@ -118,9 +116,11 @@ class Recording:
                 stream, _, part = name.partition(".")
                 streams.setdefault(stream, {})[part] = column
             return cls(streams=streams, **about)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        except KeyError as error:
+            reason = f"it lacks {error}"
+        except (ValueError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"{path}: no recording ({reason}); give the failure.npz of a failed job") from None
+        raise InputError(f"{path}: no recording ({reason}); give the failure.npz of a failed job")
 
 
 def rtl_hash(verilog: str) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from vsq.golden.contract.configuration import configuration
+from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import write_text
 from vsq.hw.emit.design import design
+from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording, rtl_hash
 from vsq.tb.failures.shrink import Minimal, shrink
 from vsq.tb.regression.dut import Dut
@@ -32,6 +33,7 @@ def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] 
     """
     recording = Recording.load(path)
     config, beside = configuration(recording.config), path.with_name(f"{TOP}.v")
+    _check(recording, config, path)
     if files:
         verilog = Dut.read(config, files, top).verilog
     else:
@@ -60,6 +62,19 @@ def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] 
         return 1
     _keep(recording, minimal, summary.folder / "minimal.npz", console)
     return 1
+
+
+def _check(recording: Recording, config: Configuration, path: Path) -> None:
+    """Refuse streams that are not those of the configuration."""
+    stream = ""
+    try:
+        for stream, layout in environment(config).interface(config).inputs.items():
+            layout.words(recording.streams[stream])
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: no recording of {recording.config} (stream {stream}: {type(error).__name__} {error}); "
+            "give the failure.npz of a failed job"
+        ) from None
 
 
 def _keep(recording: Recording, minimal: Minimal, path: Path, console: Console) -> None:

@@ -88,6 +88,8 @@ def _choose(config: Configuration, path: Path, modules: Sequence[str], used: set
     default = design(config).default_name
     if default in modules:
         return default
+    if not modules:
+        raise InputError(f"{path}: there is no module in it; give a Verilog file")
     unused = [name for name in modules if name not in used]
     if len(unused) != 1:
         raise InputError(

@@ -200,14 +200,17 @@ def test_the_command_prints_and_writes(osu018, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        (None, "not one of digits, minilm, gaussian, nor an .npz file.*; give one of these"),
+        *((data, "not one of digits, minilm, gaussian, nor an .npz file.*; give one of these") for data in (None, b"")),
+        (b"PK\x03\x04 and no more", "nor an .npz file of weights"),
         ({"weights": np.zeros((2, 3))}, "nor an .npz file of weights"),
         ({"weights": np.zeros((2, 3)), "inputs": np.zeros((2, 4))}, r"\(2, 3\) and inputs \(2, 4\).*; reshape them"),
     ],
 )
 def test_bad_data_is_refused_in_one_line(tmp_path, arrays, message):
     path = tmp_path / "data.npz"
-    if arrays is not None:
+    if isinstance(arrays, bytes):
+        path.write_bytes(arrays)
+    elif arrays is not None:
         np.savez(path, **arrays)
     with pytest.raises(InputError, match=message) as error:
         operands(MacConfig.parse(SMALL), str(path))

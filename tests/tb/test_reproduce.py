@@ -73,7 +73,7 @@ def test_bursts_as_a_pace():
     assert [next(taking) for _ in range(3)] == [(1, 2), (2, 1), (0, 64)]
 
 
-@pytest.mark.parametrize("content", [None, b"PK", b"text"])
+@pytest.mark.parametrize("content", [None, b"", b"PK", b"text"])
 def test_no_recording(content, tmp_path):
     path = tmp_path / "failure.npz"
     if content is not None:
@@ -87,6 +87,17 @@ def test_a_file_of_something_else_is_no_recording(tmp_path):
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     with pytest.raises(InputError, match="no recording"):
         Recording.load(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("lost", ["in.weights", "in.last"])
+def test_a_recording_that_lacks_a_field_is_refused(lost, tmp_path, capsys):
+    recorded(CONFIG, 300).save(path := tmp_path / "failure.npz")
+    with np.load(path) as file:
+        kept = {name: file[name] for name in file.files if name != lost}
+    np.savez(path, **kept)
+    assert vsq.main(["regress", "--reproduce", str(path), "--out", str(tmp_path / "out")]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"no recording of {CONFIG.full_name} (stream in: KeyError '{lost[3:]}')" in line
 
 
 @pytest.mark.parametrize("options", [["missing.npz"], ["missing.npz", "4/4/4/6"]])
