@@ -1,5 +1,6 @@
 """Atomic writes of files, and arrays from ``.npz`` files."""
 
+import io
 import os
 import zipfile
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         If the file cannot be read, or is none; the message says which.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except OSError as error:
         raise ValueError(error.strerror or "no .npz file") from None
