@@ -2,10 +2,10 @@
 
 import re
 
-from vsq.tb.formal.netlist import Netlist
+from vsq.tb.formal.netlist import FlatNetlist
 
 
-def matched(netlist: Netlist) -> bool:
+def matched(netlist: FlatNetlist) -> bool:
     """Return whether each state of the mutant after the reset cycle is one that the design can have then too.
 
     That is so if the same registers have a value after the reset whatever they held before, and the same one, and if

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from itertools import product
 
-from vsq.tb.formal.netlist import Netlist, gate
+from vsq.tb.formal.netlist import FlatNetlist, gate
 
 _ACTIVE = re.compile(r"(design\.(?:mac_|pe_lanes\.)control\.)active0(?:\[(\d+)\])?")
 _EMPTY, _EQUAL, _ZERO = "0", "111", "101"
@@ -42,7 +42,7 @@ class _Lane:
         Whether the mutant has no registers but the design's.
     """
 
-    def __init__(self, netlist: Netlist, control: str, lane: str) -> None:
+    def __init__(self, netlist: FlatNetlist, control: str, lane: str) -> None:
         self.following = following = netlist.latches
         self.others = {q: f"other_{q}" for q in following if f"other_{q}" in following}
         depth = sum(q.startswith(f"{control}valid") for q in following)
@@ -121,14 +121,14 @@ def lanes(blif: str) -> Iterator[Iterator[str]]:
 
     There is none in a design without gating, nor if the mutant has registers that the design has not.
     """
-    netlist = Netlist(blif)
+    netlist = FlatNetlist(blif)
     for match in filter(None, map(_ACTIVE.fullmatch, netlist.latches)):
         lane = _Lane(netlist, match[1], match[2] or "")
         if lane.complete:
             yield _steps(blif, netlist, lane)
 
 
-def _steps(blif: str, netlist: Netlist, lane: _Lane) -> Iterator[str]:
+def _steps(blif: str, netlist: FlatNetlist, lane: _Lane) -> Iterator[str]:
     claims = list(lane.claims())
     names = ["differs", *(f"wrong{number}" for number in range(len(claims)))]
     either = [f"{'1':->{number + 1}}".ljust(len(names), "-") for number in range(len(names))]

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 _GATE = re.compile(r"^\.names (.*)\n((?:[01-].*\n)*)", re.MULTILINE)
 
 
-class Netlist:
+class FlatNetlist:
     """Gates, latches and inputs of a flat netlist.
 
     Attributes
