@@ -1,6 +1,7 @@
 """Yosys as a library, in a child process: its errors end the process that they happen in."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,8 @@ def run_yosys(
             check=False,
             env=environment,
         )
+        if done.returncode == -signal.SIGINT:  # the terminal interrupts the child too, and maybe first
+            raise KeyboardInterrupt
         if done.returncode:
             lines = (done.stdout + done.stderr).splitlines()
             errors = [line for line in lines if "ERROR" in line] or lines[-1:] or [f"exit {done.returncode}"]
