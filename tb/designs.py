@@ -82,7 +82,7 @@ ENVIRONMENTS = {
     PeConfig.kind: Environment(
         bench="vsq.tb.bench.pe",
         tests=(*RANDOM_TESTS, "closure"),
-        beats=300,
+        beats=600,
         mutant_vectors=400,
         interface=PeInterface,
         scoreboard=PeScoreboard,

@@ -30,7 +30,7 @@ def configure(parser: ArgumentParser) -> None:
         "--beats",
         type=arguments.count,
         help="vectors for each MAC (default: 2000, with which a preset closes its coverage), or commands for each "
-        "processing element (default: 300)",
+        "processing element (default: 600)",
     )
     parser.add_argument("--seed", type=arguments.seed, help="seed of all jobs (default: drawn, and printed)")
     arguments.add_dut(parser)
