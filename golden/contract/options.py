@@ -75,7 +75,7 @@ class Option:
 
     @property
     def help(self) -> str:
-        """What it sets, and a number's limits, as a line of help."""
+        """Its meaning, and a number's limits, as a line of help."""
         return f"{self.about.replace('`', '')}{f', {self.limits}' if self.limits else ''}"
 
     def spell(self, value: Any) -> str:

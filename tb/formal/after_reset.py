@@ -1,4 +1,4 @@
-"""What the registers of a design and a mutant hold before the reset and after it."""
+"""Contents of the registers of a design and a mutant, before the reset and after it."""
 
 import re
 
