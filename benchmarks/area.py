@@ -46,10 +46,8 @@ TOLERANCE = 0.01
 def read_document(path: Path) -> dict[str, Any]:
     """Return a document that :func:`vsq.synth.measure.records.write_document` wrote.
 
-    Raises
-    ------
-    InputError
-        If the file is missing or is no such document.
+    Raises:
+        InputError: If the file is missing or is no such document.
     """
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
@@ -173,10 +171,8 @@ def _record(subject: object, component: str, quantity: str, value: float, unit: 
 def regressions(records: Iterable[Record], baseline: dict[str, Any], library: Library) -> list[str]:
     """Return one line for every area that the generator needs more of than the baseline document says.
 
-    Raises
-    ------
-    InputError
-        If the baseline was measured with another library.
+    Raises:
+        InputError: If the baseline was measured with another library.
     """
     if baseline["library"]["sha256"] != library.digest:
         raise InputError(

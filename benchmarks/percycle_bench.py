@@ -25,12 +25,9 @@ from vsq.tb.interface.mac import MacInterface
 class StreamMonitor:
     """Queues every transaction of a stream.
 
-    Parameters
-    ----------
-    clk, valid, ready
-        Handles.
-    datas
-        Handles of the payload by name.
+    Args:
+        clk, valid, ready: Handles.
+        datas: Handles of the payload by name.
     """
 
     def __init__(self, clk: Any, valid: Any, ready: Any, datas: dict[str, Any]) -> None:

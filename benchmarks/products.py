@@ -65,10 +65,8 @@ def measure(bits: tuple[int, int], vector_size: int, library: Library) -> Iterat
 def parse_bits(text: str) -> tuple[int, int]:
     """Read ``4x8``.
 
-    Raises
-    ------
-    InputError
-        If ``text`` is not two numbers from 2 to 16.
+    Raises:
+        InputError: If ``text`` is not two numbers from 2 to 16.
     """
     parts = text.split("x")
     if len(parts) != 2 or not all(part.isdecimal() and 2 <= int(part) <= 16 for part in parts):

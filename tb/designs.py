@@ -28,22 +28,15 @@ RANDOM_TESTS = ("random_traffic", "full_speed", "reset_in_flight")
 class Environment:
     """The test bench of one kind of design.
 
-    Parameters
-    ----------
-    bench
-        The module of its cocotb tests.
-    tests
-        Those of random stimulus, in order.
-    beats, mutant_vectors
-        Vectors or commands of a random stream by default, and of the bench in plain Verilog against mutants.
-    interface, scoreboard
-        Its streams, and the comparison of its results with the golden model.
-    points
-        Its coverage points.
-    required
-        Whether a random run must close a point, by its configuration, beats and the point's name.
-    waived
-        Returns in a sentence what no run exercises.
+    Args:
+        bench: The module of its cocotb tests.
+        tests: Those of random stimulus, in order.
+        beats, mutant_vectors: Vectors or commands of a random stream by default, and of the bench in plain Verilog
+            against mutants.
+        interface, scoreboard: Its streams, and the comparison of its results with the golden model.
+        points: Its coverage points.
+        required: Whether a random run must close a point, by its configuration, beats and the point's name.
+        waived: Returns in a sentence what no run exercises.
     """
 
     bench: str

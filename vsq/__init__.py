@@ -56,10 +56,8 @@ def _sources() -> dict[str, str]:
 def __getattr__(name: str) -> Any:
     """Load a public name at its first use.
 
-    Raises
-    ------
-    ImportError
-        If it needs a package that is not installed; the message says how to install it.
+    Raises:
+        ImportError: If it needs a package that is not installed; the message says how to install it.
     """
     if name == "__all__":
         return [*_sources()]

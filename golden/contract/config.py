@@ -52,40 +52,27 @@ class MacConfig:
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 
-    Parameters
-    ----------
-    weight, activation
-        Element formats: integers of 1 bit (unsigned) or 2 to 16 bits, or one of
-        :data:`vsq.golden.formats.spelling.NAMED`.
-    weight_scale, activation_scale
-        Unsigned scale formats of 1 to 16 bits, or None for no per-vector scale on that side (it contributes 1).
-    vector_size
-        Elements per vector, V: 1 to 256.
-    scale_product_bits
-        Bits R to which the scale product is rounded, 1 to ws+as; None keeps the full product.
-    rounding
-        Rounding mode of the scale product.
-    accumulator_bits
-        Accumulator width P, 2 to 96 (two's complement). None takes the exact bound for ``max_vectors``.
-    max_vectors
-        Vectors accumulated per result, for which the default P cannot overflow; None means 256. Give this or
-        ``accumulator_bits``, not both.
-    overflow
-        What the accumulator does beyond P bits.
-    narrow
-        Whether signed elements never have the code -2^(bits-1), as in everything that a quantizer produces. The
-        hardware may be smaller then; golden model and benches refuse that code.
-    pipeline
-        Register stages before the accumulator, 0 to 3.
-    arithmetic
-        Style of the generated arithmetic.
-    target
-        What the hardware is built from; ``auto`` arithmetic follows it.
+    Args:
+        weight, activation: Element formats: integers of 1 bit (unsigned) or 2 to 16 bits, or one of
+            :data:`vsq.golden.formats.spelling.NAMED`.
+        weight_scale, activation_scale: Unsigned scale formats of 1 to 16 bits, or None for no per-vector scale on that
+            side (it contributes 1).
+        vector_size: Elements per vector, V: 1 to 256.
+        scale_product_bits: Bits R to which the scale product is rounded, 1 to ws+as; None keeps the full product.
+        rounding: Rounding mode of the scale product.
+        accumulator_bits: Accumulator width P, 2 to 96 (two's complement). None takes the exact bound for
+            ``max_vectors``.
+        max_vectors: Vectors accumulated per result, for which the default P cannot overflow; None means 256. Give this
+            or ``accumulator_bits``, not both.
+        overflow: What the accumulator does beyond P bits.
+        narrow: Whether signed elements never have the code -2^(bits-1), as in everything that a quantizer produces. The
+            hardware may be smaller then; golden model and benches refuse that code.
+        pipeline: Register stages before the accumulator, 0 to 3.
+        arithmetic: Style of the generated arithmetic.
+        target: What the hardware is built from; ``auto`` arithmetic follows it.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range or two of them contradict each other.
+    Raises:
+        InputError: If a value is out of range or two of them contradict each other.
     """
 
     kind: ClassVar[str] = "mac"
@@ -179,10 +166,8 @@ class MacConfig:
 
         ``options`` are constructor arguments by name; they win over options in the text. None leaves them alone.
 
-        Raises
-        ------
-        InputError
-            If the text is malformed or a value is out of range; the message names the part.
+        Raises:
+            InputError: If the text is malformed or a value is out of range; the message names the part.
         """
         spec, _, tail = text.strip().partition(":")
         parts = spec.split("/")

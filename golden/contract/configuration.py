@@ -14,21 +14,15 @@ Configuration = MacConfig | PeConfig
 def configuration(design: Configuration | str, *, pe: bool = False, **options: Any) -> Configuration:
     """Return the configuration of a design: of a processing element if its text has an ``@``, else of a vector MAC.
 
-    Parameters
-    ----------
-    design
-        A preset or ``W/A/ws/as`` with options; the options of a processing element follow ``@``. A configuration is
-        returned as it is.
-    pe
-        Whether a text without ``@`` names a processing element too.
-    options
-        Constructor arguments that win over those in the text; None leaves them alone.
+    Args:
+        design: A preset or ``W/A/ws/as`` with options; the options of a processing element follow ``@``. A
+            configuration is returned as it is.
+        pe: Whether a text without ``@`` names a processing element too.
+        options: Constructor arguments that win over those in the text; None leaves them alone.
 
-    Raises
-    ------
-    InputError
-        If the text is malformed or a value is out of range, if ``pe`` or options are given beside a configuration, or
-        if ``design`` is neither a configuration nor a text.
+    Raises:
+        InputError: If the text is malformed or a value is out of range, if ``pe`` or options are given beside a
+            configuration, or if ``design`` is neither a configuration nor a text.
     """
     if isinstance(design, str):
         return (PeConfig.parse if pe or "@" in design else resolve)(design, **options)

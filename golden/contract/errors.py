@@ -24,10 +24,8 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 def choice(name: str, value: object, kind: type[Choice]) -> Choice:
     """Return the member of an enumeration that ``value`` is or spells.
 
-    Raises
-    ------
-    InputError
-        If there is none; ``name`` says what it is of.
+    Raises:
+        InputError: If there is none; ``name`` says what it is of.
     """
     if value not in tuple(kind):
         raise InputError(f"{name} {value!r}: choose one of {', '.join(kind)}")

@@ -20,27 +20,17 @@ _SMALL = 8  # a range of so few numbers can be tried value by value
 class Option:
     """One option: a whole number, a choice, or a switch, as its default says.
 
-    Parameters
-    ----------
-    name
-        Of the field, and of the constructor's argument.
-    default
-        Its value if it is not given: a member of an enumeration for a choice, a bool for a switch. None leaves a number
-        to a rule.
-    about
-        What it sets, for help texts and tables.
-    key
-        Its spelling in a text, such as ``V`` of ``V=16``.
-    symbol
-        What stands for its value in a help text.
-    low, high
-        Limits of a number; no upper one if ``high`` is None.
-    limit, rule
-        How a table says the upper limit and the default, where a rule gives them.
-    words
-        Spelling of a switch that is off, and on.
-    tried
-        Values that a regression tries; None for all, where they are few.
+    Args:
+        name: Of the field, and of the constructor's argument.
+        default: Its value if it is not given: a member of an enumeration for a choice, a bool for a switch. None leaves
+            a number to a rule.
+        about: What it sets, for help texts and tables.
+        key: Its spelling in a text, such as ``V`` of ``V=16``.
+        symbol: What stands for its value in a help text.
+        low, high: Limits of a number; no upper one if ``high`` is None.
+        limit, rule: How a table says the upper limit and the default, where a rule gives them.
+        words: Spelling of a switch that is off, and on.
+        tried: Values that a regression tries; None for all, where they are few.
     """
 
     name: str
@@ -91,10 +81,8 @@ class Option:
     def check(self, value: Any) -> Any:
         """Return a value in its type: a choice may be given by its text, and a switch by 0 or 1.
 
-        Raises
-        ------
-        InputError
-            If it is not one of the option's values.
+        Raises:
+            InputError: If it is not one of the option's values.
         """
         if isinstance(self.default, StrEnum):
             try:
@@ -136,10 +124,8 @@ def factors(config: type) -> dict[str, tuple[Any, ...]]:
 def check_options(config: Any) -> None:
     """Check every option of a frozen configuration, and give it its type.
 
-    Raises
-    ------
-    InputError
-        If a value is not one of the option's.
+    Raises:
+        InputError: If a value is not one of the option's.
     """
     for each in declared(config):
         object.__setattr__(config, each.name, each.check(getattr(config, each.name)))
@@ -148,10 +134,9 @@ def check_options(config: Any) -> None:
 def read_options(config: type, tail: str, text: str) -> dict[str, Any]:
     """Return constructor arguments from ``key=value,key=value``, the tail of a text; it may be empty.
 
-    Raises
-    ------
-    InputError
-        If a key is unknown, has no value, or is given twice. The values are checked by :func:`check_options`.
+    Raises:
+        InputError: If a key is unknown, has no value, or is given twice. The values are checked by
+            :func:`check_options`.
     """
     known, values = {each.key: each for each in declared(config)}, dict[str, Any]()
     for item in tail.split(",") if tail else []:

@@ -22,27 +22,21 @@ class PeConfig:
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 
-    Parameters
-    ----------
-    mac
-        The vector MAC of every lane. Outputs have its activation formats, so that they are the next layer's inputs.
-        Unless it says otherwise, its accumulator holds as many vectors as the weight buffer, and cannot overflow.
-    lanes
-        Output channels computed side by side, L: 1 to 64; None takes V. With post-processing a multiple of V, because V
-        neighbouring lanes share one output scale.
-    weight_depth
-        Entries of one bank of the weight buffer, a power of two to 65,536: the most vectors of one accumulation.
-    activation_depth
-        Entries of one bank of the activation buffer, a power of two to 65,536: the most rows * vectors of a command.
-    ppu
-        Whether there is a post-processing unit; without it all outputs are accumulators.
-    multiplier_bits
-        Width of the unsigned output multipliers, 1 to 32.
+    Args:
+        mac: The vector MAC of every lane. Outputs have its activation formats, so that they are the next layer's
+            inputs. Unless it says otherwise, its accumulator holds as many vectors as the weight buffer, and cannot
+            overflow.
+        lanes: Output channels computed side by side, L: 1 to 64; None takes V. With post-processing a multiple of V,
+            because V neighbouring lanes share one output scale.
+        weight_depth: Entries of one bank of the weight buffer, a power of two to 65,536: the most vectors of one
+            accumulation.
+        activation_depth: Entries of one bank of the activation buffer, a power of two to 65,536: the most rows *
+            vectors of a command.
+        ppu: Whether there is a post-processing unit; without it all outputs are accumulators.
+        multiplier_bits: Width of the unsigned output multipliers, 1 to 32.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range or two of them contradict each other.
+    Raises:
+        InputError: If a value is out of range or two of them contradict each other.
     """
 
     kind: ClassVar[str] = "pe"
@@ -90,10 +84,8 @@ class PeConfig:
         ``options`` are constructor arguments of the element or of its MAC by name; they win over options in the text.
         None leaves them alone.
 
-        Raises
-        ------
-        InputError
-            If the text is malformed or a value is out of range; the message names the part.
+        Raises:
+            InputError: If the text is malformed or a value is out of range; the message names the part.
         """
         spec, _, tail = text.strip().partition("@")
         names = [each.name for each in declared(cls)]

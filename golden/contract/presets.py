@@ -27,10 +27,8 @@ PRESETS: dict[str, tuple[str, str]] = {
 def preset(name: str, **options: Any) -> MacConfig:
     """Return the preset called ``name``; ``options`` are ``MacConfig`` arguments that override it.
 
-    Raises
-    ------
-    InputError
-        If there is no such preset, or the options are out of range.
+    Raises:
+        InputError: If there is no such preset, or the options are out of range.
     """
     return MacConfig.parse(PRESETS[name][0], **options)
 
@@ -38,10 +36,8 @@ def preset(name: str, **options: Any) -> MacConfig:
 def resolve(text: str, **options: Any) -> MacConfig:
     """Return the configuration that a user's ``text`` names: a preset, or ``W/A/ws/as`` with options.
 
-    Raises
-    ------
-    InputError
-        If it is neither, or a value is out of range.
+    Raises:
+        InputError: If it is neither, or a value is out of range.
     """
     if text in PRESETS:
         return preset(text, **options)

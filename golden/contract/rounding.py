@@ -15,15 +15,11 @@ class Rounding(StrEnum):
 def round_shift(values: Any, shift: int, mode: Rounding) -> Any:
     """Return round(values / 2^shift) for integers, in the named mode.
 
-    Parameters
-    ----------
-    values
-        A Python integer, or an integer or object array of any shape; of either sign.
-    shift
-        Bits to drop, 0 or more.
-    mode
-        ``half_up``: ties towards +infinity, floor(x + 1/2). ``half_even``: ties to the even neighbour.
-        ``truncate``: floor.
+    Args:
+        values: A Python integer, or an integer or object array of any shape; of either sign.
+        shift: Bits to drop, 0 or more.
+        mode: ``half_up``: ties towards +infinity, floor(x + 1/2). ``half_even``: ties to the even neighbour.
+            ``truncate``: floor.
     """
     if shift == 0:
         return values

@@ -18,19 +18,13 @@ class Format(ABC):
     Everything computes with these integers, called values or codes. Bit patterns are known to :meth:`encode`,
     :meth:`patterns` and :meth:`decode` alone, and to the decoder in ``hw``.
 
-    Attributes
-    ----------
-    bits
-        Width of a pattern, 1 to 16.
-    fraction_bits
-        The unit is 2^-fraction_bits; a quantizer's gamma takes it up.
-    values
-        All values in ascending order; 0 and 1 are among them, and with a value of either sign its opposite or, at the
-        lower end alone, not.
-    signed
-        Whether there are negative values.
-    unused
-        Patterns that are promised never to occur.
+    Attributes:
+        bits: Width of a pattern, 1 to 16.
+        fraction_bits: The unit is 2^-fraction_bits; a quantizer's gamma takes it up.
+        values: All values in ascending order; 0 and 1 are among them, and with a value of either sign its opposite or,
+            at the lower end alone, not.
+        signed: Whether there are negative values.
+        unused: Patterns that are promised never to occur.
     """
 
     bits: int
@@ -89,10 +83,8 @@ class Format(ABC):
     def unsigned(self) -> "Format":
         """Return the format of as many bits without negative values.
 
-        Raises
-        ------
-        InputError
-            If there is none.
+        Raises:
+            InputError: If there is none.
         """
         raise InputError(f"{self}: this format has no unsigned variant; choose an integer format")
 

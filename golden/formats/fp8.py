@@ -43,10 +43,8 @@ def decode(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
 def fixed_point(codes: NDArray[np.uint8], name: str = "codes") -> NDArray[np.int64]:
     """Return the codes' values in units of 2^-9, exact.
 
-    Raises
-    ------
-    InputError
-        If a code is NaN.
+    Raises:
+        InputError: If a code is NaN.
     """
     codes = np.asarray(codes)
     bad = codes & 0x7F == _NAN
@@ -59,19 +57,14 @@ def fixed_point(codes: NDArray[np.uint8], name: str = "codes") -> NDArray[np.int
 def matmul(x: NDArray[np.uint8], w: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return ``sum_k x[m,k] * w[n,k]`` of E4M3 codes as exact integers in units of 2^-18.
 
-    Parameters
-    ----------
-    x, w
-        Codes, [M, K] and [N, K], with K below 2^27, so that no sum leaves 64 bits.
+    Args:
+        x, w: Codes, [M, K] and [N, K], with K below 2^27, so that no sum leaves 64 bits.
 
-    Returns
-    -------
-    int64, [M, N].
+    Returns:
+        int64, [M, N].
 
-    Raises
-    ------
-    InputError
-        If a code is NaN.
+    Raises:
+        InputError: If a code is NaN.
     """
     left, right = fixed_point(x, "x").astype(np.float64), fixed_point(w, "w").astype(np.float64)
     total = np.zeros((len(left), len(right)), np.int64)

@@ -39,10 +39,8 @@ class IntFormat(Format):
     def parse(cls, text: str) -> "IntFormat":
         """Read ``4`` or ``4U``.
 
-        Raises
-        ------
-        InputError
-            If ``text`` is neither, or the bits are out of range.
+        Raises:
+            InputError: If ``text`` is neither, or the bits are out of range.
         """
         match = re.fullmatch(r"(\d{1,4})(U?)", text)
         if match is None:

@@ -16,10 +16,8 @@ NAMED: dict[str, Format] = {
 def element_format(text: str) -> Format:
     """Read an element format: ``4``, ``4U``, or a name.
 
-    Raises
-    ------
-    InputError
-        If ``text`` is none of these, or the bits are out of range.
+    Raises:
+        InputError: If ``text`` is none of these, or the bits are out of range.
     """
     if text[:1].isalpha() and text not in NAMED:
         raise InputError(f"{text!r}: not one of {', '.join(NAMED)}; choose one of these, or bits as in '4' or '4U'")
@@ -29,10 +27,8 @@ def element_format(text: str) -> Format:
 def scale_format(text: str) -> IntFormat | None:
     """Read a scale's bits: ``6``, or ``-`` for no per-vector scale on that side.
 
-    Raises
-    ------
-    InputError
-        If ``text`` is neither, or the bits are not 1 to 16.
+    Raises:
+        InputError: If ``text`` is neither, or the bits are not 1 to 16.
     """
     if text == "-":
         return None

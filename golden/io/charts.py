@@ -38,10 +38,8 @@ def available() -> bool:
 def check(path: Path) -> None:
     """Refuse a file that :func:`save` could not write, before any work is done for it.
 
-    Raises
-    ------
-    InputError
-        If the suffix names no format, or the packages are missing.
+    Raises:
+        InputError: If the suffix names no format, or the packages are missing.
     """
     if path.suffix not in SUFFIXES:
         raise InputError(f"plot {path}: the suffix chooses the format; end the name in one of {', '.join(SUFFIXES)}")
@@ -52,10 +50,8 @@ def check(path: Path) -> None:
 def save(chart: "altair.TopLevelMixin", path: Path) -> None:
     """Write a chart: an interactive page, or a picture, PNG with two pixels a unit; ``path`` is replaced at once.
 
-    Raises
-    ------
-    InputError
-        If :func:`check` refuses the file, or it cannot be written.
+    Raises:
+        InputError: If :func:`check` refuses the file, or it cannot be written.
     """
     check(path)
     if path.suffix == ".html":

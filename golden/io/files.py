@@ -18,10 +18,8 @@ from vsq.golden.contract.errors import InputError
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``, which becomes ``path`` when the block ends without an error.
 
-    Raises
-    ------
-    InputError
-        If the folder or the file cannot be written.
+    Raises:
+        InputError: If the folder or the file cannot be written.
     """
     if not path.name:
         raise InputError(f"{path}: that is a folder; give a file")
@@ -40,10 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically.
 
-    Raises
-    ------
-    InputError
-        If the folder or the file cannot be written.
+    Raises:
+        InputError: If the folder or the file cannot be written.
     """
     with replacing(path) as part:
         part.write_text(text)
@@ -52,10 +48,8 @@ def write_text(path: Path, text: str) -> None:
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of an ``.npz`` file.
 
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, or is none; the message says which.
+    Raises:
+        ValueError: If the file cannot be read, or is none; the message says which.
     """
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:

@@ -30,20 +30,13 @@ Integers = Quantized[NDArray[Any]]
 class IntegerLayer:
     """One layer: ``y = sign * acc * 2^s * gamma_w * gamma_x + bias``.
 
-    Parameters
-    ----------
-    config
-        The vector MAC that computes ``acc``.
-    weights
-        Of N output channels, [N, P, G, V].
-    inputs
-        Rows to run the layer on, [M, P, G, V]; None if none were recorded.
-    input_gamma
-        float32, one value: the static gamma of inputs; NaN where each call takes its own.
-    bias
-        float32, [N], or None.
-    sign
-        -1 where the weights are magnitudes of a plane that is not positive, else 1.
+    Args:
+        config: The vector MAC that computes ``acc``.
+        weights: Of N output channels, [N, P, G, V].
+        inputs: Rows to run the layer on, [M, P, G, V]; None if none were recorded.
+        input_gamma: float32, one value: the static gamma of inputs; NaN where each call takes its own.
+        bias: float32, [N], or None.
+        sign: -1 where the weights are magnitudes of a plane that is not positive, else 1.
     """
 
     config: MacConfig
@@ -81,15 +74,11 @@ class IntegerLayer:
 def streams(layers: Mapping[str, IntegerLayer], pattern: str = "*") -> dict[MacConfig, stream.Beats]:
     """Return, for every configuration, its layers one after another as a stream for one vector MAC.
 
-    Parameters
-    ----------
-    pattern
-        Of the layers' names, as a shell writes it.
+    Args:
+        pattern: Of the layers' names, as a shell writes it.
 
-    Raises
-    ------
-    InputError
-        If no layer matches, or one has no inputs.
+    Raises:
+        InputError: If no layer matches, or one has no inputs.
     """
     chosen = [layer for name, layer in layers.items() if fnmatchcase(name, pattern)]
     if not chosen:
@@ -103,10 +92,9 @@ def streams(layers: Mapping[str, IntegerLayer], pattern: str = "*") -> dict[MacC
 def save(path: str | Path, layers: Mapping[str, IntegerLayer]) -> None:
     """Write the layers atomically; the suffix, ``.safetensors`` or ``.npz``, chooses the container.
 
-    Raises
-    ------
-    InputError
-        If the suffix is another one, a tensor does not fit its configuration, or the file cannot be written.
+    Raises:
+        InputError: If the suffix is another one, a tensor does not fit its configuration, or the file cannot be
+            written.
     """
     arrays: tensors.Arrays = {}
     manifest: dict[str, Any] = {}
@@ -129,10 +117,8 @@ def save(path: str | Path, layers: Mapping[str, IntegerLayer]) -> None:
 def load(path: str | Path) -> dict[str, IntegerLayer]:
     """Read what :func:`save` wrote.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, corrupt, of another version, or contradicts itself; the message names it.
+    Raises:
+        InputError: If the file is missing, corrupt, of another version, or contradicts itself; the message names it.
     """
     return tensors.read(path, _parse)
 

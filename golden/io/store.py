@@ -12,21 +12,14 @@ from vsq.golden.io.files import write_text
 class Store:
     """Results by key, each written as soon as it is known.
 
-    Parameters
-    ----------
-    path
-        The file, which is read if it exists; None keeps the results in memory alone.
-    about
-        The settings, versions and digests of inputs that all results follow from, as JSON has them.
-    name
-        Of the results in the file.
-    anew
-        Whether results that follow from something else are dropped; otherwise their file is refused.
+    Args:
+        path: The file, which is read if it exists; None keeps the results in memory alone.
+        about: The settings, versions and digests of inputs that all results follow from, as JSON has them.
+        name: Of the results in the file.
+        anew: Whether results that follow from something else are dropped; otherwise their file is refused.
 
-    Raises
-    ------
-    InputError
-        If the file holds something else, or cannot be written.
+    Raises:
+        InputError: If the file holds something else, or cannot be written.
     """
 
     def __init__(self, path: Path | None, about: Mapping[str, Any], name: str, *, anew: bool = False) -> None:
@@ -51,10 +44,8 @@ class Store:
 def read(path: Path, name: str) -> dict[str, Any]:
     """Return what a file holds: its results by key, under ``name``, beside what they follow from.
 
-    Raises
-    ------
-    InputError
-        If it is missing, or no such file.
+    Raises:
+        InputError: If it is missing, or no such file.
     """
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -36,10 +36,8 @@ Content = TypeVar("Content")
 def write(path: str | Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
     """Write ``arrays`` with ``metadata``, which holds the layout's version, and the digest of both.
 
-    Raises
-    ------
-    InputError
-        If the suffix is neither ``.npz`` nor ``.safetensors``, or the file cannot be written.
+    Raises:
+        InputError: If the suffix is neither ``.npz`` nor ``.safetensors``, or the file cannot be written.
     """
     path = Path(path)
     to_bytes, _ = _container(path)
@@ -51,11 +49,9 @@ def write(path: str | Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
 def read(path: str | Path, parse: Callable[[dict[str, Any], Arrays], Content]) -> Content:
     """Return ``parse(metadata, arrays)`` of what :func:`write` wrote; ``parse`` takes all arrays out of the dictionary.
 
-    Raises
-    ------
-    InputError
-        If the suffix is neither ``.npz`` nor ``.safetensors``, or the file is missing, corrupt, of another version, or
-        contradicts itself; the message names the file and what is wrong.
+    Raises:
+        InputError: If the suffix is neither ``.npz`` nor ``.safetensors``, or the file is missing, corrupt, of another
+            version, or contradicts itself; the message names the file and what is wrong.
     """
     path = Path(path)
     _, from_bytes = _container(path)

@@ -74,19 +74,14 @@ class LayerResult:
 def constrain(total: Any, bits: int, overflow: Overflow) -> tuple[Any, Any]:
     """Bring exact integers into ``bits``-bit two's complement.
 
-    Parameters
-    ----------
-    total
-        A Python integer, or an array of ``int64`` or Python integers.
-    bits
-        Width P, 2 or more; below 64 for ``int64`` arrays.
-    overflow
-        ``saturate`` clamps to -2^(P-1) .. 2^(P-1)-1; ``wrap`` reduces modulo 2^P.
+    Args:
+        total: A Python integer, or an array of ``int64`` or Python integers.
+        bits: Width P, 2 or more; below 64 for ``int64`` arrays.
+        overflow: ``saturate`` clamps to -2^(P-1) .. 2^(P-1)-1; ``wrap`` reduces modulo 2^P.
 
-    Returns
-    -------
-    value, direction
-        The values that fit, and where each came from: +1 from above the range, -1 from below it, 0 from within.
+    Returns:
+        value, direction: The values that fit, and where each came from: +1 from above the range, -1 from below it, 0
+        from within.
     """
     half = 1 << (bits - 1)
     low, high = -half, half - 1
@@ -113,25 +108,16 @@ def mac(
     ``first`` restarts the accumulator and its sticky overflow flag; ``last`` hands the result out and clears nothing:
     a beat after it without ``first`` goes on accumulating.
 
-    Parameters
-    ----------
-    config
-        The vector MAC.
-    weights, activations
-        Codes, [B, V].
-    weight_scales, activation_scales
-        Codes, [B]; None for a side whose configuration has no scale.
-    first, last
-        Marks, [B].
-    state
-        The state before the first beat, as an earlier call returned it; None means after reset.
-    trace
-        Whether to return every beat's intermediate values too.
+    Args:
+        config: The vector MAC.
+        weights, activations: Codes, [B, V].
+        weight_scales, activation_scales: Codes, [B]; None for a side whose configuration has no scale.
+        first, last: Marks, [B].
+        state: The state before the first beat, as an earlier call returned it; None means after reset.
+        trace: Whether to return every beat's intermediate values too.
 
-    Raises
-    ------
-    InputError
-        If shapes disagree or a code is outside its format.
+    Raises:
+        InputError: If shapes disagree or a code is outside its format.
     """
     shape = (*np.shape(weights)[:1], config.vector_size)
     w = _codes("weights", weights, shape, config.weight)
@@ -189,19 +175,13 @@ def matmul(config: MacConfig, weights: BlockOperand, activations: BlockOperand) 
     Equal to :func:`mac` over the same beats. The dot products go through BLAS in floating point, which is exact because
     every partial sum is an integer below 2^24 (float32) or 2^53 (float64).
 
-    Parameters
-    ----------
-    config
-        The vector MAC.
-    weights
-        N output channels, [N, G, V] and [N, G].
-    activations
-        M rows, [M, G, V] and [M, G].
+    Args:
+        config: The vector MAC.
+        weights: N output channels, [N, G, V] and [N, G].
+        activations: M rows, [M, G, V] and [M, G].
 
-    Raises
-    ------
-    InputError
-        If shapes disagree or a code is outside its format.
+    Raises:
+        InputError: If shapes disagree or a code is outside its format.
     """
     channels, groups = _layer_shape("weights", weights.codes)
     rows = _layer_shape("activations", activations.codes)[0]

@@ -32,22 +32,15 @@ def plan(
 ) -> Streams:
     """Return the streams that compute a layer.
 
-    Parameters
-    ----------
-    weights
-        N channels, [N, G, V] and [N, G].
-    activations
-        M rows, [M, G, V] and [M, G].
-    params
-        Output parameters of the N channels, by which outputs are requantized; None leaves them accumulators.
-    relu
-        Whether negative outputs become 0; only for requantized ones.
+    Args:
+        weights: N channels, [N, G, V] and [N, G].
+        activations: M rows, [M, G, V] and [M, G].
+        params: Output parameters of the N channels, by which outputs are requantized; None leaves them accumulators.
+        relu: Whether negative outputs become 0; only for requantized ones.
 
-    Raises
-    ------
-    InputError
-        If the layer does not fit the element: shapes, buffer depths, post-processing, the number of its parameters, or
-        the accumulator, which could overflow.
+    Raises:
+        InputError: If the layer does not fit the element: shapes, buffer depths, post-processing, the number of its
+            parameters, or the accumulator, which could overflow.
     """
     _check(config, weights, activations, params, relu)
     (channels, groups, _), rows, lanes = weights.codes.shape, len(activations.codes), config.lane_count
@@ -103,16 +96,13 @@ def gather(config: PeConfig, results: Sequence[CommandResult], rows: int, channe
 def unfold(maps: BlockOperand, *, kernel: int, padding: int = 0, stride: int = 1) -> BlockOperand:
     """Return a convolution's rows from feature maps whose vectors run along the channels.
 
-    Parameters
-    ----------
-    maps
-        [B, H, W, G, V] and [B, H, W, G].
-    kernel, padding, stride
-        Side of the square window, zeros around the map (codes and scales 0), and step of the window.
+    Args:
+        maps: [B, H, W, G, V] and [B, H, W, G].
+        kernel, padding, stride: Side of the square window, zeros around the map (codes and scales 0), and step of the
+            window.
 
-    Returns
-    -------
-    [B*H'*W', kernel^2 * G, V] and [B*H'*W', kernel^2 * G], window positions in row-major order.
+    Returns:
+        [B*H'*W', kernel^2 * G, V] and [B*H'*W', kernel^2 * G], window positions in row-major order.
     """
     height, width = maps.codes.shape[1:3]
     if min(height, width) + 2 * padding < kernel:
@@ -135,10 +125,8 @@ def fit_params(config: PeConfig, factors: NDArray[Any], biases: NDArray[Any]) ->
 
     The multiplier uses all its bits: its relative error is at most 2^-bits, unless the shift is at its limit.
 
-    Raises
-    ------
-    InputError
-        If a factor is negative, not finite or too large, or a bias does not fit.
+    Raises:
+        InputError: If a factor is negative, not finite or too large, or a bias does not fit.
     """
     most, bits = (1 << config.shift_bits) - 1, config.multiplier_bits
     real = np.asarray(factors, np.float64)

@@ -89,10 +89,8 @@ class Field:
 class Packed:
     """The layout of a word.
 
-    Parameters
-    ----------
-    fields
-        By name, from the least significant bit.
+    Args:
+        fields: By name, from the least significant bit.
     """
 
     fields: Mapping[str, Field]

@@ -84,14 +84,10 @@ class CommandResult:
 class Loaded:
     """The amount that an element holds; the default is the state after reset.
 
-    Parameters
-    ----------
-    config
-        The element.
-    vectors, entries
-        Entries last loaded of the weight buffer, a lane, and of the activation buffer.
-    params
-        Whether parameters were ever loaded.
+    Args:
+        config: The element.
+        vectors, entries: Entries last loaded of the weight buffer, a lane, and of the activation buffer.
+        params: Whether parameters were ever loaded.
     """
 
     config: PeConfig
@@ -139,10 +135,8 @@ class Loaded:
 class ElementModel:
     """The state of one element from one command to the next; a new object is in the state after reset.
 
-    Attributes
-    ----------
-    loaded
-        The amount that it holds.
+    Attributes:
+        loaded: The amount that it holds.
     """
 
     def __init__(self, config: PeConfig) -> None:
@@ -164,11 +158,9 @@ class ElementModel:
     def run(self, streams: Streams) -> list[CommandResult]:
         """Execute the commands; return a result for each.
 
-        Raises
-        ------
-        InputError
-            If the streams do not hold exactly what the commands take, a value does not fit its port, or a command
-            wants post-processing of an element that has none.
+        Raises:
+            InputError: If the streams do not hold exactly what the commands take, a value does not fit its port, or a
+                command wants post-processing of an element that has none.
         """
         config = self._config
         lanes = config.lane_count
@@ -217,10 +209,8 @@ class ElementModel:
 def simulate(config: PeConfig, streams: Streams) -> list[CommandResult]:
     """Return what an element gives that executes the commands of ``streams`` from reset on: a result for each.
 
-    Raises
-    ------
-    InputError
-        As :meth:`ElementModel.run` does.
+    Raises:
+        InputError: As :meth:`ElementModel.run` does.
     """
     return ElementModel(config).run(streams)
 

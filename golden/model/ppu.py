@@ -45,10 +45,8 @@ class LaneParams:
     def check(self, config: PeConfig) -> None:
         """Refuse parameters that the element's ports cannot carry, or that are not as many of each.
 
-        Raises
-        ------
-        InputError
-            Naming the first such value.
+        Raises:
+            InputError: Naming the first such value.
         """
         half = 1 << (config.bias_bits - 1)
         limits = {

@@ -23,18 +23,13 @@ def scale_factor(config: MacConfig, weight_scales: Any, activation_scales: Any) 
 def accumulator_unit(config: MacConfig, weight_gamma: Any, activation_gamma: Any, xp: Any = np) -> Any:
     """Return the real value of an accumulator's unit, ``2^s * gamma_w * gamma_a``: the product is the real output.
 
-    Parameters
-    ----------
-    weight_gamma
-        float32, N values, one for each output channel; any shape.
-    activation_gamma
-        float32, M values, one for each row, or a single one; any shape.
-    xp
-        The array namespace of the gammas, ``numpy`` or ``torch``.
+    Args:
+        weight_gamma: float32, N values, one for each output channel; any shape.
+        activation_gamma: float32, M values, one for each row, or a single one; any shape.
+        xp: The array namespace of the gammas, ``numpy`` or ``torch``.
 
-    Returns
-    -------
-    float64, [M, N] or [1, N]: multiply it with accumulators [M, N].
+    Returns:
+        float64, [M, N] or [1, N]: multiply it with accumulators [M, N].
     """
     weight, activation = (xp.asarray(gamma, dtype=xp.float64) for gamma in (weight_gamma, activation_gamma))
     return weight.reshape(1, -1) * activation.reshape(-1, 1) * 2.0**config.scale_shift

@@ -51,17 +51,12 @@ class Calibrator(Protocol):
 class Observer(ABC):
     """Sees a tensor's batches and returns its gamma.
 
-    Parameters
-    ----------
-    quantizer
-        With granularity ``tensor``: what is static cannot depend on tokens that are yet to come.
-    name
-        What error messages call the tensor.
+    Args:
+        quantizer: With granularity ``tensor``: what is static cannot depend on tokens that are yet to come.
+        name: What error messages call the tensor.
 
-    Raises
-    ------
-    InputError
-        If the granularity is another one.
+    Raises:
+        InputError: If the granularity is another one.
     """
 
     def __init__(self, quantizer: Quantizer, name: str) -> None:
@@ -78,10 +73,8 @@ class Observer(ABC):
     def observe(self, x: torch.Tensor) -> None:
         """Take one batch, [..., K].
 
-        Raises
-        ------
-        InputError
-            If it cannot be quantized.
+        Raises:
+            InputError: If it cannot be quantized.
         """
         gamma = pytorch.gamma(self.quantizer, x, name=self.name).reshape(())
         self.maximum = gamma if self.maximum is None else torch.maximum(self.maximum, gamma)
@@ -91,10 +84,8 @@ class Observer(ABC):
     def gamma(self) -> torch.Tensor:
         """Return the calibrated gamma: float32, one value.
 
-        Raises
-        ------
-        InputError
-            If no batch was seen.
+        Raises:
+            InputError: If no batch was seen.
         """
         if self.maximum is None:
             raise InputError(f"{self.name}: calibration saw no data; run the model on calibration batches first")
@@ -203,10 +194,8 @@ def observer(
 ) -> Observer:
     """Return a fresh observer; ``percentile`` is for the method of that name.
 
-    Raises
-    ------
-    InputError
-        If there is no such method, or it cannot serve ``quantizer``.
+    Raises:
+        InputError: If there is no such method, or it cannot serve ``quantizer``.
     """
     match choice("calibration", method, Calibration):
         case Calibration.MAX:
@@ -224,15 +213,11 @@ def watch(
 ) -> None:
     """Run ``forward_loop(model)`` without gradients, and show every watcher its module's first input at each call.
 
-    Parameters
-    ----------
-    watchers
-        By module name: for example ``Observer.observe`` or ``Hessian.observe``.
+    Args:
+        watchers: By module name: for example ``Observer.observe`` or ``Hessian.observe``.
 
-    Raises
-    ------
-    InputError
-        If the model has no module of such a name.
+    Raises:
+        InputError: If the model has no module of such a name.
     """
     modules = dict(model.named_modules())
     for name in watchers:
@@ -254,10 +239,8 @@ def calibrate(
 ) -> dict[str, torch.Tensor]:
     """Return each observer's gamma after ``forward_loop(model)``, in which it sees its module's first input.
 
-    Raises
-    ------
-    InputError
-        If the model has no module of an observer's name, or a module never ran.
+    Raises:
+        InputError: If the model has no module of an observer's name, or a module never ran.
     """
     watch(model, {name: seen.observe for name, seen in observers.items()}, forward_loop)
     return {name: seen.gamma() for name, seen in observers.items()}

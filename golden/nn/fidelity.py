@@ -14,14 +14,10 @@ from vsq.golden.quantizer.tensor import Quantized, step_size
 class Fidelity:
     """One tensor's figures.
 
-    Parameters
-    ----------
-    sqnr
-        Signal to quantization noise, 10 log10(sum x^2 / sum (x - x^)^2), in dB; infinite without noise.
-    clipped
-        Share of the elements beyond the largest code by more than half a step.
-    zero_scales
-        Share of the vectors whose scale became 0 although they are not all zero.
+    Args:
+        sqnr: Signal to quantization noise, 10 log10(sum x^2 / sum (x - x^)^2), in dB; infinite without noise.
+        clipped: Share of the elements beyond the largest code by more than half a step.
+        zero_scales: Share of the vectors whose scale became 0 although they are not all zero.
     """
 
     sqnr: float

@@ -25,14 +25,11 @@ _UNIT = 2.0**-24  # half a unit in the last place of float32
 class Difference:
     """The difference between a layer's float32 outputs and those of its integers.
 
-    Parameters
-    ----------
-    outputs, overflows
-        Outputs compared, and others whose accumulator overflowed, which float arithmetic does not know.
-    largest
-        Largest absolute difference.
-    share
-        Largest difference over its bound, which is proven: at most 1.
+    Args:
+        outputs, overflows: Outputs compared, and others whose accumulator overflowed, which float arithmetic does not
+            know.
+        largest: Largest absolute difference.
+        share: Largest difference over its bound, which is proven: at most 1.
     """
 
     outputs: int = 0
@@ -44,10 +41,8 @@ class Difference:
 def integer_layer(layer: QuantizedLayer, rows: torch.Tensor | None = None) -> IntegerLayer:
     """Return the layer's integers, with those of input rows [M, P, C] if they are given.
 
-    Raises
-    ------
-    InputError
-        If the layer has float scales, or an input cannot be quantized.
+    Raises:
+        InputError: If the layer has float scales, or an input cannot be quantized.
     """
     if layer.scheme.float_scales:
         raise InputError(f"layer {layer.name!r}: {layer.scheme} has float scales, which no hardware has; quantize anew")
@@ -144,17 +139,12 @@ def integers(
 ) -> dict[str, IntegerLayer]:
     """Return every quantized layer's integers by name, for :func:`vsq.golden.io.layers.save`.
 
-    Parameters
-    ----------
-    forward_loop
-        Runs the model that it is given; None records no inputs.
-    rows
-        Input rows recorded of each layer's first call: the first ones; None records all.
+    Args:
+        forward_loop: Runs the model that it is given; None records no inputs.
+        rows: Input rows recorded of each layer's first call: the first ones; None records all.
 
-    Raises
-    ------
-    InputError
-        As :func:`integer_layer` does, if no layer is quantized, or if ``rows`` is not positive.
+    Raises:
+        InputError: As :func:`integer_layer` does, if no layer is quantized, or if ``rows`` is not positive.
     """
     if rows is not None and rows < 1:
         raise InputError(f"{rows} rows: at least 1 is recorded; ask for more, or give no forward_loop")
@@ -178,10 +168,8 @@ def export(
 
     ``vsq regress --workload`` streams the file's layers through the RTL. Parameters are those of :func:`integers`.
 
-    Raises
-    ------
-    InputError
-        As :func:`integers` does, or if the file cannot be written.
+    Raises:
+        InputError: As :func:`integers` does, or if the file cannot be written.
     """
     exported = integers(model, forward_loop, rows=rows)
     save(path, exported)
@@ -192,10 +180,8 @@ def export(
 def restore(model: nn.Module, layers: Mapping[str, IntegerLayer]) -> None:
     """Give a prepared model (:func:`vsq.golden.nn.quantize.prepare`) the integers, gammas and biases of ``layers``.
 
-    Raises
-    ------
-    InputError
-        If a layer is on one side only, or its configuration or a shape differs; the message names both.
+    Raises:
+        InputError: If a layer is on one side only, or its configuration or a shape differs; the message names both.
     """
     ours = quantized_layers(model)
     if odd := sorted(ours.keys() ^ layers.keys()):

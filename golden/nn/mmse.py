@@ -31,15 +31,11 @@ def quantize(
 ) -> Quantized[torch.Tensor]:
     """Return ``x`` quantized with the scales of least squared error.
 
-    Parameters
-    ----------
-    points, sections
-        Effort of :func:`vsq.golden.nn.search.minimize`.
+    Args:
+        points, sections: Effort of :func:`vsq.golden.nn.search.minimize`.
 
-    Raises
-    ------
-    InputError
-        As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does.
+    Raises:
+        InputError: As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does.
     """
     groups, peak = _groups(quantizer, x, name)
     return _with_factors(quantizer, x, _single(quantizer, groups, points, sections).factor * peak, name)
@@ -49,10 +45,9 @@ def quantize(
 def dual(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> Planes:
     """Return two planes whose sum approximates ``x``; the second quantizes what the first, as rounded, leaves.
 
-    Raises
-    ------
-    InputError
-        As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does, which refuses residuals in an unsigned format.
+    Raises:
+        InputError: As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does, which refuses residuals in an unsigned
+            format.
     """
     groups, peak = _groups(quantizer, x, name)
 
@@ -68,10 +63,8 @@ def dual(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> Plan
 def approximate(quantizer: Quantizer, x: torch.Tensor, threshold: float, *, name: str = "tensor") -> Planes:
     """Return one plane, or two where ``||x - plane||^2 / ||x||^2`` is above ``threshold``.
 
-    Raises
-    ------
-    InputError
-        As :func:`dual` does.
+    Raises:
+        InputError: As :func:`dual` does.
     """
     single = quantize(quantizer, x, name=name)
     exact = x.detach().double()  # whose squares stay finite

@@ -36,18 +36,13 @@ class QuantizedLayer(nn.Module):
 
     Weights are quantized anew in each call, for training, until :meth:`freeze` keeps their integers.
 
-    Attributes
-    ----------
-    name
-        What error messages call the layer.
-    scheme
-        How it is quantized.
-    sign
-        -1 where the integers are magnitudes of weights that are not positive, else 1.
-    input_gamma
-        Buffer, float32, one value: the calibrated gamma of the inputs; NaN before calibration.
-    weight_codes, weight_scales, weight_gamma
-        Buffers of a frozen layer, [N, P, G, V], [N, P, G] and [N, 1, 1]; otherwise None.
+    Attributes:
+        name: What error messages call the layer.
+        scheme: How it is quantized.
+        sign: -1 where the integers are magnitudes of weights that are not positive, else 1.
+        input_gamma: Buffer, float32, one value: the calibrated gamma of the inputs; NaN before calibration.
+        weight_codes, weight_scales, weight_gamma: Buffers of a frozen layer, [N, P, G, V], [N, P, G] and [N, 1, 1];
+            otherwise None.
     """
 
     weight: torch.Tensor
@@ -113,10 +108,8 @@ class QuantizedLayer(nn.Module):
     def quantized_inputs(self, rows: torch.Tensor) -> Quantized[torch.Tensor]:
         """Return the integers of rows [M, P, C].
 
-        Raises
-        ------
-        InputError
-            If they are not finite, or negative in an unsigned format, or the gamma was never calibrated.
+        Raises:
+            InputError: If they are not finite, or negative in an unsigned format, or the gamma was never calibrated.
         """
         gamma = self.input_gamma if self.scheme.calibrated else None
         return pytorch.quantize(self.scheme.inputs, self.grouped(rows), gamma=gamma, name=f"inputs of {self.name}")

@@ -78,29 +78,19 @@ def quantize(
     layers are replaced at the end, after calibration of the float model: an exception, in ``forward_loop`` too, leaves
     the model as it was.
 
-    Parameters
-    ----------
-    model
-        The float model.
-    config
-        Of the layers that no rule matches: a configuration, its text, a preset's name, or a whole scheme.
-    forward_loop
-        Runs the model that it is given, which is the copy, on calibration data. None is for schemes without static
-        gammas.
-    rules, skip
-        See :func:`vsq.golden.nn.rules.assign`.
-    mode
-        ``ptq`` or ``qat``.
-    inplace
-        Whether to change ``model`` and share its parameters, instead of copying it.
-    console
-        Where the summary is printed: each layer's configuration and figures. None prints nothing.
+    Args:
+        model: The float model.
+        config: Of the layers that no rule matches: a configuration, its text, a preset's name, or a whole scheme.
+        forward_loop: Runs the model that it is given, which is the copy, on calibration data. None is for schemes
+            without static gammas.
+        rules, skip: See :func:`vsq.golden.nn.rules.assign`.
+        mode: ``ptq`` or ``qat``.
+        inplace: Whether to change ``model`` and share its parameters, instead of copying it.
+        console: Where the summary is printed: each layer's configuration and figures. None prints nothing.
 
-    Raises
-    ------
-    InputError
-        If a pattern matches nothing, a layer never ran in ``forward_loop``, or a tensor is NaN, infinite or, in an
-        unsigned format, negative; the message names it. If the model cannot be copied.
+    Raises:
+        InputError: If a pattern matches nothing, a layer never ran in ``forward_loop``, or a tensor is NaN, infinite
+            or, in an unsigned format, negative; the message names it. If the model cannot be copied.
     """
     if not inplace:
         model = _copied(model)

@@ -29,25 +29,17 @@ def refine(
 ) -> dict[str, Quantized[torch.Tensor]]:
     """Return ``weights`` with the gammas that brought the model's output nearest to its float output.
 
-    Parameters
-    ----------
-    model
-        The float model, or one layer of it; its output is one tensor. It does not change.
-    weights
-        By parameter name, in the quantizers' layout.
-    batches
-        Inputs.
-    epochs, learning_rate
-        Passes over the batches, and Adam's step in the logarithm of gamma.
+    Args:
+        model: The float model, or one layer of it; its output is one tensor. It does not change.
+        weights: By parameter name, in the quantizers' layout.
+        batches: Inputs.
+        epochs, learning_rate: Passes over the batches, and Adam's step in the logarithm of gamma.
 
-    Returns
-    -------
-    The best gammas that an epoch ended with; the given ones, if none was better over all batches.
+    Returns:
+        The best gammas that an epoch ended with; the given ones, if none was better over all batches.
 
-    Raises
-    ------
-    InputError
-        If there is no batch, or no parameter of a name, or it has another shape.
+    Raises:
+        InputError: If there is no batch, or no parameter of a name, or it has another shape.
     """
     if not batches:
         raise InputError("refinement: got no batches; give at least one batch of inputs")

@@ -14,14 +14,10 @@ from vsq.golden.nn.scheme import Scheme
 class Rule:
     """The quantization of the layers that match.
 
-    Parameters
-    ----------
-    pattern
-        Of the module's name, as a shell writes it: ``encoder.*.query``; ``*`` matches dots too.
-    kind
-        Of the module; a subclass matches too.
-    scheme
-        How the layers are quantized; None leaves them in float.
+    Args:
+        pattern: Of the module's name, as a shell writes it: ``encoder.*.query``; ``*`` matches dots too.
+        kind: Of the module; a subclass matches too.
+        scheme: How the layers are quantized; None leaves them in float.
     """
 
     pattern: str = "*"
@@ -38,21 +34,14 @@ def assign(
 ) -> dict[str, Scheme | None]:
     """Return each layer's scheme by name; None for one that stays in float.
 
-    Parameters
-    ----------
-    layers
-        By module name.
-    default
-        Of the layers that no rule matches.
-    rules
-        In the order in which they are asked.
-    skip
-        Patterns of layers that stay in float, asked before the rules.
+    Args:
+        layers: By module name.
+        default: Of the layers that no rule matches.
+        rules: In the order in which they are asked.
+        skip: Patterns of layers that stay in float, asked before the rules.
 
-    Raises
-    ------
-    InputError
-        If a rule or pattern matches no layer; the message lists near names.
+    Raises:
+        InputError: If a rule or pattern matches no layer; the message lists near names.
     """
     ordered = [*(Rule(pattern=pattern, scheme=None) for pattern in skip), *rules]
     for rule in ordered:

@@ -34,34 +34,23 @@ class InputGamma(StrEnum):
 class Scheme:
     """The quantization of one layer's weights and inputs.
 
-    Parameters
-    ----------
-    config
-        Formats, V and the rounding of scale products. A side without integer scales has one gamma per output channel
-        (weights), or one for what ``input_gamma`` says.
-    weight_scales
-        See :class:`WeightScales`.
-    input_gamma
-        See :class:`InputGamma`.
-    calibration, percentile
-        How a static gamma is chosen (:mod:`vsq.golden.nn.calibration`).
-    order
-        See :class:`vsq.golden.quantizer.core.Order`.
-    weight_rounding, input_rounding
-        Rounding of integer scales. Inputs round up, because vectors far below a static gamma would vanish otherwise.
-    float_scales
-        One float32 scale for each vector of either side, and no second level: the accuracy that integer scales
-        approach. No hardware has it.
+    Args:
+        config: Formats, V and the rounding of scale products. A side without integer scales has one gamma per output
+            channel (weights), or one for what ``input_gamma`` says.
+        weight_scales: See :class:`WeightScales`.
+        input_gamma: See :class:`InputGamma`.
+        calibration, percentile: How a static gamma is chosen (:mod:`vsq.golden.nn.calibration`).
+        order: See :class:`vsq.golden.quantizer.core.Order`.
+        weight_rounding, input_rounding: Rounding of integer scales. Inputs round up, because vectors far below a static
+            gamma would vanish otherwise.
+        float_scales: One float32 scale for each vector of either side, and no second level: the accuracy that integer
+            scales approach. No hardware has it.
 
-    Attributes
-    ----------
-    weights, inputs
-        The quantizers of weights [N, P, C] and of input rows [M, P, C].
+    Attributes:
+        weights, inputs: The quantizers of weights [N, P, C] and of input rows [M, P, C].
 
-    Raises
-    ------
-    InputError
-        If a name is not one of its options, or ``float_scales`` meets integer scales.
+    Raises:
+        InputError: If a name is not one of its options, or ``float_scales`` meets integer scales.
     """
 
     config: MacConfig

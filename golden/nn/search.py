@@ -42,18 +42,13 @@ def minimize(
 ) -> Minimum:
     """Return the factors of least error, elementwise.
 
-    Parameters
-    ----------
-    error
-        From factors to errors, both of the shape of ``like``.
-    like
-        Gives shape, type and device.
-    points
-        Grid points; 1 is among them, so that the result is never worse than factor 1.
-    sections
-        Golden sections between the neighbours of the best grid point; each shrinks the interval to 0.618 of it.
-    low
-        Where the grid begins; it ends at HIGHEST.
+    Args:
+        error: From factors to errors, both of the shape of ``like``.
+        like: Gives shape, type and device.
+        points: Grid points; 1 is among them, so that the result is never worse than factor 1.
+        sections: Golden sections between the neighbours of the best grid point; each shrinks the interval to 0.618 of
+            it.
+        low: Where the grid begins; it ends at HIGHEST.
     """
     factors = grid(points, low)
     errors = torch.stack([error(torch.full_like(like, factor)) for factor in factors])

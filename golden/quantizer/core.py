@@ -52,22 +52,15 @@ class ScaleRounding(StrEnum):
 class Quantizer(TensorFormat):
     """The quantization of one tensor to integers of a format.
 
-    Parameters
-    ----------
-    element, scale, vector_size, granularity
-        See :class:`vsq.golden.quantizer.tensor.TensorFormat`.
-    order, scale_rounding
-        See :class:`Order` and :class:`ScaleRounding`; the single level has no use for them.
+    Args:
+        element, scale, vector_size, granularity: See :class:`vsq.golden.quantizer.tensor.TensorFormat`.
+        order, scale_rounding: See :class:`Order` and :class:`ScaleRounding`; the single level has no use for them.
 
-    Attributes
-    ----------
-    format
-        The format alone, of all tensors that it makes.
+    Attributes:
+        format: The format alone, of all tensors that it makes.
 
-    Raises
-    ------
-    InputError
-        As the format does, or if a name is not one of its options.
+    Raises:
+        InputError: As the format does, or if a name is not one of its options.
     """
 
     order: Order = Order.REQUANTIZED
@@ -113,26 +106,20 @@ class Quantizer(TensorFormat):
     ) -> Quantized[Any]:
         """Quantize ``x``.
 
-        Parameters
-        ----------
-        x
-            Real values, [..., K] with at least two axes; vectors run along the last one, its tail is padded with zeros.
-        gamma
-            Calibrated values, as many as the granularity asks for; None takes them from the vector scales.
-        vector_scales
-            s, [..., G], where another rule than the maximum chose them; None takes them from ``x``.
-        name
-            What error messages call ``x``.
-        checked
-            Whether values are looked at first; without that no step depends on data, as a compiled graph needs.
-        xp
-            The array namespace: ``numpy``, or ``torch`` through :mod:`vsq.golden.quantizer.pytorch`.
+        Args:
+            x: Real values, [..., K] with at least two axes; vectors run along the last one, its tail is padded with
+                zeros.
+            gamma: Calibrated values, as many as the granularity asks for; None takes them from the vector scales.
+            vector_scales: s, [..., G], where another rule than the maximum chose them; None takes them from ``x``.
+            name: What error messages call ``x``.
+            checked: Whether values are looked at first; without that no step depends on data, as a compiled graph
+                needs.
+            xp: The array namespace: ``numpy``, or ``torch`` through :mod:`vsq.golden.quantizer.pytorch`.
 
-        Raises
-        ------
-        InputError
-            If ``x`` holds NaN or infinity (in float32), is empty, has one axis, or is negative in an unsigned format;
-            or if ``gamma`` or ``vector_scales`` have the wrong size, or are negative or not finite.
+        Raises:
+            InputError: If ``x`` holds NaN or infinity (in float32), is empty, has one axis, or is negative in an
+                unsigned format; or if ``gamma`` or ``vector_scales`` have the wrong size, or are negative or not
+                finite.
         """
         with quiet(xp):
             values = _real(x, name, xp)

@@ -30,21 +30,15 @@ class Granularity(StrEnum):
 class TensorFormat:
     """The format of a tensor in vectors along its last axis.
 
-    Parameters
-    ----------
-    element
-        Format of the codes. Signed codes stay in the narrow range +-qmax; unsigned formats take no negative values.
-    scale
-        Unsigned format of the per-vector scales; None for the single level.
-    vector_size
-        Elements per vector, V.
-    granularity
-        What shares one gamma.
+    Args:
+        element: Format of the codes. Signed codes stay in the narrow range +-qmax; unsigned formats take no negative
+            values.
+        scale: Unsigned format of the per-vector scales; None for the single level.
+        vector_size: Elements per vector, V.
+        granularity: What shares one gamma.
 
-    Raises
-    ------
-    InputError
-        If the granularity is not one of its options, V is out of range, or the scale is signed.
+    Raises:
+        InputError: If the granularity is not one of its options, V is out of range, or the scale is signed.
     """
 
     element: Format
@@ -85,20 +79,13 @@ class TensorFormat:
 class Quantized(Generic[Array]):
     """A tensor as integers: it stands for codes * scales * gamma.
 
-    Parameters
-    ----------
-    codes
-        int32, [..., G, V]; the tail of the last vector is zero.
-    scales
-        int32, [..., G]; None for the single level.
-    gamma
-        float32, one axis for each of the original tensor's; broadcasts against ``scales``.
-    length
-        Elements K of the original last axis.
-    format
-        Formats of codes and scales, V, and what shares a gamma.
-    xp
-        The array namespace of the arrays.
+    Args:
+        codes: int32, [..., G, V]; the tail of the last vector is zero.
+        scales: int32, [..., G]; None for the single level.
+        gamma: float32, one axis for each of the original tensor's; broadcasts against ``scales``.
+        length: Elements K of the original last axis.
+        format: Formats of codes and scales, V, and what shares a gamma.
+        xp: The array namespace of the arrays.
     """
 
     codes: Array

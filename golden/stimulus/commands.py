@@ -31,10 +31,8 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Com
     Elements and scales are those of :func:`vsq.golden.stimulus.stream.beats`, and some commands have extreme ones
     alone, one direction for all their vectors; output parameters spread z over and beyond its range.
 
-    Raises
-    ------
-    InputError
-        If ``count`` is not positive.
+    Raises:
+        InputError: If ``count`` is not positive.
     """
     if count < 1:
         raise InputError(f"{count} commands: a stream has at least 1; ask for more")

@@ -87,10 +87,8 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
     go to some value and back to 0, that follow an extreme term by r = 0, and that give each element's product alone;
     short streams lack the long ones (:func:`complete` does not).
 
-    Raises
-    ------
-    InputError
-        If ``count`` is not positive.
+    Raises:
+        InputError: If ``count`` is not positive.
     """
     if count < 1:
         raise InputError(f"{count} beats: a stream has at least 1; ask for more")
@@ -113,10 +111,8 @@ def complete(config: MacConfig, count: int, seed: int) -> Beats:
     behind. No run has more than :data:`vsq.golden.stimulus.directed.LONGEST` extreme terms; :func:`unreached` says what
     that leaves out.
 
-    Raises
-    ------
-    InputError
-        If ``count`` is not positive.
+    Raises:
+        InputError: If ``count`` is not positive.
     """
     overflows = [_of_terms(config, run) for direction in (1, -1) if (run := runs.over_limit(config, direction))]
     random = beats(config, max(count - sum(map(len, overflows)), -(-count // 2)), seed)

@@ -34,20 +34,13 @@ Execute = Callable[[Streams], Sequence[CommandResult]]
 class Chain:
     """Float layers one after another, with inputs and the score of their outputs.
 
-    Parameters
-    ----------
-    model
-        Conv2d layers of stride 1, each with its ReLU and its max-pooling behind it; or one Linear.
-    calibration
-        Inputs from which static gammas are taken.
-    inputs
-        Inputs of a run, [B, C, H, W] or [B, K].
-    items
-        The name of the inputs, in the plural.
-    metric, score
-        The name of the score, and the score of real outputs [B, N].
-    requantized
-        Whether the last layer's outputs are requantized too; otherwise they are its accumulators.
+    Args:
+        model: Conv2d layers of stride 1, each with its ReLU and its max-pooling behind it; or one Linear.
+        calibration: Inputs from which static gammas are taken.
+        inputs: Inputs of a run, [B, C, H, W] or [B, K].
+        items: The name of the inputs, in the plural.
+        metric, score: The name of the score, and the score of real outputs [B, N].
+        requantized: Whether the last layer's outputs are requantized too; otherwise they are its accumulators.
     """
 
     model: nn.Sequential
@@ -61,10 +54,8 @@ class Chain:
     def first(self, count: int | None) -> "Chain":
         """Return the chain with its first inputs; None takes all.
 
-        Raises
-        ------
-        InputError
-            If there are not so many.
+        Raises:
+            InputError: If there are not so many.
         """
         if count is not None and count > len(self.inputs):
             raise InputError(f"{count} {self.items}: there are {len(self.inputs)}; ask for no more")
@@ -126,10 +117,8 @@ def _stages(model: nn.Module) -> list[_Stage]:
 class ElementChain:
     """A chain in the integers of one element.
 
-    Raises
-    ------
-    InputError
-        If a layer cannot be quantized for the element, or its output parameters do not fit.
+    Raises:
+        InputError: If a layer cannot be quantized for the element, or its output parameters do not fit.
     """
 
     def __init__(self, chain: Chain, config: PeConfig) -> None:
@@ -146,10 +135,8 @@ class ElementChain:
     def trace(self, execute: Execute | None = None) -> Iterator[tuple[str, CommandResult]]:
         """Yield every layer's name and outputs, each computed from the one before it.
 
-        Parameters
-        ----------
-        execute
-            Runs a layer's commands on an element that was just reset; None means the golden model.
+        Args:
+            execute: Runs a layer's commands on an element that was just reset; None means the golden model.
         """
         execute = execute or (lambda streams: ElementModel(self._config).run(streams))
         first = self._stages[0].module

@@ -28,16 +28,12 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 def images(root: str | Path, *, classes: Sequence[str] | None = None) -> list[tuple[Path, int]]:
     """Return the images under ``root/CLASS/`` with their labels, ordered by class and name.
 
-    Parameters
-    ----------
-    classes
-        Folder names in the order of the model's outputs; None takes all folders in alphabetical order, which is
-        ImageNet's. A folder with some of the classes needs the list of all.
+    Args:
+        classes: Folder names in the order of the model's outputs; None takes all folders in alphabetical order, which
+            is ImageNet's. A folder with some of the classes needs the list of all.
 
-    Raises
-    ------
-    InputError
-        If ``root`` is no folder, holds a class that is not in the list, or no image.
+    Raises:
+        InputError: If ``root`` is no folder, holds a class that is not in the list, or no image.
     """
     root = Path(root)
     if not root.is_dir():
@@ -61,10 +57,8 @@ def images(root: str | Path, *, classes: Sequence[str] | None = None) -> list[tu
 def batches(found: Iterable[tuple[Path, int]], size: int = 32) -> Iterator[Batch]:
     """Yield pixels [B, 3, 224, 224] and labels [B], ``size`` images at a time.
 
-    Raises
-    ------
-    InputError
-        If Pillow is not installed, or a file is no image.
+    Raises:
+        InputError: If Pillow is not installed, or a file is no image.
     """
     entries = iter(found)
     while part := list(islice(entries, size)):
@@ -74,10 +68,8 @@ def batches(found: Iterable[tuple[Path, int]], size: int = 32) -> Iterator[Batch
 def read(path: Path) -> torch.Tensor:
     """Return one image as the model sees it, float32 [3, 224, 224].
 
-    Raises
-    ------
-    InputError
-        If Pillow is not installed, or the file is no image.
+    Raises:
+        InputError: If Pillow is not installed, or the file is no image.
     """
     if find_spec("PIL") is None:
         raise InputError(f"{path}: reading images needs the package pillow; install it")
@@ -100,10 +92,8 @@ def read(path: Path) -> torch.Tensor:
 def accuracy(model: nn.Module, data: Iterable[Batch]) -> float:
     """Return the share of images, 0 to 1, whose largest output is their label's.
 
-    Raises
-    ------
-    InputError
-        If there is no image.
+    Raises:
+        InputError: If there is no image.
     """
     right = total = 0
     for pixels, labels in data:

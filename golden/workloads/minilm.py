@@ -119,12 +119,9 @@ class MiniLM(nn.Module):
 class Encoder:
     """The model with its tokenizer.
 
-    Parameters
-    ----------
-    model
-        Maps ids [B, T] to embeddings [B, WIDTH]; may be a quantized copy of :class:`MiniLM`.
-    tokenizer
-        Maps a text to token ids, which start with ``[CLS]`` and end with ``[SEP]``.
+    Args:
+        model: Maps ids [B, T] to embeddings [B, WIDTH]; may be a quantized copy of :class:`MiniLM`.
+        tokenizer: Maps a text to token ids, which start with ``[CLS]`` and end with ``[SEP]``.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Tokenizer) -> None:
@@ -135,10 +132,8 @@ class Encoder:
     def embed(self, sentences: Sequence[str]) -> torch.Tensor:
         """Return the sentences' embeddings, [B, WIDTH], on the model's device.
 
-        Raises
-        ------
-        InputError
-            If a sentence has more than MAX_TOKENS tokens.
+        Raises:
+            InputError: If a sentence has more than MAX_TOKENS tokens.
         """
         ids = [self.tokenizer.encode(sentence).ids for sentence in sentences]
         for sentence, tokens in zip(sentences, ids, strict=True):
@@ -157,10 +152,8 @@ class Encoder:
 def load_encoder() -> Encoder:
     """Return the encoder with the installed package's weights, in evaluation mode on the CPU.
 
-    Raises
-    ------
-    InputError
-        If the package is not installed, or its weights are not the ones pinned here.
+    Raises:
+        InputError: If the package is not installed, or its weights are not the ones pinned here.
     """
     folder = _folder()
     content = (folder / "model.safetensors").read_bytes()

@@ -35,10 +35,8 @@ class Score:
 def load(path: str | Path) -> list[Question]:
     """Return the questions of a SQuAD file.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read or is not in SQuAD's form; the message names it.
+    Raises:
+        InputError: If the file cannot be read or is not in SQuAD's form; the message names it.
     """
     path = Path(path)
     try:
@@ -65,10 +63,8 @@ def load(path: str | Path) -> list[Question]:
 def evaluate(questions: Iterable[Question], answer: Callable[[str, str], str]) -> Score:
     """Return the score of a model: ``answer(question, context)`` gives its answer's text.
 
-    Raises
-    ------
-    InputError
-        If there is no question.
+    Raises:
+        InputError: If there is no question.
     """
     matches: list[bool] = []
     overlaps: list[float] = []

@@ -32,24 +32,15 @@ def _no_chain() -> NoReturn:
 class Workload:
     """A model with its data and its score.
 
-    Parameters
-    ----------
-    name, metric
-        What tables call it, and what the score is; higher is better.
-    model
-        Returns a fresh float copy, in evaluation mode.
-    calibrate
-        Runs a model on calibration data.
-    evaluate
-        Returns a model's score.
-    train
-        Trains a quantized model further, in place; None if the workload has no training.
-    configs
-        Configurations that its users care about.
-    chain
-        Returns the :class:`vsq.golden.workloads.chain.Chain` that a processing element runs.
-    sample
-        Returns the chain, and the name of its layer, that energy is measured on.
+    Args:
+        name, metric: What tables call it, and what the score is; higher is better.
+        model: Returns a fresh float copy, in evaluation mode.
+        calibrate: Runs a model on calibration data.
+        evaluate: Returns a model's score.
+        train: Trains a quantized model further, in place; None if the workload has no training.
+        configs: Configurations that its users care about.
+        chain: Returns the :class:`vsq.golden.workloads.chain.Chain` that a processing element runs.
+        sample: Returns the chain, and the name of its layer, that energy is measured on.
     """
 
     name: str
@@ -66,10 +57,8 @@ class Workload:
 def load(name: str) -> Workload:
     """Return the workload of that name.
 
-    Raises
-    ------
-    InputError
-        If there is none, or what it needs is not installed.
+    Raises:
+        InputError: If there is none, or what it needs is not installed.
     """
     if name not in WORKLOADS:
         raise InputError(f"workload {name!r}: there is none of that name; {did_you_mean(name, WORKLOADS)}")

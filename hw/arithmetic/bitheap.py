@@ -16,26 +16,18 @@ class BitHeap:
     constants become one at generation (Baugh-Wooley). Positive product bits enter as complements as well, since
     NAND is the smallest gate and a full adder of complements is a full adder.
 
-    Parameters
-    ----------
-    width
-        Bits of the result.
-    name
-        Prefix of the internal signals.
+    Args:
+        width: Bits of the result.
+        name: Prefix of the internal signals.
 
-    Attributes (after :meth:`compress`)
-    ----------
-    bits_in
-        Variable bits that were added, those of weight 2^width and up left out.
-    constant
-        The folded constant, modulo 2^width.
-    full_adders, half_adders
-        Adders with three and with two variable inputs. The most significant column needs exclusive-ors only.
-    lower_bound
-        Bits added (and the bits of the constant that no half adder takes) less ``width``, or 0: each full adder removes
-        one bit. Only carries that drop out at 2^width save some.
-    depth
-        Delay in units of one exclusive-or.
+    Attributes (after :meth:`compress`):
+        bits_in: Variable bits that were added, those of weight 2^width and up left out.
+        constant: The folded constant, modulo 2^width.
+        full_adders, half_adders: Adders with three and with two variable inputs. The most significant column needs
+            exclusive-ors only.
+        lower_bound: Bits added (and the bits of the constant that no half adder takes) less ``width``, or 0: each full
+            adder removes one bit. Only carries that drop out at 2^width save some.
+        depth: Delay in units of one exclusive-or.
 
     Source: C. R. Baugh and B. A. Wooley, IEEE Trans. Computers C-22(12), 1973; F. de Dinechin et al., FPL 2013 (heaps).
     """
@@ -90,12 +82,9 @@ class BitHeap:
     def compress(self, m: Module, loads: Sequence[Value] = ()) -> Value:
         """Describe the adders and return the sum, ``width`` bits, unsigned.
 
-        Parameters
-        ----------
-        m
-            Module that receives the statements.
-        loads
-            One register stage per entry, with that enable: they cut the tree into parts of equal depth.
+        Args:
+            m: Module that receives the statements.
+            loads: One register stage per entry, with that enable: they cut the tree into parts of equal depth.
         """
         for bits, negative in self._negated.items():
             self._add_count(m, negative, bits)

@@ -13,14 +13,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 class Operand:
     """The number ``(-1)^negative * significand * 2^i``, with ``shifts[i]`` high.
 
-    Parameters
-    ----------
-    significand
-        As signed as its shape.
-    negative
-        One bit; None for a number without a sign of its own.
-    shifts
-        One bit each, of which one is high; none for a number without exponent.
+    Args:
+        significand: As signed as its shape.
+        negative: One bit; None for a number without a sign of its own.
+        shifts: One bit each, of which one is high; none for a number without exponent.
     """
 
     significand: Value

@@ -60,10 +60,8 @@ class AxisMac(wiring.Component):
     Latency and throughput are the MAC's. The ports obey AXI4-Stream's handshake, as the MAC's streams do: TVALID does
     not wait for TREADY, and TDATA is stable while TVALID waits.
 
-    Parameters
-    ----------
-    config
-        The vector MAC.
+    Args:
+        config: The vector MAC.
 
     Source: AMBA AXI4-Stream Protocol Specification (Arm IHI 0051), section 2.
     """

@@ -26,24 +26,16 @@ TOP = "top"  # stands for the top module among the modules of a component
 class Design:
     """A configuration as hardware: RTLIL, Verilog and manifest of a top module.
 
-    Attributes
-    ----------
-    config
-        The configuration.
-    kind
-        Name of the kind of design, and of the component in the top module.
-    subject
-        Begins the title.
-    component, signature, facts
-        From the configuration: a new component, its streams, and the manifest's entries on function and timing.
-    prefixes
-        What the names of a stream's ports start with, if not with the stream's name.
-    parts
-        Modules that stay, of which :func:`vsq.hw.emit.emission.rtlil` says more.
-    components
-        Parts of the area: the modules of each, :data:`TOP` being the top module.
-    waivers
-        Verilator's warnings that the Verilog turns off, each with the reason.
+    Attributes:
+        config: The configuration.
+        kind: Name of the kind of design, and of the component in the top module.
+        subject: Begins the title.
+        component, signature, facts: From the configuration: a new component, its streams, and the manifest's entries on
+            function and timing.
+        prefixes: What the names of a stream's ports start with, if not with the stream's name.
+        parts: Modules that stay, of which :func:`vsq.hw.emit.emission.rtlil` says more.
+        components: Parts of the area: the modules of each, :data:`TOP` being the top module.
+        waivers: Verilator's warnings that the Verilog turns off, each with the reason.
     """
 
     config: Configuration
@@ -93,20 +85,16 @@ class Design:
     def rtlil(self, name: str | None = None) -> str:
         """Return RTLIL text: top module ``name``, or :attr:`default_name`, and one module a part.
 
-        Raises
-        ------
-        vsq.hw.emit.yosys.YosysError
-            If Yosys refuses the design.
+        Raises:
+            vsq.hw.emit.yosys.YosysError: If Yosys refuses the design.
         """
         return emission.rtlil(self.top(), name or self.default_name, self.parts)
 
     def verilog(self, name: str | None = None) -> str:
         """Return Verilog text, the same bytes for the same configuration and tool versions.
 
-        Raises
-        ------
-        vsq.hw.emit.yosys.YosysError
-            If Yosys refuses the design.
+        Raises:
+            vsq.hw.emit.yosys.YosysError: If Yosys refuses the design.
         """
         return emission.verilog(self.top(), name or self.default_name, self.parts, self.title, self.waivers)
 
@@ -215,17 +203,12 @@ _DESIGNS: dict[tuple[str, str], type[Design]] = {
 def design(config: Configuration, interface: str = "native") -> Design:
     """Return the design of a configuration.
 
-    Parameters
-    ----------
-    config
-        The vector MAC or processing element.
-    interface
-        One of :data:`INTERFACES`: plain ports, or AXI4-Stream around a vector MAC.
+    Args:
+        config: The vector MAC or processing element.
+        interface: One of :data:`INTERFACES`: plain ports, or AXI4-Stream around a vector MAC.
 
-    Raises
-    ------
-    InputError
-        If there is no such interface, or the processing element has none of this kind.
+    Raises:
+        InputError: If there is no such interface, or the processing element has none of this kind.
     """
     if interface not in INTERFACES:
         raise InputError(f"interface {interface!r}: choose one of {', '.join(INTERFACES)}")

@@ -54,12 +54,9 @@ endmodule
 def plain_ports(signature: wiring.Signature, prefixes: Mapping[str, str]) -> dict[str, wiring.Member]:
     """Return ports by name, clock and reset aside: each stream's handshake and payload fields.
 
-    Parameters
-    ----------
-    signature
-        Of a component all of whose members are streams of structures.
-    prefixes
-        What the names of a stream's ports start with, if not with the member's name.
+    Args:
+        signature: Of a component all of whose members are streams of structures.
+        prefixes: What the names of a stream's ports start with, if not with the member's name.
     """
     ports: dict[str, wiring.Member] = {}
     for member, about in signature.members.items():
@@ -117,20 +114,14 @@ class PlainPorts(wiring.Component):
 def rtlil(top: wiring.Component, name: str, parts: Mapping[str, str]) -> str:
     """Return RTLIL text.
 
-    Parameters
-    ----------
-    top
-        The component.
-    name
-        Of the top module.
-    parts
-        Modules to keep, all others being inlined: path in the hierarchy (``mac.datapath.dot``) to the end of the name
-        (``dot``). Paths that do not occur are ignored. The path of a shared component is its kind.
+    Args:
+        top: The component.
+        name: Of the top module.
+        parts: Modules to keep, all others being inlined: path in the hierarchy (``mac.datapath.dot``) to the end of the
+            name (``dot``). Paths that do not occur are ignored. The path of a shared component is its kind.
 
-    Raises
-    ------
-    vsq.hw.emit.yosys.YosysError
-        If Yosys refuses the design.
+    Raises:
+        vsq.hw.emit.yosys.YosysError: If Yosys refuses the design.
     """
     return _convert(top, name, parts, "write_rtlil out.txt")
 
@@ -140,19 +131,13 @@ def verilog(
 ) -> str:
     """Return Verilog text, the same bytes for the same component and tool versions.
 
-    Parameters
-    ----------
-    top, name, parts
-        As for :func:`rtlil`.
-    title
-        What the first line says.
-    waivers
-        Verilator's warnings that the file turns off, each with the reason.
+    Args:
+        top, name, parts: As for :func:`rtlil`.
+        title: What the first line says.
+        waivers: Verilator's warnings that the file turns off, each with the reason.
 
-    Raises
-    ------
-    vsq.hw.emit.yosys.YosysError
-        If Yosys refuses the design.
+    Raises:
+        vsq.hw.emit.yosys.YosysError: If Yosys refuses the design.
     """
     text = _convert(top, name, parts, "write_verilog -noattr out.txt")
     body = "\n".join(line.rstrip() for line in text.splitlines() if not line.startswith("/*"))

@@ -69,12 +69,9 @@ _MEANING = {
 def describe(ports: Mapping[str, wiring.Member], fields: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Any]:
     """Return the entries that every manifest has: clocking, handshake, ports, versions.
 
-    Parameters
-    ----------
-    ports
-        By name, clock and reset aside.
-    fields
-        The :func:`field` entries of a port; those of any other are the port itself.
+    Args:
+        ports: By name, clock and reset aside.
+        fields: The :func:`field` entries of a port; those of any other are the port itself.
     """
     clocking = {"clk": wiring.In(1), "rst": wiring.In(1)}
     return {

@@ -32,10 +32,8 @@ KEYWORDS = frozenset(_WORDS.split())
 def checked(name: str) -> str:
     """Return the name of a module.
 
-    Raises
-    ------
-    InputError
-        If it is no identifier, a reserved word, or too long for the names of the module's files.
+    Raises:
+        InputError: If it is no identifier, a reserved word, or too long for the names of the module's files.
     """
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise InputError(f"name {name!r}: a Verilog module's name is letters, digits and _, no digit first; rename it")

@@ -23,14 +23,10 @@ def instantiate(
 ) -> wiring.PureInterface:
     """Add a submodule and return its members' signals.
 
-    Parameters
-    ----------
-    m, platform
-        As in the ``elaborate`` that calls this.
-    name, kind
-        Of the submodule, and of the module that all of its kind share on a :class:`SharedModules` platform.
-    make
-        Returns the component; all of a kind are alike.
+    Args:
+        m, platform: As in the ``elaborate`` that calls this.
+        name, kind: Of the submodule, and of the module that all of its kind share on a :class:`SharedModules` platform.
+        make: Returns the component; all of a kind are alike.
     """
     shared = platform.components if isinstance(platform, SharedModules) else {}
     component = shared.get(kind) or make()

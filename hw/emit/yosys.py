@@ -26,24 +26,16 @@ def run_yosys(
 ) -> dict[str, str]:
     """Run Yosys commands in an empty folder.
 
-    Parameters
-    ----------
-    commands
-        Yosys commands, one a line; they name files relative to the folder.
-    inputs
-        Text files to put there first, by name.
-    outputs
-        Names of the text files to return.
+    Args:
+        commands: Yosys commands, one a line; they name files relative to the folder.
+        inputs: Text files to put there first, by name.
+        outputs: Names of the text files to return.
 
-    Returns
-    -------
-    dict
-        The outputs' texts by name, and Yosys's log as ``log``.
+    Returns:
+        dict: The outputs' texts by name, and Yosys's log as ``log``.
 
-    Raises
-    ------
-    YosysError
-        If a command fails.
+    Raises:
+        YosysError: If a command fails.
     """
     with tempfile.TemporaryDirectory(prefix="vsq-yosys-") as folder:
         for name, text in (inputs or {}).items():

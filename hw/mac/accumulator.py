@@ -18,13 +18,12 @@ class Accumulator(wiring.Component):
 
     Latency: 1 cycle. Throughput: one term per cycle.
 
-    Members
-    -------
-    t : In(term_shape(config))
-    first : In(1), start from 0
-    enable : In(1), register enable
-    acc : Out(signed(P))
-    overflow : Out(1), sticky; absent if the policy is wrap
+    Members:
+        t: In(term_shape(config))
+        first: In(1), start from 0
+        enable: In(1), register enable
+        acc: Out(signed(P))
+        overflow: Out(1), sticky; absent if the policy is wrap
     """
 
     def __init__(self, config: MacConfig):

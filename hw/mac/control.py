@@ -23,20 +23,16 @@ class Control(wiring.Component):
 
     Latency: D + 1 cycles from an accepted last vector to its result. Throughput: one vector per cycle.
 
-    Parameters
-    ----------
-    config
-        The vector MAC.
-    lanes
-        Datapaths that are controlled, L.
+    Args:
+        config: The vector MAC.
+        lanes: Datapaths that are controlled, L.
 
-    Members
-    -------
-    in_valid, in_ready, out_valid, out_ready : the two streams' handshakes
-    first, last : In(1), marks of the input vector
-    nonzero : In(L), its r is not 0; absent without a scale path
-    enables : Out(D + 1 stages of L), register enables
-    acc_first : Out(1), the vector at the accumulator starts from 0; also true of the first one after a reset
+    Members:
+        in_valid, in_ready, out_valid, out_ready: the two streams' handshakes
+        first, last: In(1), marks of the input vector
+        nonzero: In(L), its r is not 0; absent without a scale path
+        enables: Out(D + 1 stages of L), register enables
+        acc_first: Out(1), the vector at the accumulator starts from 0; also true of the first one after a reset
     """
 
     def __init__(self, config: MacConfig, lanes: int = 1):

@@ -17,13 +17,12 @@ class Datapath(wiring.Component):
 
     Latency: one cycle per register enable, D + 1. Throughput: one vector per cycle.
 
-    Members
-    -------
-    weights, activations, weight_scale, activation_scale : In, one vector as in vsq.hw.mac.streams.vector_layout
-    first : In(1), the vector at the accumulator starts from 0
-    enables : In(D + 1), register enables of the pipeline stages
-    nonzero : Out(1), r of the input vector is not 0; absent without a scale path
-    acc, overflow : Out, as in vsq.hw.mac.streams.result_layout
+    Members:
+        weights, activations, weight_scale, activation_scale: In, one vector as in vsq.hw.mac.streams.vector_layout
+        first: In(1), the vector at the accumulator starts from 0
+        enables: In(D + 1), register enables of the pipeline stages
+        nonzero: Out(1), r of the input vector is not 0; absent without a scale path
+        acc, overflow: Out, as in vsq.hw.mac.streams.result_layout
     """
 
     def __init__(self, config: MacConfig):

@@ -18,16 +18,13 @@ class DotProduct(wiring.Component):
     Latency: one cycle per register stage (``vsq.hw.mac.stages.dot_stages``), the last on d itself and the others inside
     the sum. Throughput: one vector per cycle.
 
-    Parameters
-    ----------
-    config
-        The MAC's configuration: element formats, V, pipeline depth, arithmetic style.
+    Args:
+        config: The MAC's configuration: element formats, V, pipeline depth, arithmetic style.
 
-    Members
-    -------
-    weights, activations : In(V codes)
-    enable : In(stages), register enables; absent without stages
-    d : Out(dot_shape(config)); modulo 2^P if the accumulator wraps at P bits
+    Members:
+        weights, activations: In(V codes)
+        enable: In(stages), register enables; absent without stages
+        d: Out(dot_shape(config)); modulo 2^P if the accumulator wraps at P bits
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5, the vector MAC's product array and adder tree.
     """

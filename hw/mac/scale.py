@@ -16,12 +16,11 @@ class ScaleProduct(wiring.Component):
 
     Latency: one cycle per register stage (as many as the dot product's). Throughput: one per cycle.
 
-    Members
-    -------
-    weight_scale, activation_scale : In, absent on a side without scale
-    enable : In(stages), register enables; absent without stages
-    nonzero : Out(1), r is not 0; combinational, before the registers
-    r : Out(unsigned)
+    Members:
+        weight_scale, activation_scale: In, absent on a side without scale
+        enable: In(stages), register enables; absent without stages
+        nonzero: Out(1), r is not 0; combinational, before the registers
+        r: Out(unsigned)
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5: rounding of the scale product before the wide multiplier.
     """
@@ -74,12 +73,11 @@ class ScaledSum(wiring.Component):
     Latency: one cycle if ``enable`` is there (``vsq.hw.mac.stages.term_stages``), else combinational. Throughput: one
     per cycle.
 
-    Members
-    -------
-    d : In, the dot product
-    r : In(unsigned), the scale factor
-    enable : In(1), register enable of t; absent if t is combinational
-    t : Out(term_shape(config))
+    Members:
+        d: In, the dot product
+        r: In(unsigned), the scale factor
+        enable: In(1), register enable of t; absent if t is combinational
+        t: Out(term_shape(config))
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5, the wide multiplication of the partial sum.
     """
@@ -109,13 +107,12 @@ class ScaledSum(wiring.Component):
 class ScalePath(wiring.Component):
     """``t = d * min(2^R - 1, round(weight_scale * activation_scale / 2^s))``: scale product and scaled sum.
 
-    Members
-    -------
-    weight_scale, activation_scale : In, absent on a side without scale
-    d : In, the dot product, registered like r
-    enables : In(D), register enables: those of r, then that of t; absent if D = 0
-    nonzero : Out(1), r is not 0; combinational from the scales
-    t : Out(term_shape(config))
+    Members:
+        weight_scale, activation_scale: In, absent on a side without scale
+        d: In, the dot product, registered like r
+        enables: In(D), register enables: those of r, then that of t; absent if D = 0
+        nonzero: Out(1), r is not 0; combinational from the scales
+        t: Out(term_shape(config))
     """
 
     def __init__(self, config: MacConfig):

@@ -27,22 +27,16 @@ class VectorMac(wiring.Component):
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 
-    Parameters
-    ----------
-    config
-        Formats, V, R, rounding, accumulator, pipeline depth D, arithmetic style.
+    Args:
+        config: Formats, V, R, rounding, accumulator, pipeline depth D, arithmetic style.
 
-    Members
-    -------
-    i : In(stream of vsq.hw.mac.streams.beat_layout(config))
-    o : Out(stream of vsq.hw.mac.streams.result_layout(config))
+    Members:
+        i: In(stream of vsq.hw.mac.streams.beat_layout(config))
+        o: Out(stream of vsq.hw.mac.streams.result_layout(config))
 
-    Attributes
-    ----------
-    latency
-        Cycles from an accepted last vector to its valid result, without back-pressure: D + 1.
-    throughput
-        Vectors per cycle: 1.
+    Attributes:
+        latency: Cycles from an accepted last vector to its valid result, without back-pressure: D + 1.
+        throughput: Vectors per cycle: 1.
     """
 
     throughput = THROUGHPUT

@@ -16,12 +16,11 @@ class Collector(wiring.Component):
 
     Latency: 1 cycle to lane 0. Throughput: one row in L cycles, without a pause between rows.
 
-    Members
-    -------
-    i : In(stream of group_layout)
-    o : Out(stream of vsq.hw.mac.streams.result_layout), lane 0 first
-    lane : Out, number of the lane on offer
-    last : Out(1), it is the row's last one
+    Members:
+        i: In(stream of group_layout)
+        o: Out(stream of vsq.hw.mac.streams.result_layout), lane 0 first
+        lane: Out, number of the lane on offer
+        last: Out(1), it is the row's last one
     """
 
     def __init__(self, config: PeConfig):

@@ -20,10 +20,9 @@ class Divider(wiring.Component):
 
     Latency: ceil(b / STEPS_PER_STAGE) - 1 cycles. Throughput: one code per cycle.
 
-    Members
-    -------
-    i : In(stream of scaled_layout)
-    o : Out(stream of code_layout)
+    Members:
+        i: In(stream of scaled_layout)
+        o: Out(stream of code_layout)
     """
 
     def __init__(self, config: PeConfig):

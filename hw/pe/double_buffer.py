@@ -15,29 +15,23 @@ class DoubleBuffer(wiring.Component):
     An entry is as many words as there are ways; they arrive in turn, way 0 first, and are read together. Each way is a
     memory of its own. Throughput: one word per cycle in, one entry per cycle out.
 
-    Parameters
-    ----------
-    layout
-        Of one word.
-    depth
-        Entries of one bank.
-    ways
-        Words of an entry.
-    registered
-        Whether a read takes 1 cycle and its result holds still until the next ``read``; else it is combinational and
-        ``read`` has no effect.
+    Args:
+        layout: Of one word.
+        depth: Entries of one bank.
+        ways: Words of an entry.
+        registered: Whether a read takes 1 cycle and its result holds still until the next ``read``; else it is
+            combinational and ``read`` has no effect.
 
-    Members
-    -------
-    i : In(stream of ``layout``)
-    load : In(1), take ``count`` entries, then wait for ``restart``
-    count : In, entries to take, 1 .. depth; constant while ``load`` is high
-    complete : Out(1), all of them are taken, or the last word is in this cycle
-    restart : In(1), the load is over; in the cycle of its last word at the earliest
-    bank : In(1), the bank that is read; the other one is filled
-    read : In(1), read the entry ``address``
-    address : In
-    o : Out(words of the entry)
+    Members:
+        i: In(stream of ``layout``)
+        load: In(1), take ``count`` entries, then wait for ``restart``
+        count: In, entries to take, 1 .. depth; constant while ``load`` is high
+        complete: Out(1), all of them are taken, or the last word is in this cycle
+        restart: In(1), the load is over; in the cycle of its last word at the earliest
+        bank: In(1), the bank that is read; the other one is filled
+        read: In(1), read the entry ``address``
+        address: In
+        o: Out(words of the entry)
     """
 
     def __init__(self, layout: Any, depth: int, *, ways: int = 1, registered: bool = True):

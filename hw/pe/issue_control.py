@@ -14,14 +14,13 @@ class IssueControl(wiring.Component):
     The operand is on the buffers' outputs one cycle after its read, beside ``valid`` and its marks. The next command
     starts in the cycle after the last read, if the third stage has taken this one by then.
 
-    Members
-    -------
-    command : In(stream of loaded_layout), commands with their loads done
-    issued : Out(stream of loaded_layout), the same commands for the third stage
-    read : Out(1), read both buffers
-    weight_bank, activation_bank : Out(1)
-    weight_address, activation_address : Out
-    valid, ready, first, last : the operand stream's handshake and marks
+    Members:
+        command: In(stream of loaded_layout), commands with their loads done
+        issued: Out(stream of loaded_layout), the same commands for the third stage
+        read: Out(1), read both buffers
+        weight_bank, activation_bank: Out(1)
+        weight_address, activation_address: Out
+        valid, ready, first, last: the operand stream's handshake and marks
     """
 
     def __init__(self, config: PeConfig):

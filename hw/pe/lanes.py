@@ -16,17 +16,13 @@ from vsq.hw.pe.streams import group_layout, operand_layout
 class Lanes(wiring.Component):
     """L vector MACs in lockstep: ``acc[l] = (0 if first else acc[l]) + (weights[l] . activation) * r[l]``.
 
-    Members
-    -------
-    i : In(stream of operand_layout)
-    o : Out(stream of group_layout), after each operand marked ``last``
+    Members:
+        i: In(stream of operand_layout)
+        o: Out(stream of group_layout), after each operand marked ``last``
 
-    Attributes
-    ----------
-    latency
-        Cycles from an accepted last operand to its valid results: D + 1.
-    throughput
-        Operands per cycle: 1.
+    Attributes:
+        latency: Cycles from an accepted last operand to its valid results: D + 1.
+        throughput: Operands per cycle: 1.
     """
 
     throughput = THROUGHPUT

@@ -20,15 +20,14 @@ class LoadControl(wiring.Component):
 
     Throughput: loads of n beats take n cycles, the taking of the command included.
 
-    Members
-    -------
-    command : In(stream of command_layout)
-    loaded : Out(stream of loaded_layout), the command with its loads done
-    load_weights, load_activations, load_params : Out(1), the buffer may take beats
-    weights_complete, activations_complete, params_complete : In(1), it has taken all of them
-    vectors, entries : Out, entries to load; stable while a load goes on
-    restart : Out(1), the command is handed on
-    params_taken : In(1), the parameters loaded last are in use, so that the other bank is free
+    Members:
+        command: In(stream of command_layout)
+        loaded: Out(stream of loaded_layout), the command with its loads done
+        load_weights, load_activations, load_params: Out(1), the buffer may take beats
+        weights_complete, activations_complete, params_complete: In(1), it has taken all of them
+        vectors, entries: Out, entries to load; stable while a load goes on
+        restart: Out(1), the command is handed on
+        params_taken: In(1), the parameters loaded last are in use, so that the other bank is free
 
     The members of parameters are absent without post-processing.
     """

@@ -26,12 +26,11 @@ class OutputControl(wiring.Component):
     Results keep the order of commands: raw beats and answers wait until post-processing is empty. A result that waits
     is stable in every bit: the accumulator's fields are 0 beside other beats, because lanes go on meanwhile.
 
-    Members
-    -------
-    command : In(stream of loaded_layout)
-    lanes : In(stream of vsq.hw.mac.streams.result_layout), from the collector
-    lane, row_end : In, the lane's number, and whether it is the row's last one
-    result : Out(stream of output_layout)
+    Members:
+        command: In(stream of loaded_layout)
+        lanes: In(stream of vsq.hw.mac.streams.result_layout), from the collector
+        lane, row_end: In, the lane's number, and whether it is the row's last one
+        result: Out(stream of output_layout)
 
     and, with post-processing only,
 

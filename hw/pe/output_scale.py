@@ -15,10 +15,9 @@ class OutputScale(wiring.Component):
 
     Latency: V + 1 cycles. Throughput: one z per cycle, without a pause between vectors.
 
-    Members
-    -------
-    i : In(stream of rescaled_layout)
-    o : Out(stream of scaled_layout)
+    Members:
+        i: In(stream of rescaled_layout)
+        o: Out(stream of scaled_layout)
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5, the post-processing unit's vector maximum; ``ceil`` is ours.
     """

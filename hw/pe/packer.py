@@ -13,10 +13,9 @@ class Packer(wiring.Component):
 
     Latency: 1 cycle after the last code. Throughput: one code per cycle, without a pause if vectors are taken at once.
 
-    Members
-    -------
-    i : In(stream of code_layout)
-    o : Out(stream of packed_layout)
+    Members:
+        i: In(stream of code_layout)
+        o: Out(stream of packed_layout)
     """
 
     def __init__(self, config: PeConfig):

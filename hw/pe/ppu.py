@@ -19,11 +19,10 @@ class PostProcessing(wiring.Component):
 
     Throughput: one lane per cycle, without a pause between vectors if they are taken at once.
 
-    Members
-    -------
-    i : In(stream of lane_layout), V lanes for each output vector
-    o : Out(stream of packed_layout)
-    empty : Out(1), all vectors that were begun have been taken
+    Members:
+        i: In(stream of lane_layout), V lanes for each output vector
+        o: Out(stream of packed_layout)
+        empty: Out(1), all vectors that were begun have been taken
     """
 
     def __init__(self, config: PeConfig):

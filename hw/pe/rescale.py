@@ -17,10 +17,9 @@ class Rescale(wiring.Component):
 
     Latency: 2 cycles, after the product and after z. Throughput: one lane per cycle.
 
-    Members
-    -------
-    i : In(stream of lane_layout)
-    o : Out(stream of rescaled_layout)
+    Members:
+        i: In(stream of lane_layout)
+        o: Out(stream of rescaled_layout)
     """
 
     def __init__(self, config: PeConfig):

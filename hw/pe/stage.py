@@ -12,9 +12,8 @@ class Stage(wiring.Component):
 
     Only validity is reset. Latency: 1 cycle. Throughput: 1 beat per cycle.
 
-    Members
-    -------
-    i, o : streams of ``layout``
+    Members:
+        i, o: streams of ``layout``
     """
 
     def __init__(self, layout: Any):

@@ -48,18 +48,15 @@ class ProcessingElement(wiring.Component):
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 
-    Parameters
-    ----------
-    config
-        The vector MAC, lanes, buffer depths, post-processing.
+    Args:
+        config: The vector MAC, lanes, buffer depths, post-processing.
 
-    Members
-    -------
-    command : In(stream of vsq.hw.pe.streams.command_layout)
-    weights : In(stream of weight_layout)
-    activations : In(stream of activation_layout)
-    lane_params : In(stream of params_layout), absent without post-processing
-    result : Out(stream of output_layout)
+    Members:
+        command: In(stream of vsq.hw.pe.streams.command_layout)
+        weights: In(stream of weight_layout)
+        activations: In(stream of activation_layout)
+        lane_params: In(stream of params_layout), absent without post-processing
+        result: Out(stream of output_layout)
     """
 
     def __init__(self, config: PeConfig):

@@ -81,10 +81,8 @@ class Netlist:
 def synthesize(rtlil: str, top: str, flow: Flow) -> Netlist:
     """Map the module ``top`` of a design, and what it instantiates, onto the flow's library.
 
-    Raises
-    ------
-    InputError
-        If the library lacks cells that the design needs; the message is one line with Yosys's reason.
+    Raises:
+        InputError: If the library lacks cells that the design needs; the message is one line with Yosys's reason.
     """
     return run_recipe(rtlil, top, Recipe.of(flow))
 

@@ -95,10 +95,8 @@ def activity(
 def results(simulation: Simulation, config: PeConfig, streams: Sequence[Streams]) -> Iterator[None]:
     """Play the streams; come back at each result, whose values are at the outputs, before the next clock edge.
 
-    Raises
-    ------
-    RuntimeError
-        If no result comes for 10,000 cycles.
+    Raises:
+        RuntimeError: If no result comes for 10,000 cycles.
     """
     ones = np.full((1, 1), ~np.uint64(0))
     simulation.drive("rst", ones)

@@ -30,16 +30,11 @@ _POPCOUNT = np.array([number.bit_count() for number in range(1 << 16)], np.int64
 class Activity:
     """Averages over cycles and streams.
 
-    Parameters
-    ----------
-    toggles
-        Transitions a cycle of every net; with ``hazards`` also those that do not last until the cycle's end.
-    ones
-        Share of cycles at whose end the net is 1.
-    reads, writes
-        Accesses a cycle of every memory.
-    cycles
-        Cycles counted, in all streams together.
+    Args:
+        toggles: Transitions a cycle of every net; with ``hazards`` also those that do not last until the cycle's end.
+        ones: Share of cycles at whose end the net is 1.
+        reads, writes: Accesses a cycle of every memory.
+        cycles: Cycles counted, in all streams together.
     """
 
     toggles: NDArray[np.float64]
@@ -76,21 +71,14 @@ def popcount(words: Words) -> NDArray[np.int64]:
 class Simulation:
     """A netlist in simulation, all streams in step.
 
-    Parameters
-    ----------
-    gates
-        The netlist; all registers and memories have one clock.
-    library
-        Its cells.
-    streams
-        Streams of data, a multiple of 64.
-    hazards
-        Whether transitions within a cycle are simulated and counted; takes longer.
+    Args:
+        gates: The netlist; all registers and memories have one clock.
+        library: Its cells.
+        streams: Streams of data, a multiple of 64.
+        hazards: Whether transitions within a cycle are simulated and counted; takes longer.
 
-    Raises
-    ------
-    InputError
-        If the netlist has a cell that can not be simulated, or more than one clock.
+    Raises:
+        InputError: If the netlist has a cell that can not be simulated, or more than one clock.
     """
 
     def __init__(self, gates: Gates, library: Library, *, streams: int = WORD, hazards: bool = False) -> None:
@@ -135,10 +123,8 @@ class Simulation:
     def agreed(self, port: str) -> int:
         """Return the number on an output that is the same in all streams.
 
-        Raises
-        ------
-        InputError
-            If it is not.
+        Raises:
+            InputError: If it is not.
         """
         return self._number(self._gates.outputs[port])
 

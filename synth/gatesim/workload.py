@@ -34,10 +34,8 @@ def operands(config: MacConfig, source: str) -> Operands:
     first query projection on the evaluation sentences. ``gaussian`` is normal weights and activations (their magnitudes
     for an unsigned format). Anything else is a NumPy file with float arrays ``weights`` [N, K] and ``inputs`` [M, K].
 
-    Raises
-    ------
-    InputError
-        If the file can not be read or has no such arrays, or what a source needs is not installed.
+    Raises:
+        InputError: If the file can not be read or has no such arrays, or what a source needs is not installed.
     """
     if source in WORKLOADS:
         chain, name = load(source).sample()

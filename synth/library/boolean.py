@@ -17,10 +17,8 @@ def truth_table(expression: str, inputs: Sequence[str]) -> int:
     The operators bind in Liberty's order: ``!`` (before) and ``'`` (after), ``^``, then AND (``&``, ``*`` or mere
     juxtaposition), then OR (``|`` or ``+``).
 
-    Raises
-    ------
-    ValueError
-        If the expression is malformed or names anything but ``inputs``.
+    Raises:
+        ValueError: If the expression is malformed or names anything but ``inputs``.
     """
     size = 1 << len(inputs)
     ones = (1 << size) - 1

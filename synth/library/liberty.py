@@ -65,12 +65,10 @@ class Library:
     def load(cls, path: Path | str = "nand2") -> "Library":
         """Read and check a Liberty file, or a built-in library by its name.
 
-        Raises
-        ------
-        InputError
-            If the file is missing or malformed, or lacks what any design needs: a flip-flop, an inverter, a
-            two-input NAND, NOR, AND or OR, and a gate of a third function. The message names the
-            file, the rule it breaks and how to fix it.
+        Raises:
+            InputError: If the file is missing or malformed, or lacks what any design needs: a flip-flop, an inverter, a
+                two-input NAND, NOR, AND or OR, and a gate of a third function. The message names the file, the rule it
+                breaks and how to fix it.
         """
         path = BUILT_IN.get(str(path), Path(path))
         try:
@@ -240,10 +238,8 @@ _STATEMENT = re.compile(
 def parse(text: str) -> Group:
     """Return the ``library`` group of a Liberty text.
 
-    Raises
-    ------
-    LibertySyntaxError
-        If the text is malformed or holds no library.
+    Raises:
+        LibertySyntaxError: If the text is malformed or holds no library.
     """
     text = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text)
     file = Group(kind="file", arguments=())

@@ -85,10 +85,8 @@ class Power:
     def of(cls, library: Library) -> "Power":
         """Read the power data.
 
-        Raises
-        ------
-        InputError
-            If the file has none, or in a form that is not read; the message names it.
+        Raises:
+            InputError: If the file has none, or in a form that is not read; the message names it.
         """
         root = library.root
         if not any(pin.find("internal_power") for cell in root.find("cell") for pin in cell.find("pin")):

@@ -151,17 +151,12 @@ def with_baselines(configs: Iterable[Configuration]) -> list[Configuration]:
 def measure(configs: Iterable[Configuration], flow: Flow, bit_area: Decimal = BIT_AREA) -> list[DesignArea]:
     """Synthesize designs and their baselines in one run, on every core; return one area for each, in order.
 
-    Parameters
-    ----------
-    configs, flow
-        What to synthesize, and how.
-    bit_area
-        Area of one buffer bit, in two-input NANDs of the library.
+    Args:
+        configs, flow: What to synthesize, and how.
+        bit_area: Area of one buffer bit, in two-input NANDs of the library.
 
-    Raises
-    ------
-    InputError
-        If the library cannot hold a design, or has no NAND to measure buffers by.
+    Raises:
+        InputError: If the library cannot hold a design, or has no NAND to measure buffers by.
     """
     wanted = list(dict.fromkeys(configs))
     nand = flow.library.smallest(2, NAND2)
@@ -188,10 +183,8 @@ def measure(configs: Iterable[Configuration], flow: Flow, bit_area: Decimal = BI
 def checked_bit_area(value: Decimal | int | str) -> Decimal:
     """Return the area of a buffer bit, in two-input NANDs, that a user gives.
 
-    Raises
-    ------
-    InputError
-        If it is no number from 0.
+    Raises:
+        InputError: If it is no number from 0.
     """
     try:
         number = Decimal(value)

@@ -11,17 +11,12 @@ def of_one_kind(
 ) -> list[Configuration]:
     """Return the designs, in order: vector MACs, or processing elements.
 
-    Parameters
-    ----------
-    designs
-        Configurations, or texts of them; one of either alone is a list of one.
-    pe
-        Whether texts without ``@`` name processing elements too.
+    Args:
+        designs: Configurations, or texts of them; one of either alone is a list of one.
+        pe: Whether texts without ``@`` name processing elements too.
 
-    Raises
-    ------
-    InputError
-        If there is no design, if both kinds are there, or if a text is malformed.
+    Raises:
+        InputError: If there is no design, if both kinds are there, or if a text is malformed.
     """
     found = [configuration(design, pe=pe and isinstance(design, str)) for design in several(designs)]
     if not found:

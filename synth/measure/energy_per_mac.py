@@ -40,14 +40,10 @@ class Setup:
 class OperationEnergy:
     """Joules of one operation by component, memories aside, and those of the baseline.
 
-    Parameters
-    ----------
-    config, baseline
-        What was measured, and what it is compared with.
-    components, baseline_components
-        Their energies.
-    utilization
-        Share of cycles in which operands enter.
+    Args:
+        config, baseline: What was measured, and what it is compared with.
+        components, baseline_components: Their energies.
+        utilization: Share of cycles in which operands enter.
     """
 
     config: Configuration
@@ -104,10 +100,8 @@ def energy_per_operation(configs: Sequence[Configuration], setup: Setup) -> list
 
     Memories are not synthesized: each bit read or written costs :func:`bit_energy`.
 
-    Raises
-    ------
-    InputError
-        If the library can not hold a design, or the data is not there.
+    Raises:
+        InputError: If the library can not hold a design, or the data is not there.
     """
     designs = with_baselines(configs)
     data = {config: operands(config.mac, setup.source) for config in designs}

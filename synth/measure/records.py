@@ -60,9 +60,7 @@ def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, obje
 def write_document(path: Path, document: dict[str, object]) -> None:
     """Write a document as JSON, atomically.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
+    Raises:
+        InputError: If the file cannot be written.
     """
     write_text(path, json.dumps(document, indent=1) + "\n")

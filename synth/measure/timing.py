@@ -70,10 +70,8 @@ class CriticalPath:
 def find_sta() -> str:
     """Return OpenSTA's program.
 
-    Raises
-    ------
-    InputError
-        If there is none on the PATH.
+    Raises:
+        InputError: If there is none on the PATH.
     """
     program = shutil.which("sta")
     if program is None:
@@ -84,10 +82,8 @@ def find_sta() -> str:
 def critical_paths(netlist: Netlist, library: Library) -> dict[str, CriticalPath]:
     """Return the critical path of the whole netlist (``total``) and of each submodule of its top, taken alone.
 
-    Raises
-    ------
-    InputError
-        If OpenSTA is missing, or the library holds no timing, or OpenSTA refuses it.
+    Raises:
+        InputError: If OpenSTA is missing, or the library holds no timing, or OpenSTA refuses it.
     """
     program = find_sta()
     if not library.timed:

@@ -44,25 +44,17 @@ def area(
 ) -> AreaReport:
     """Synthesize designs of one kind and their 8-bit baselines, on every core; return their areas.
 
-    Parameters
-    ----------
-    designs
-        Vector MACs, or processing elements: configurations, or texts such as ``4/4/4/6`` and ``4/4/4/6@lanes=32``.
-    pe
-        Whether texts without ``@`` name processing elements too.
-    liberty
-        A built-in library (``nand2``, ``gates``) or a Liberty file.
-    goal
-        What to minimize: ``area`` or ``delay``.
-    flatten
-        Whether to optimize across components; there is no split by component then.
-    bit_area
-        Area of a buffer bit of a processing element, in two-input NANDs.
+    Args:
+        designs: Vector MACs, or processing elements: configurations, or texts such as ``4/4/4/6`` and
+            ``4/4/4/6@lanes=32``.
+        pe: Whether texts without ``@`` name processing elements too.
+        liberty: A built-in library (``nand2``, ``gates``) or a Liberty file.
+        goal: What to minimize: ``area`` or ``delay``.
+        flatten: Whether to optimize across components; there is no split by component then.
+        bit_area: Area of a buffer bit of a processing element, in two-input NANDs.
 
-    Raises
-    ------
-    InputError
-        If the kinds are mixed, a value is out of range, or the library cannot hold a design.
+    Raises:
+        InputError: If the kinds are mixed, a value is out of range, or the library cannot hold a design.
     """
     if goal not in tuple(Goal):
         raise InputError(f"goal {goal!r}: choose one of {', '.join(Goal)}")

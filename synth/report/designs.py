@@ -40,14 +40,10 @@ _MEMORY_BIT = "memory bit"
 class Settings:
     """The measurement settings that all designs share.
 
-    Parameters
-    ----------
-    liberty
-        Library of critical paths and energy; None leaves both out.
-    data
-        What energy is measured on, as :func:`vsq.synth.gatesim.workload.operands` names it.
-    timing
-        Whether OpenSTA is here for critical paths.
+    Args:
+        liberty: Library of critical paths and energy; None leaves both out.
+        data: What energy is measured on, as :func:`vsq.synth.gatesim.workload.operands` names it.
+        timing: Whether OpenSTA is here for critical paths.
     """
 
     liberty: str | None
@@ -58,10 +54,8 @@ class Settings:
     def of(cls, liberty: str | None, data: str) -> "Settings":
         """Return the settings that this machine allows.
 
-        Raises
-        ------
-        InputError
-            If the library or the data cannot be read.
+        Raises:
+            InputError: If the library or the data cannot be read.
         """
         if liberty is None:
             return cls(liberty=None, data=data, timing=False)
@@ -114,10 +108,8 @@ def measure(
 ) -> dict[Configuration, list[Record]]:
     """Measure every element on every core, and keep each one's records in ``out/figures.json`` as they are known.
 
-    Raises
-    ------
-    InputError
-        If a library cannot hold a design, or ``out`` cannot be written.
+    Raises:
+        InputError: If a library cannot hold a design, or ``out`` cannot be written.
     """
     tools = document("report", Flow(library=Library.load()), [])
     about = {name: tools[name] for name in ("versions", "library", "flow")} | {"settings": settings.about}

@@ -66,26 +66,18 @@ def energy(
 ) -> EnergyReport:
     """Simulate mapped netlists of designs of one kind, and of their 8-bit baselines, on data; return their energies.
 
-    Parameters
-    ----------
-    designs
-        Vector MACs, or processing elements: configurations, or texts such as ``4/4/4/6`` and ``4/4/4/6@lanes=32``.
-    liberty
-        A Liberty file with power data.
-    pe
-        Whether texts without ``@`` name processing elements too.
-    data
-        What enters: ``digits``, ``minilm``, ``gaussian``, or an ``.npz`` file of a layer.
-    slew
-        Transition time of inputs, in the library's unit of time.
-    hazards
-        Whether transitions within a cycle count, at one delay a gate.
+    Args:
+        designs: Vector MACs, or processing elements: configurations, or texts such as ``4/4/4/6`` and
+            ``4/4/4/6@lanes=32``.
+        liberty: A Liberty file with power data.
+        pe: Whether texts without ``@`` name processing elements too.
+        data: What enters: ``digits``, ``minilm``, ``gaussian``, or an ``.npz`` file of a layer.
+        slew: Transition time of inputs, in the library's unit of time.
+        hazards: Whether transitions within a cycle count, at one delay a gate.
 
-    Raises
-    ------
-    InputError
-        If the kinds are mixed, a value is out of range, the library has no power data or cannot hold a design, or the
-        data is not there.
+    Raises:
+        InputError: If the kinds are mixed, a value is out of range, the library has no power data or cannot hold a
+            design, or the data is not there.
     """
     if not slew > 0:
         raise InputError(f"slew {slew}: a transition takes time; give more than 0")

@@ -30,14 +30,10 @@ _COLUMNS = {
 class Report:
     """Everything that the report says.
 
-    Parameters
-    ----------
-    rows
-        One for each element.
-    accuracies
-        Scores to draw area against; may be empty.
-    notes
-        What the figures are of, and what is left out.
+    Args:
+        rows: One for each element.
+        accuracies: Scores to draw area against; may be empty.
+        notes: What the figures are of, and what is left out.
     """
 
     rows: Sequence[Row]

@@ -31,10 +31,8 @@ class Accuracy:
     def load(cls, path: Path) -> "Accuracy":
         """Read a file.
 
-        Raises
-        ------
-        InputError
-            If it is missing or no such file.
+        Raises:
+            InputError: If it is missing or no such file.
         """
         content = store.read(path, "scores")
         try:

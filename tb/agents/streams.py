@@ -70,10 +70,8 @@ class Sink:
 class Monitor:
     """A stream's ``valid`` and ``ready`` in every cycle, and the words of each transfer.
 
-    Attributes
-    ----------
-    log
-        ``VALID | READY`` of each cycle since the monitor started.
+    Attributes:
+        log: ``VALID | READY`` of each cycle since the monitor started.
     """
 
     def __init__(self, dut: Any, stream: str, fields: Iterable[str], on_transfer: Callable[[Words], None]) -> None:
@@ -90,10 +88,8 @@ class Monitor:
     async def run(self) -> NoReturn:
         """Watch for ever.
 
-        Raises
-        ------
-        AssertionError
-            If a handshake is undefined or broken.
+        Raises:
+            AssertionError: If a handshake is undefined or broken.
         """
         while True:
             await FallingEdge(self._clk)
@@ -132,10 +128,8 @@ class ResultMonitor(Monitor):
     def check(self, shake: int) -> None:
         """Check that what was offered and not taken has stayed.
 
-        Raises
-        ------
-        AssertionError
-            If it has not.
+        Raises:
+            AssertionError: If it has not.
         """
         offered = {name: str(field.value) for name, field in self._fields.items()} if shake & VALID else None
         if self._stalled is not None and offered != self._stalled:
@@ -146,10 +140,8 @@ class ResultMonitor(Monitor):
     async def taken(self) -> None:
         """Check that the payload stays until just before the edge at which it is taken.
 
-        Raises
-        ------
-        AssertionError
-            If it does not, as where a register loads at the falling edge.
+        Raises:
+            AssertionError: If it does not, as where a register loads at the falling edge.
         """
         words = self.words()
         await Timer(_HOLD_PS, "ps")

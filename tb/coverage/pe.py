@@ -18,16 +18,11 @@ from vsq.tb.coverage.points import Bins, Point
 class PeTraffic:
     """Monitored traffic of a processing element between two resets.
 
-    Parameters
-    ----------
-    config
-        The element.
-    answered
-        Commands whose results were all compared, with what the model gives for them.
-    logs
-        Handshake of each cycle by stream, as :class:`vsq.tb.agents.streams.Monitor` logs it.
-    pending
-        Commands accepted and not answered when a reset came; None if none came.
+    Args:
+        config: The element.
+        answered: Commands whose results were all compared, with what the model gives for them.
+        logs: Handshake of each cycle by stream, as :class:`vsq.tb.agents.streams.Monitor` logs it.
+        pending: Commands accepted and not answered when a reset came; None if none came.
     """
 
     config: PeConfig

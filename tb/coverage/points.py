@@ -20,15 +20,11 @@ _SHOWN_BINS = 8
 class Point(Generic[Traffic]):
     """A coverage point.
 
-    Parameters
-    ----------
-    name
-        ``cp_…``, as in the test plan.
-    goal
-        What it shows when every bin is hit.
-    bins
-        Returns the bins that the traffic's configuration can reach, each with its hits; the point does not apply to a
-        configuration without any.
+    Args:
+        name: ``cp_…``, as in the test plan.
+        goal: What it shows when every bin is hit.
+        bins: Returns the bins that the traffic's configuration can reach, each with its hits; the point does not apply
+            to a configuration without any.
     """
 
     name: str

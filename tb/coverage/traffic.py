@@ -21,18 +21,12 @@ Flags = NDArray[np.bool_]
 class Traffic:
     """Accepted beats, what the golden model computed of them, and the handshakes of C cycles.
 
-    Parameters
-    ----------
-    config
-        The vector MAC.
-    beats, trace
-        Accepted beats and the model's intermediate values.
-    compared
-        How many of the beats precede a result that was compared, its own included.
-    inputs, outputs
-        Handshake of each cycle, as :class:`vsq.tb.agents.streams.Monitor` logs it.
-    reset
-        Whether a reset ended it.
+    Args:
+        config: The vector MAC.
+        beats, trace: Accepted beats and the model's intermediate values.
+        compared: How many of the beats precede a result that was compared, its own included.
+        inputs, outputs: Handshake of each cycle, as :class:`vsq.tb.agents.streams.Monitor` logs it.
+        reset: Whether a reset ended it.
     """
 
     config: MacConfig
@@ -93,10 +87,9 @@ class Traffic:
 
         Reconstructed from the pins by the rule of :class:`vsq.tb.coverage.pipeline.Pipeline`.
 
-        Raises
-        ------
-        AssertionError
-            If the pins do not follow the rule: a stall that is not due, or a result too early or too late.
+        Raises:
+            AssertionError: If the pins do not follow the rule: a stall that is not due, or a result too early or too
+                late.
         """
         depth = self.config.pipeline
         pipeline, marks = Pipeline(depth), iter(self.beats.last.tolist())

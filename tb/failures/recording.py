@@ -27,17 +27,12 @@ _ABOUT = ("config", "seed", "simulator", "rtl")
 class Recording:
     """The streams of one run from a reset on.
 
-    Parameters
-    ----------
-    config, seed, simulator
-        Of the job that failed; a stream that is only to be played has no simulator.
-    rtl
-        :func:`rtl_hash` of the Verilog; empty if it does not matter.
-    streams
-        The beats of each input stream.
-    sending, taking
-        The pauses of each input stream, and of the results, as bursts (cycles of pause, transfers or cycles of
-        activity); after the last one the stream flows.
+    Args:
+        config, seed, simulator: Of the job that failed; a stream that is only to be played has no simulator.
+        rtl: :func:`rtl_hash` of the Verilog; empty if it does not matter.
+        streams: The beats of each input stream.
+        sending, taking: The pauses of each input stream, and of the results, as bursts (cycles of pause, transfers or
+            cycles of activity); after the last one the stream flows.
     """
 
     config: str
@@ -85,10 +80,8 @@ class Recording:
     def save(self, path: Path) -> None:
         """Write one ``.npz``.
 
-        Raises
-        ------
-        InputError
-            If the file cannot be written.
+        Raises:
+            InputError: If the file cannot be written.
         """
         arrays: dict[str, Any] = {
             f"{stream}.{name}": column for stream, columns in self.streams.items() for name, column in columns.items()
@@ -101,10 +94,8 @@ class Recording:
     def load(cls, path: Path) -> "Recording":
         """Read what :meth:`save` wrote.
 
-        Raises
-        ------
-        InputError
-            If the file cannot be read or is no recording.
+        Raises:
+            InputError: If the file cannot be read or is no recording.
         """
         try:
             columns = read_npz(path)

@@ -26,10 +26,8 @@ def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] 
     beside the recording, or else the generated one. ``out`` receives what :func:`vsq.tb.regression.run.run` writes; the
     run's folder also ``minimal.npz``, a recording of the shrunk streams.
 
-    Raises
-    ------
-    InputError
-        If the file is no recording, ``files`` are no such design, or a tool is missing.
+    Raises:
+        InputError: If the file is no recording, ``files`` are no such design, or a tool is missing.
     """
     recording = Recording.load(path)
     config, beside = configuration(recording.config), path.with_name(f"{TOP}.v")

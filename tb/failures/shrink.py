@@ -57,19 +57,13 @@ class _Candidate:
 def shrink(config: Configuration, streams: Streams, pace: Pace | None, verilog: str) -> Minimal | None:
     """Return minimal streams that fail as these do, or None if these do not fail.
 
-    Parameters
-    ----------
-    config
-        The configuration.
-    streams, pace
-        What fails.
-    verilog
-        The design, whose module is :data:`vsq.tb.regression.job.TOP`.
+    Args:
+        config: The configuration.
+        streams, pace: What fails.
+        verilog: The design, whose module is :data:`vsq.tb.regression.job.TOP`.
 
-    Raises
-    ------
-    InputError
-        If hypothesis or Verilator is missing.
+    Raises:
+        InputError: If hypothesis or Verilator is missing.
     """
     if importlib.util.find_spec("hypothesis") is None:
         raise InputError(f"shrinking: hypothesis, which drives it, is not installed; {install('hypothesis')}")

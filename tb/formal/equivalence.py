@@ -40,17 +40,12 @@ class Verdict(StrEnum):
 def compare(pins: Pins, rtlil: str, mutation: str, seconds: int) -> Verdict:
     """Decide whether a mutant differs from the design.
 
-    Parameters
-    ----------
-    pins
-        The pins of the design. Where the enables of the data registers are among them, a register that loads what no
-        result depends on makes a difference.
-    rtlil
-        The design.
-    mutation
-        Yosys's command of the mutation in the flattened design.
-    seconds
-        After which each search gives up.
+    Args:
+        pins: The pins of the design. Where the enables of the data registers are among them, a register that loads what
+            no result depends on makes a difference.
+        rtlil: The design.
+        mutation: Yosys's command of the mutation in the flattened design.
+        seconds: After which each search gives up.
     """
     if " -port CLK " in mutation:
         return Verdict.UNKNOWN  # a register that has lost its clock cannot be said in such a graph

@@ -27,19 +27,13 @@ _STAGES = (_EMPTY, _EQUAL, _ZERO, "100")  # valid, and if so active in the desig
 class _Lane:
     """The registers of a pair, those of one lane's pipeline by stage.
 
-    Parameters
-    ----------
-    netlist
-        The pair.
-    control
-        What the names of the control's registers begin with.
-    lane
-        The number of the lane; empty if there is one alone, in a vector MAC.
+    Args:
+        netlist: The pair.
+        control: What the names of the control's registers begin with.
+        lane: The number of the lane; empty if there is one alone, in a vector MAC.
 
-    Attributes
-    ----------
-    complete
-        Whether the mutant has no registers but the design's.
+    Attributes:
+        complete: Whether the mutant has no registers but the design's.
     """
 
     def __init__(self, netlist: FlatNetlist, control: str, lane: str) -> None:

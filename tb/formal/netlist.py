@@ -11,14 +11,10 @@ _GATE = re.compile(r"^\.names (.*)\n((?:[01-].*\n)*)", re.MULTILINE)
 class FlatNetlist:
     """Gates, latches and inputs of a flat netlist.
 
-    Attributes
-    ----------
-    latches
-        The net with the next value of each latch.
-    gates
-        The inputs of each gate, and the rows of its truth table that give 1.
-    inputs
-        The primary inputs but the clock.
+    Attributes:
+        latches: The net with the next value of each latch.
+        gates: The inputs of each gate, and the rows of its truth table that give 1.
+        inputs: The primary inputs but the clock.
     """
 
     def __init__(self, blif: str) -> None:

@@ -52,10 +52,8 @@ def transitions(config: MacConfig, design: str) -> str:
 def prove(system: str, steps: int) -> int:
     """Return the least k up to ``steps`` for which k-induction proves the assertions; 0 if none does.
 
-    Raises
-    ------
-    AssertionError
-        If the assertions fail within ``steps`` cycles from the initial state; it names the cycle.
+    Raises:
+        AssertionError: If the assertions fail within ``steps`` cycles from the initial state; it names the cycle.
     """
     for k in range(1, steps + 1):
         if _possible(system, ["(|bench_i| s0)", *_path(k)], k):

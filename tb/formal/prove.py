@@ -65,10 +65,8 @@ def power_up(config: MacConfig) -> str:
 def every_input(config: MacConfig) -> str:
     """Simulate all inputs of the datapath, a result for each, and return how many.
 
-    Raises
-    ------
-    AssertionError
-        If a result is not the golden model's.
+    Raises:
+        AssertionError: If a result is not the golden model's.
     """
     sides = (config.weight, config.activation)
     formats = [fmt for fmt in sides for _ in range(config.vector_size)]

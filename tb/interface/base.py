@@ -32,18 +32,12 @@ def select(streams: Streams, places: Mapping[str, NDArray[np.int64]]) -> dict[st
 class Interface(ABC, Generic[Stimulus]):
     """The streams of one design.
 
-    Attributes
-    ----------
-    inputs
-        The layout of each input stream; the ports' names start with the stream's.
-    result
-        The name of the result stream.
-    output
-        Its layout.
-    idle
-        Cycles without a transfer after which nothing more comes.
-    factors
-        Fields of one stream whose values are multiplied.
+    Attributes:
+        inputs: The layout of each input stream; the ports' names start with the stream's.
+        result: The name of the result stream.
+        output: Its layout.
+        idle: Cycles without a transfer after which nothing more comes.
+        factors: Fields of one stream whose values are multiplied.
     """
 
     inputs: Mapping[str, Packed]

@@ -102,10 +102,8 @@ class PeInterface(Interface[Streams]):
     def decoded(self, commands: Sequence[Command], words: Sequence[Words]) -> Iterator[CommandResult]:
         """Yield the results of legal commands from the words of the port.
 
-        Raises
-        ------
-        RuntimeError
-            If some are missing.
+        Raises:
+            RuntimeError: If some are missing.
         """
         start, lanes, fields = 0, self._config.lane_count, self.output.fields
         for command in commands:

@@ -24,14 +24,10 @@ _PORT = re.compile(r"^  ((?:input|output)(?: signed)?(?: \[\d+:0\])?) (\w+);", r
 class Mutants:
     """A design and changes of it.
 
-    Parameters
-    ----------
-    rtlil
-        The unchanged design.
-    commands
-        Yosys's command of each change, in the order of the variants from 1 on.
-    verilog
-        The module :data:`vsq.tb.regression.job.TOP` with all variants.
+    Args:
+        rtlil: The unchanged design.
+        commands: Yosys's command of each change, in the order of the variants from 1 on.
+        verilog: The module :data:`vsq.tb.regression.job.TOP` with all variants.
     """
 
     rtlil: str

@@ -20,22 +20,16 @@ class Pins:
     and fields; the outputs the first stream's ``ready``, the results' ``valid``, the other streams' ``ready``, the
     enables and a result's fields.
 
-    Parameters
-    ----------
-    config
-        The configuration.
-    enables
-        Whether the enables of a vector MAC's data registers are seen too: wires of the top module that :data:`EXPOSE`
-        makes ports.
+    Args:
+        config: The configuration.
+        enables: Whether the enables of a vector MAC's data registers are seen too: wires of the top module that
+            :data:`EXPOSE` makes ports.
 
-    Attributes
-    ----------
-    interface
-        The streams.
-    inputs, outputs
-        Width of each pin, by name, in this order.
-    handshakes
-        How many of the outputs' low bits are promised in every cycle; the others are while a result is valid.
+    Attributes:
+        interface: The streams.
+        inputs, outputs: Width of each pin, by name, in this order.
+        handshakes: How many of the outputs' low bits are promised in every cycle; the others are while a result is
+            valid.
     """
 
     def __init__(self, config: Configuration, *, enables: bool = False) -> None:

@@ -23,12 +23,9 @@ _SECONDS = 120  # after which a variant has hung the plain bench
 def run_cocotb(config: Configuration, mutants: Mutants, seed: int, folder: Path) -> list[str]:
     """Return for each variant the test of the bench that fails and how; empty if all pass.
 
-    Raises
-    ------
-    InputError
-        If Verilator is missing or too old.
-    RuntimeError
-        If the simulation breaks.
+    Raises:
+        InputError: If Verilator is missing or too old.
+        RuntimeError: If the simulation breaks.
     """
     source = folder / "variants.v"
     source.write_text(mutants.verilog)
@@ -70,12 +67,9 @@ def run_cocotb(config: Configuration, mutants: Mutants, seed: int, folder: Path)
 def run_plain(config: Configuration, mutants: Mutants, seed: int, folder: Path) -> list[str]:
     """Return for each variant what the plain-Verilog bench says; empty if it passes.
 
-    Raises
-    ------
-    InputError
-        If Verilator is missing or too old.
-    RuntimeError
-        If the bench does not build.
+    Raises:
+        InputError: If Verilator is missing or too old.
+        RuntimeError: If the bench does not build.
     """
     verilator, name = simulators.find("verilator"), "selected"
     generate(config, folder, name, vectors=environment(config).mutant_vectors, seed=seed)

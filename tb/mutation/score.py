@@ -22,14 +22,10 @@ _SECONDS = 60  # for a proof
 class Mutant:
     """One change and what became of it.
 
-    Parameters
-    ----------
-    change
-        What is changed, where, and the source line that it comes from.
-    found
-        What the bench says; empty if it passes.
-    verdict
-        Of the proof; empty if the bench finds it.
+    Args:
+        change: What is changed, where, and the source line that it comes from.
+        found: What the bench says; empty if it passes.
+        verdict: Of the proof; empty if the bench finds it.
     """
 
     change: str
@@ -76,12 +72,9 @@ def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -
     The seed draws mutants and stimulus. The report is written to ``out`` as soon as the bench is through, and after
     each proof; if there is one of the same mutants and bench, only what it leaves undecided is proved.
 
-    Raises
-    ------
-    InputError
-        If Verilator is missing or too old.
-    RuntimeError
-        If the unchanged design fails.
+    Raises:
+        InputError: If Verilator is missing or too old.
+        RuntimeError: If the unchanged design fails.
     """
     mutants, path = draw(config, count, seed), out / f"{config.slug}-{bench}.json"
     report = _earlier(path, digest := _digest(mutants, bench, seed))

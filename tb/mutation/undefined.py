@@ -18,23 +18,15 @@ from vsq.tb.templates import filled
 def run_undefined(pins: Pins, verilog: str, rows: Sequence[PromisedCycle], folder: Path) -> str:
     """Return what the simulation prints: ``passed``, or the first cycle whose outputs are undefined or wrong.
 
-    Parameters
-    ----------
-    pins
-        The pins of the configuration.
-    verilog
-        The design, whose module is :data:`vsq.tb.regression.job.TOP`.
-    rows
-        What the pins carry.
-    folder
-        Where the simulation is built.
+    Args:
+        pins: The pins of the configuration.
+        verilog: The design, whose module is :data:`vsq.tb.regression.job.TOP`.
+        rows: What the pins carry.
+        folder: Where the simulation is built.
 
-    Raises
-    ------
-    InputError
-        If Icarus is missing or too old.
-    subprocess.CalledProcessError
-        If the design does not compile.
+    Raises:
+        InputError: If Icarus is missing or too old.
+        subprocess.CalledProcessError: If the design does not compile.
     """
     ins, outs = pins.widths
     texts = {

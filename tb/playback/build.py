@@ -18,21 +18,14 @@ def compiled(
 
     Verilator's builds are cached by a hash of the sources, the flags and the tools' versions.
 
-    Parameters
-    ----------
-    simulator
-        Verilator or Icarus.
-    sources
-        Text of each file by name.
-    folder
-        Made if absent.
-    flags
-        Verilator's own.
+    Args:
+        simulator: Verilator or Icarus.
+        sources: Text of each file by name.
+        folder: Made if absent.
+        flags: Verilator's own.
 
-    Raises
-    ------
-    RuntimeError
-        If the sources do not compile.
+    Raises:
+        RuntimeError: If the sources do not compile.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in sources.items():
@@ -51,10 +44,8 @@ def compiled(
 def call(simulator: Simulator, command: Sequence[str], folder: Path) -> str:
     """Run a command of the simulator in ``folder``, and return what it prints.
 
-    Raises
-    ------
-    RuntimeError
-        If it fails; the message has the errors that it printed.
+    Raises:
+        RuntimeError: If it fails; the message has the errors that it printed.
     """
     environment = {**os.environ, **simulator.environment(), "OBJCACHE": objcache.COMMAND}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

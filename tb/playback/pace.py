@@ -13,12 +13,9 @@ from numpy.typing import NDArray
 class Pace:
     """The cycles in which beats are offered and results taken.
 
-    Parameters
-    ----------
-    pauses
-        For each input stream the cycles before each beat in which none is offered, [B].
-    taking
-        Whether results are taken, for each cycle from the first one on; after these they are.
+    Args:
+        pauses: For each input stream the cycles before each beat in which none is offered, [B].
+        taking: Whether results are taken, for each cycle from the first one on; after these they are.
     """
 
     pauses: Mapping[str, NDArray[Any]]

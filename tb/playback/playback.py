@@ -46,23 +46,15 @@ class PlaybackError(AssertionError):
 class Playback:
     """The RTL of one configuration, ready to run; leaving the ``with`` block ends it.
 
-    Parameters
-    ----------
-    config
-        The configuration.
-    simulator
-        ``verilator`` or ``icarus``.
-    verilog
-        A design to play instead of the generated one; its top module is :data:`vsq.tb.regression.job.TOP`.
-    arguments
-        Of Icarus's simulation, for designs that read them.
+    Args:
+        config: The configuration.
+        simulator: ``verilator`` or ``icarus``.
+        verilog: A design to play instead of the generated one; its top module is :data:`vsq.tb.regression.job.TOP`.
+        arguments: Of Icarus's simulation, for designs that read them.
 
-    Raises
-    ------
-    InputError
-        If the simulator is missing or too old.
-    RuntimeError
-        If the Verilog does not compile.
+    Raises:
+        InputError: If the simulator is missing or too old.
+        RuntimeError: If the Verilog does not compile.
     """
 
     def __init__(
@@ -94,19 +86,13 @@ class Playback:
     def play(self, streams: Streams, pace: Pace | None = None, *, fresh: bool = True) -> Played:
         """Play beats and return what comes out until nothing moves any more.
 
-        Parameters
-        ----------
-        streams
-            Any number of beats of each stream.
-        pace
-            When the streams pause; None for never.
-        fresh
-            Whether to start a design that was just reset; else, under Verilator alone, the last run goes on.
+        Args:
+            streams: Any number of beats of each stream.
+            pace: When the streams pause; None for never.
+            fresh: Whether to start a design that was just reset; else, under Verilator alone, the last run goes on.
 
-        Raises
-        ------
-        RuntimeError
-            If the simulation breaks.
+        Raises:
+            RuntimeError: If the simulation breaks.
         """
         self.send(streams, pace, fresh=fresh)
         return self.receive()
@@ -131,25 +117,16 @@ def play(
 ) -> Totals:
     """Play streams from reset, and compare every result; under Verilator the model runs beside the simulation.
 
-    Parameters
-    ----------
-    config
-        The configuration.
-    streams
-        The beats, of any number.
-    pace
-        When the streams pause; None for never.
-    simulator, verilog
-        As for :class:`Playback`.
-    context
-        What a report of a mismatch starts with.
+    Args:
+        config: The configuration.
+        streams: The beats, of any number.
+        pace: When the streams pause; None for never.
+        simulator, verilog: As for :class:`Playback`.
+        context: What a report of a mismatch starts with.
 
-    Raises
-    ------
-    PlaybackError
-        If a result is not the golden model's; the message decodes the beats that led to it.
-    InputError, RuntimeError
-        As :class:`Playback`.
+    Raises:
+        PlaybackError: If a result is not the golden model's; the message decodes the beats that led to it.
+        InputError, RuntimeError: As :class:`Playback`.
     """
     board, cycles, seconds = environment(config).scoreboard(config, context, covered=False), 0, 0.0
     total = max(map(length, streams.values()))
@@ -173,10 +150,9 @@ def play(
 def check(board: Scoreboard, streams: Streams, played: Played) -> None:
     """Compare what came out of beats, which the board has already seen.
 
-    Raises
-    ------
-    AssertionError
-        If a result is wrong, early, missing or too many, a waiting one changed, or a beat was not accepted.
+    Raises:
+        AssertionError: If a result is wrong, early, missing or too many, a waiting one changed, or a beat was not
+            accepted.
     """
     board.compare_all(played.results, played.after.tolist())
     assert not played.unstable, f"{board.context}: a result changed while it waited"

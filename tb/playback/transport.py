@@ -20,18 +20,13 @@ from vsq.tb.templates import filled
 class Played:
     """The output of a playback.
 
-    Parameters
-    ----------
-    results
-        The words of each result, undefined ones as :data:`vsq.tb.interface.base.DONT_CARE`.
-    after
-        For each result the beats of each stream accepted since the reset.
-    sent
-        The beats of each stream accepted in all.
-    cycles, seconds
-        Clock cycles until nothing moves any more, and CPU time of the simulation alone, which Icarus does not tell.
-    unstable
-        Whether a waiting result changed.
+    Args:
+        results: The words of each result, undefined ones as :data:`vsq.tb.interface.base.DONT_CARE`.
+        after: For each result the beats of each stream accepted since the reset.
+        sent: The beats of each stream accepted in all.
+        cycles, seconds: Clock cycles until nothing moves any more, and CPU time of the simulation alone, which Icarus
+            does not tell.
+        unstable: Whether a waiting result changed.
     """
 
     results: list[Words]

@@ -39,12 +39,9 @@ def covering_rows(values: Mapping[str, tuple[Any, ...]], completable: Callable[[
     Each row starts from the first pair that no row has yet, and then takes, factor by factor, the legal value that
     brings most new pairs.
 
-    Parameters
-    ----------
-    values
-        Of each factor by name.
-    completable
-        Whether a partial row is part of a legal one.
+    Args:
+        values: Of each factor by name.
+        completable: Whether a partial row is part of a legal one.
     """
 
     def pairs(row: Row) -> list[tuple[tuple[str, Any], tuple[str, Any]]]:

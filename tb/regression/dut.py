@@ -37,20 +37,14 @@ class Dut:
     def read(cls, config: Configuration, files: Sequence[Path], top: str | None = None) -> "Dut":
         """Read files into one text, with a shell of the name :data:`vsq.tb.regression.job.TOP` around their top module.
 
-        Parameters
-        ----------
-        config
-            Of the design. Its top module needs the ports of the emitted one, and may have further outputs.
-        files
-            Verilog. The first one has the top module.
-        top
-            The top module. None takes the one that ``vsq generate`` names by default, or else the only module of the
-            first file that is never instantiated.
+        Args:
+            config: Of the design. Its top module needs the ports of the emitted one, and may have further outputs.
+            files: Verilog. The first one has the top module.
+            top: The top module. None takes the one that ``vsq generate`` names by default, or else the only module of
+                the first file that is never instantiated.
 
-        Raises
-        ------
-        InputError
-            If a file cannot be read, there is no top module, or its ports are not the configuration's.
+        Raises:
+            InputError: If a file cannot be read, there is no top module, or its ports are not the configuration's.
         """
         texts = [_read(path) for path in files]
         codes = [_NO_CODE.sub(" ", text) for text in texts]

@@ -17,22 +17,14 @@ PLAYBACK_TESTS = ("playback",)
 class Job:
     """A simulation job.
 
-    Parameters
-    ----------
-    config
-        Full name of the configuration, of a vector MAC or of a processing element.
-    simulator
-        ``verilator`` or ``icarus``.
-    seed, beats
-        The random stream; a processing element's are commands.
-    playback
-        A file of :class:`vsq.tb.failures.recording.Recording` to stream instead of random beats.
-    verilog
-        A file to simulate instead of the generated Verilog; its top module is :data:`TOP`.
-    options
-        What else repeats the job on the command line, such as the files that ``verilog`` was made from.
-    waves
-        Whether a failure is simulated once more to record its waves.
+    Args:
+        config: Full name of the configuration, of a vector MAC or of a processing element.
+        simulator: ``verilator`` or ``icarus``.
+        seed, beats: The random stream; a processing element's are commands.
+        playback: A file of :class:`vsq.tb.failures.recording.Recording` to stream instead of random beats.
+        verilog: A file to simulate instead of the generated Verilog; its top module is :data:`TOP`.
+        options: What else repeats the job on the command line, such as the files that ``verilog`` was made from.
+        waves: Whether a failure is simulated once more to record its waves.
     """
 
     config: str

@@ -71,23 +71,15 @@ def run(
 ) -> NetworkRun:
     """Run a workload in a simulator and in the golden model.
 
-    Parameters
-    ----------
-    workload
-        A name in :data:`vsq.golden.workloads.workload.WORKLOADS`.
-    config
-        The element.
-    simulator
-        ``verilator`` or ``icarus``.
-    images
-        Inputs of the workload, images or tokens, the first ones; None means all.
-    console
-        Where the progress is shown; None shows nothing.
+    Args:
+        workload: A name in :data:`vsq.golden.workloads.workload.WORKLOADS`.
+        config: The element.
+        simulator: ``verilator`` or ``icarus``.
+        images: Inputs of the workload, images or tokens, the first ones; None means all.
+        console: Where the progress is shown; None shows nothing.
 
-    Raises
-    ------
-    InputError
-        If there is no such workload, it does not fit the element, or something that it needs is missing.
+    Raises:
+        InputError: If there is no such workload, it does not fit the element, or something that it needs is missing.
     """
     find(simulator)
     chain: Chain = load(workload).chain().first(images)

@@ -72,29 +72,19 @@ def regress(
     element must also close all its coverage points, and so must a preset of the vector MAC, if ``beats`` are as many as
     :data:`vsq.tb.designs.CLOSING_BEATS`.
 
-    Parameters
-    ----------
-    designs
-        Vector MACs and processing elements: configurations, or texts such as ``4/4U/4/6`` and ``4/4/4/6@lanes=8``.
-        Duplicates run once.
-    sims
-        Names of simulators.
-    jobs
-        Jobs at a time.
-    out
-        A folder, made if absent.
-    beats, seed
-        Length and seed of each job's random stream, of vectors or of commands; None takes those of
-        :data:`vsq.tb.designs.ENVIRONMENTS`. The same seed gives the same simulation.
-    dut
-        A design to simulate instead of the generated one.
-    console
-        Where the progress and the table are shown; None shows nothing.
+    Args:
+        designs: Vector MACs and processing elements: configurations, or texts such as ``4/4U/4/6`` and
+            ``4/4/4/6@lanes=8``. Duplicates run once.
+        sims: Names of simulators.
+        jobs: Jobs at a time.
+        out: A folder, made if absent.
+        beats, seed: Length and seed of each job's random stream, of vectors or of commands; None takes those of
+            :data:`vsq.tb.designs.ENVIRONMENTS`. The same seed gives the same simulation.
+        dut: A design to simulate instead of the generated one.
+        console: Where the progress and the table are shown; None shows nothing.
 
-    Raises
-    ------
-    InputError
-        If a simulator is missing or too old, a number is out of range, or ``out`` cannot be written.
+    Raises:
+        InputError: If a simulator is missing or too old, a number is out of range, or ``out`` cannot be written.
     """
     for name, value in (("beats", beats), ("jobs", jobs)):
         if value is not None and value < 1:

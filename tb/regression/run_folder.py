@@ -32,10 +32,8 @@ def run_folder(out: Path) -> Iterator[RunFolder]:
 
     What killed runs had at work is removed first.
 
-    Raises
-    ------
-    InputError
-        If ``out`` cannot be written.
+    Raises:
+        InputError: If ``out`` cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -40,10 +40,8 @@ _BUILD_ARGS = {
 def run(job: Job, folder: Path) -> Result:
     """Build and simulate; after a failure once more with waves and the same seed.
 
-    Raises
-    ------
-    InputError
-        If the simulator is missing or too old.
+    Raises:
+        InputError: If the simulator is missing or too old.
     """
     prepare_environment(job.simulator)
     start = time.perf_counter()
@@ -70,10 +68,8 @@ def run(job: Job, folder: Path) -> Result:
 def prepare_environment(simulator: str) -> None:
     """Let cocotb's runner find a simulator, and report in files.
 
-    Raises
-    ------
-    InputError
-        If the simulator is missing or too old.
+    Raises:
+        InputError: If the simulator is missing or too old.
     """
     os.environ |= {**simulators.find(simulator).environment(), "OBJCACHE": objcache.COMMAND}
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner would name and check its results by it

@@ -16,14 +16,10 @@ _CHECK_EVERY = 256  # results; some models run on whole chunks of beats
 class Due:
     """A result that must come.
 
-    Parameters
-    ----------
-    words
-        As the port carries it, fields that do not matter as :data:`vsq.tb.interface.base.DONT_CARE`.
-    after
-        Beats of each input stream that must have been accepted before.
-    source
-        The numbers of what it comes from: :attr:`Scoreboard.sources`.
+    Args:
+        words: As the port carries it, fields that do not matter as :data:`vsq.tb.interface.base.DONT_CARE`.
+        after: Beats of each input stream that must have been accepted before.
+        source: The numbers of what it comes from: :attr:`Scoreboard.sources`.
     """
 
     words: Words
@@ -34,25 +30,16 @@ class Due:
 class Scoreboard(ABC):
     """Compares results with the golden model.
 
-    Parameters
-    ----------
-    interface
-        The design's streams.
-    context
-        What a mismatch report starts with: it names the run, seed included.
-    covered
-        Whether the traffic is kept for coverage points, which takes memory.
+    Args:
+        interface: The design's streams.
+        context: What a mismatch report starts with: it names the run, seed included.
+        covered: Whether the traffic is kept for coverage points, which takes memory.
 
-    Attributes
-    ----------
-    context
-        As given.
-    beats
-        Accepted beats of each input stream.
-    expected, results
-        Results that the accepted beats give, as far as is known, and results seen.
-    compared
-        The latest result that was right.
+    Attributes:
+        context: As given.
+        beats: Accepted beats of each input stream.
+        expected, results: Results that the accepted beats give, as far as is known, and results seen.
+        compared: The latest result that was right.
     """
 
     sources: ClassVar[tuple[str, ...]]  # names of what a result is traced to
@@ -86,10 +73,8 @@ class Scoreboard(ABC):
     def on_result(self, words: Words) -> None:
         """Take an accepted result from the monitor.
 
-        Raises
-        ------
-        AssertionError
-            If it comes before its beats, or as :meth:`check` does.
+        Raises:
+            AssertionError: If it comes before its beats, or as :meth:`check` does.
         """
         self._seen.append(words)
         self.results += 1
@@ -103,10 +88,8 @@ class Scoreboard(ABC):
     def check(self) -> None:
         """Compare every result so far.
 
-        Raises
-        ------
-        AssertionError
-            If one differs; the message decodes what led to it.
+        Raises:
+            AssertionError: If one differs; the message decodes what led to it.
         """
         self.evaluate()
         self._compare()
@@ -120,10 +103,8 @@ class Scoreboard(ABC):
     def compare_all(self, results: Sequence[Words], after: Sequence[tuple[int, ...]]) -> None:
         """Take and compare results, each with the number of beats accepted before it.
 
-        Raises
-        ------
-        AssertionError
-            If one differs or comes before its beats.
+        Raises:
+            AssertionError: If one differs or comes before its beats.
         """
         first, due = self.results, [item.after for item in self._due]
         for words in results:

@@ -30,10 +30,9 @@ class _Chunk:
 class MacScoreboard(Scoreboard):
     """Compares the results of a vector MAC.
 
-    Attributes
-    ----------
-    directions
-        How often the model's accumulator overflowed: ``directions[1]`` above its range, ``directions[-1]`` below.
+    Attributes:
+        directions: How often the model's accumulator overflowed: ``directions[1]`` above its range, ``directions[-1]``
+            below.
     """
 
     sources = ("beat",)

@@ -96,10 +96,8 @@ SIMULATORS = {
 def find(name: str) -> Simulator:
     """Return the simulator called ``name``.
 
-    Raises
-    ------
-    InputError
-        If there is no simulator of that name, or it is missing, too old, or lacks a program that it calls.
+    Raises:
+        InputError: If there is no simulator of that name, or it is missing, too old, or lacks a program that it calls.
     """
     if name not in SIMULATORS:
         raise InputError(f"simulator {name!r}: choose among {', '.join(SIMULATORS)}")

@@ -31,24 +31,17 @@ def generate(
 ) -> list[Path]:
     """Write the files of a vector MAC or a processing element; return their paths.
 
-    Parameters
-    ----------
-    config
-        A vector MAC or a processing element: its configuration, or a text such as ``4/4U/4/6`` or ``4/4/4/6@lanes=32``.
-    out
-        Folder of the files, made if absent.
-    name
-        Of the module and its files; None takes one that follows from the configuration.
-    vectors, seed
-        Number of test vectors, of an element commands, and their seed; None writes none.
-    interface
-        ``native``, or ``axis`` for a vector MAC with AXI4-Stream ports.
+    Args:
+        config: A vector MAC or a processing element: its configuration, or a text such as ``4/4U/4/6`` or
+            ``4/4/4/6@lanes=32``.
+        out: Folder of the files, made if absent.
+        name: Of the module and its files; None takes one that follows from the configuration.
+        vectors, seed: Number of test vectors, of an element commands, and their seed; None writes none.
+        interface: ``native``, or ``axis`` for a vector MAC with AXI4-Stream ports.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range, the name is none of Verilog's, AXI4-Stream is asked for an element, or a file
-        cannot be written.
+    Raises:
+        InputError: If a value is out of range, the name is none of Verilog's, AXI4-Stream is asked for an element, or a
+            file cannot be written.
     """
     made, out = design(configuration(config), interface), Path(out)
     if vectors is not None and vectors < 1:

@@ -29,24 +29,16 @@ def write_vectors(
     ``<name>_vectors.npz`` holds the same as arrays. ``<name>_tb.v`` plays the words
     (:mod:`vsq.tb.vectors.plain_bench`), and prints ``PASS`` or ``FAIL``.
 
-    Parameters
-    ----------
-    config, name
-        The vector MAC and its module.
-    folder, count, seed
-        Of the files, of the vectors, and what these are drawn with.
-    interface
-        ``native``, or ``axis`` for AXI4-Stream ports.
+    Args:
+        config, name: The vector MAC and its module.
+        folder, count, seed: Of the files, of the vectors, and what these are drawn with.
+        interface: ``native``, or ``axis`` for AXI4-Stream ports.
 
-    Returns
-    -------
-    list of Path
-        The files.
+    Returns:
+        list of Path: The files.
 
-    Raises
-    ------
-    InputError
-        If the folder cannot be written.
+    Raises:
+        InputError: If the folder cannot be written.
     """
     axis = interface == "axis"
     stream, stall = _stream(config, count, seed, axis=axis)

@@ -20,10 +20,8 @@ def write_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: s
     ``<name>_care.memh`` ones where their bits matter. Two or three commands more come first: they are illegal, because
     a reset has forgotten what they do not load. ``<name>_tb.v`` plays it all (:mod:`vsq.tb.vectors.plain_bench`).
 
-    Raises
-    ------
-    InputError
-        If the folder cannot be written.
+    Raises:
+        InputError: If the folder cannot be written.
     """
     streams, interface = drawn_streams(config, count, seed), PeInterface(config)
     columns = interface.streams(streams)

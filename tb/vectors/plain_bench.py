@@ -20,18 +20,12 @@ _SOME = """  reg [WIDTH-1:0] cares [0:RESULTS];
 class Stream:
     """One stream of a design, and the words that it carries.
 
-    Parameters
-    ----------
-    name
-        Of the words' file, after the design's.
-    prefix
-        What the ports' names start with, before ``valid``, ``ready`` and the payload's fields.
-    widths
-        Bits of each field of a word, from its least significant end.
-    words
-        What the stream carries.
-    care
-        For each word the bits that matter, of results alone; None for all.
+    Args:
+        name: Of the words' file, after the design's.
+        prefix: What the ports' names start with, before ``valid``, ``ready`` and the payload's fields.
+        widths: Bits of each field of a word, from its least significant end.
+        words: What the stream carries.
+        care: For each word the bits that matter, of results alone; None for all.
     """
 
     name: str
@@ -78,27 +72,17 @@ def write_bench(
 
     The streams start after a reset; ``plain_bench.v`` tells how often and how they are played.
 
-    Parameters
-    ----------
-    folder
-        Of the files.
-    name, title
-        Of the design: its module, and what it is.
-    inputs, result
-        Its streams, and the results expected.
-    stall
-        Number of the result, from 0, that waits while the design fills up, until a reset.
-    fill
-        Words of the only input stream that the design takes until then; 0 if it promises no number.
-    idle
-        Cycles without a transfer after which nothing more comes.
-    cycles
-        From the first word taken to the last result at full speed; 0 if the design promises no number.
+    Args:
+        folder: Of the files.
+        name, title: Of the design: its module, and what it is.
+        inputs, result: Its streams, and the results expected.
+        stall: Number of the result, from 0, that waits while the design fills up, until a reset.
+        fill: Words of the only input stream that the design takes until then; 0 if it promises no number.
+        idle: Cycles without a transfer after which nothing more comes.
+        cycles: From the first word taken to the last result at full speed; 0 if the design promises no number.
 
-    Raises
-    ------
-    InputError
-        If the folder cannot be written.
+    Raises:
+        InputError: If the folder cannot be written.
     """
     sources, ports = [], []
     for index, stream in enumerate(inputs):

@@ -30,18 +30,12 @@ KINDS = {"per_vector": "per-vector", "float_scales": "fp32 scales", "per_channel
 class AccuracyRow:
     """Scores of one configuration, and of the same element formats with other scales.
 
-    Parameters
-    ----------
-    config
-        Full name.
-    mode
-        ``ptq`` or ``qat``.
-    per_vector
-        As configured.
-    float_scales
-        With a float32 scale for each vector in place of integer ones.
-    per_channel
-        With one scale per output channel for weights, and one for inputs.
+    Args:
+        config: Full name.
+        mode: ``ptq`` or ``qat``.
+        per_vector: As configured.
+        float_scales: With a float32 scale for each vector in place of integer ones.
+        per_channel: With one scale per output channel for weights, and one for inputs.
     """
 
     config: str
@@ -87,25 +81,16 @@ def measure(
 ) -> AccuracyReport:
     """Quantize the task's model for every configuration and mode, and score it.
 
-    Parameters
-    ----------
-    configs
-        Configurations; each is also measured with float32 scales and with per-channel scales.
-    modes
-        ``ptq``, ``qat``.
-    input_gamma, calibration
-        Where the gammas of inputs come from, and how static ones are chosen.
-    split
-        Whether weights are split into three planes first (SplitQuant).
-    path
-        JSON cache of the scores, which is read if it exists; None for no cache.
-    console
-        Where the progress is shown; None shows nothing.
+    Args:
+        configs: Configurations; each is also measured with float32 scales and with per-channel scales.
+        modes: ``ptq``, ``qat``.
+        input_gamma, calibration: Where the gammas of inputs come from, and how static ones are chosen.
+        split: Whether weights are split into three planes first (SplitQuant).
+        path: JSON cache of the scores, which is read if it exists; None for no cache.
+        console: Where the progress is shown; None shows nothing.
 
-    Raises
-    ------
-    InputError
-        If the task has no training for ``qat``, or ``path`` holds something else or cannot be written.
+    Raises:
+        InputError: If the task has no training for ``qat``, or ``path`` holds something else or cannot be written.
     """
     chosen = [choice("mode", mode, Mode) for mode in modes]
     if Mode.QAT in chosen and task.train is None:

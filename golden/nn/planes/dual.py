@@ -30,19 +30,13 @@ class DualLayer(SumLayer):
 def dual_layer(layer: Layer, scheme: Scheme, threshold: float) -> DualLayer | None:
     """Return the layer as a sum of two if one plane's ``||W - plane||^2 / ||W||^2`` is above ``threshold``, else None.
 
-    Parameters
-    ----------
-    layer
-        A float layer that :func:`vsq.golden.nn.quantize.quantize` supports; others give None.
-    scheme
-        How it will be quantized, with ``weight_scales="mmse"``.
-    threshold
-        Relative squared error, from 0.
+    Args:
+        layer: A float layer that :func:`vsq.golden.nn.quantize.quantize` supports; others give None.
+        scheme: How it will be quantized, with ``weight_scales="mmse"``.
+        threshold: Relative squared error, from 0.
 
-    Raises
-    ------
-    InputError
-        If the scheme has other scales, the threshold is negative, or a weight is not finite.
+    Raises:
+        InputError: If the scheme has other scales, the threshold is negative, or a weight is not finite.
     """
     if scheme.weight_scales != WeightScales.MMSE or scheme.float_scales:
         kind = "float32" if scheme.float_scales else scheme.weight_scales

@@ -40,10 +40,8 @@ class Hessian:
     def matrix(self, name: str = "layer") -> torch.Tensor:
         """Return H, [K, K] in float64.
 
-        Raises
-        ------
-        InputError
-            If no batch was seen.
+        Raises:
+            InputError: If no batch was seen.
         """
         if self.products is None:
             raise InputError(f"{name}: calibration saw no data; run the model on calibration batches first")
@@ -54,16 +52,11 @@ class Hessian:
 class DualPrecision:
     """A weight in both precisions.
 
-    Parameters
-    ----------
-    codes
-        int8, [N, K]: -8 .. 7.
-    group_scales
-        float32, [N, ceil(K / group_size)], s_g at its stored precision.
-    tensor_scale
-        s8, a power of two.
-    group_size
-        Elements along K that share s_g.
+    Args:
+        codes: int8, [N, K]: -8 .. 7.
+        group_scales: float32, [N, ceil(K / group_size)], s_g at its stored precision.
+        tensor_scale: s8, a power of two.
+        group_size: Elements along K that share s_g.
     """
 
     codes: torch.Tensor
@@ -94,28 +87,19 @@ def quantize(
 ) -> DualPrecision:
     """Return ``weight`` in both precisions, rounded so that the layer's output changes little.
 
-    Parameters
-    ----------
-    weight
-        A Linear's, [N, K].
-    hessian
-        :meth:`Hessian.matrix`, [K, K]. With the identity nothing is compensated: :func:`round_to_nearest`.
-    group_size
-        Elements along K that share s_g.
-    reorder
-        Whether columns of large inputs are rounded first, while many others can still compensate: columns within their
-        group and groups as a whole, so that hardware needs no gather.
-    damping
-        Share of the Hessian's mean diagonal that is added to its diagonal. The source's 0.01 is for many times more
-        calibration rows than K; with fewer the compensation fits their noise, and 1 generalizes better.
-    scale_dtype
-        Stored precision of s_g: a float, or ``torch.float8_e8m0fnu`` for powers of two, which make the decoder an
-        addition of exponents.
+    Args:
+        weight: A Linear's, [N, K].
+        hessian: :meth:`Hessian.matrix`, [K, K]. With the identity nothing is compensated: :func:`round_to_nearest`.
+        group_size: Elements along K that share s_g.
+        reorder: Whether columns of large inputs are rounded first, while many others can still compensate: columns
+            within their group and groups as a whole, so that hardware needs no gather.
+        damping: Share of the Hessian's mean diagonal that is added to its diagonal. The source's 0.01 is for many times
+            more calibration rows than K; with fewer the compensation fits their noise, and 1 generalizes better.
+        scale_dtype: Stored precision of s_g: a float, or ``torch.float8_e8m0fnu`` for powers of two, which make the
+            decoder an addition of exponents.
 
-    Raises
-    ------
-    InputError
-        If the shapes do not match, or a value is NaN or infinite.
+    Raises:
+        InputError: If the shapes do not match, or a value is NaN or infinite.
     """
     _check(weight, hessian, group_size, name)
     w = weight.detach().double()
@@ -158,16 +142,12 @@ def activations(x: torch.Tensor, scale: float) -> torch.Tensor:
 def linear(x: torch.Tensor, weight: DualPrecision, scale: float, *, exact: bool = True) -> torch.Tensor:
     """Return ``s_x * s8 * sum_k x8[k] * w8[k]`` for x8 of ``torch.float8_e4m3fn``, [M, K]: float64, [M, N].
 
-    Parameters
-    ----------
-    exact
-        Accumulate integers of 2^-18, as :func:`vsq.golden.formats.fp8.matmul` does; otherwise float32 in ascending
-        order of k.
+    Args:
+        exact: Accumulate integers of 2^-18, as :func:`vsq.golden.formats.fp8.matmul` does; otherwise float32 in
+            ascending order of k.
 
-    Raises
-    ------
-    InputError
-        If a code is NaN.
+    Raises:
+        InputError: If a code is NaN.
     """
     codes = [operand.view(torch.uint8).numpy(force=True) for operand in (x, weight.e4m3())]
     sums = fp8.matmul(*codes) / 2.0**fp8.PRODUCT_FRACTION_BITS if exact else fp8.matmul_float32(*codes)

@@ -12,15 +12,12 @@ def boundaries(values: torch.Tensor) -> torch.Tensor:
     intervals, so all pairs of cuts are tried: exact up to 256 distinct values. Of more, only cuts at 256 equal steps in
     rank and at 256 equal steps in value are tried, and Lloyd's iterations carry the best pair to the nearest optimum.
 
-    Parameters
-    ----------
-    values
-        Any shape.
+    Args:
+        values: Any shape.
 
-    Returns
-    -------
-    float64, [2], ascending. Fewer than three distinct values have a cluster each; the rest of the boundaries is
-    infinite.
+    Returns:
+        float64, [2], ascending. Fewer than three distinct values have a cluster each; the rest of the boundaries is
+        infinite.
     """
     points, counts = torch.unique(values.detach().double(), return_counts=True)
     if len(points) < 3:

@@ -29,12 +29,9 @@ class SplitLayer(SumLayer):
 def split(values: torch.Tensor, *, per_kernel: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return three planes of the shape of ``values`` that sum up to it exactly: each element stands in one of them.
 
-    Parameters
-    ----------
-    values
-        Weights or a bias.
-    per_kernel
-        Whether each index of the first axis is clustered by itself.
+    Args:
+        values: Weights or a bias.
+        per_kernel: Whether each index of the first axis is clustered by itself.
     """
     values = values.detach()
     kernels = list(values) if per_kernel else [values]
