@@ -20,8 +20,9 @@ from amaranth.hdl import Module, Signal, signed
 from rich.console import Console
 
 from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, PAPER, dot_table, mac_table
-from vsq.golden.contract.config import IntFormat, MacConfig
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
+from vsq.golden.formats.elements import IntFormat
 from vsq.golden.io import charts
 from vsq.hw.emit.design import MacDesign, design
 from vsq.synth.flow.adders import useful_adders

@@ -13,7 +13,7 @@ from torch import nn
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.spelling import element_format
+from vsq.golden.formats.elements import element_format
 from vsq.golden.nn import mmse
 from vsq.golden.nn.calibration import watch
 from vsq.golden.nn.planes import dual_precision, splitquant

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.contract.presets import PRESETS, preset
 from vsq.golden.stimulus.stream import unreached
 from vsq.tb.coverage import datapath, handshake, pe
 from vsq.tb.coverage.points import Hits, Point, hits
@@ -57,7 +56,7 @@ class Environment:
 
 
 def _required_of_macs(config: MacConfig, beats: int, point: str) -> bool:
-    presets = {preset(name).full_name for name in PRESETS}
+    presets = {MacConfig.parse(name).full_name for name in PRESETS}
     return point in OVERFLOW or (beats >= CLOSING_BEATS and config.full_name in presets)
 
 

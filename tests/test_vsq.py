@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from vsq.cli import main as vsq
-from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.presets import PRESETS
+from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import Beats
 from vsq.hw.emit.design import design

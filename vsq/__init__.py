@@ -16,11 +16,11 @@ from vsq.golden.contract.distribution import VERSION, missing
 
 if TYPE_CHECKING:
     # The one declaration of the public names; _sources() reads it too.
+    from vsq.golden.contract.config import PRESETS as PRESETS
     from vsq.golden.contract.config import MacConfig as MacConfig
     from vsq.golden.contract.configuration import configuration as configuration
     from vsq.golden.contract.errors import InputError as InputError
     from vsq.golden.contract.pe_config import PeConfig as PeConfig
-    from vsq.golden.contract.presets import PRESETS as PRESETS
     from vsq.golden.io.layers import IntegerLayer as IntegerLayer
     from vsq.golden.model.datapath import mac as mac
     from vsq.golden.model.operand import BlockOperand as BlockOperand

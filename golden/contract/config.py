@@ -1,27 +1,70 @@
 """The configuration of one vector MAC: what the generator, the golden model, the benches and synthesis agree on.
 
-Only the contract stands here: formats, port widths, rounding and overflow names. ``hw`` and ``golden`` derive their
-internal widths separately, so that one mistake cannot hide in both.
+``hw`` and ``golden`` derive their internal widths separately, so that one mistake cannot hide in both.
 """
 
+import difflib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from math import prod
 from typing import Any, ClassVar
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.options import check_options, option, read_options, spell_options
-from vsq.golden.contract.rounding import Rounding, round_shift
 from vsq.golden.formats.base import Format
-from vsq.golden.formats.integer import IntFormat
-from vsq.golden.formats.spelling import element_format, scale_format
-
-__all__ = ["Arithmetic", "Format", "IntFormat", "MacConfig", "Overflow", "Rounding", "Target"]
+from vsq.golden.formats.elements import IntFormat, element_format, scale_format
 
 MAX_VECTOR_SIZE = 256
 MAX_ACCUMULATOR_BITS = 96
 MAX_PIPELINE = 3
 DEFAULT_MAX_VECTORS = 256
+
+# name -> (configuration, what it stands for)
+PRESETS: dict[str, tuple[str, str]] = {
+    "baseline": ("8/8/-/-", "the 8-bit per-channel baseline of every ratio"),
+    "baseline-u": ("8/8U/-/-", "the 8-bit baseline for activations after ReLU"),
+    "headline": ("4/4/4/6", "VS-Quant's headline point: area 0.63, energy 0.76 of the baseline's PE"),
+    "headline-u": ("4/4U/4/6", "the headline point for activations after ReLU"),
+    "square-u": ("4/4U/4/4:R=6", "4-bit everything, scale product rounded to 6 bits"),
+    "language": ("4/8/6/10:R=8", "4-bit weights and 8-bit activations for language models"),
+    "six": ("6/6/4/4", "6-bit elements"),
+    "three-u": ("3/3U/4/4:R=4", "3-bit elements, scale product rounded to 4 bits"),
+    "weight-scaled": ("8/8/6/-", "per-vector scales on the weights only"),
+    "activation-scaled": ("6/8/-/10", "per-vector scales on the activations only"),
+    "odd": ("5/7/3/9:V=24,R=6,round=half_even", "a vector size and bitwidths that are no powers of two"),
+    "wide": ("16/16/16/16:V=3", "the widest elements and scales"),
+    "silicon": ("4/4/8/8:V=64,R=8,acc=24", "the INT4 mode of the 5 nm chip of Keller et al., JSSC 58(4), 2023"),
+}
+
+
+class Rounding(StrEnum):
+    """The rounding that drops the scale product's low bits: round(p / 2^s)."""
+
+    HALF_UP = "half_up"
+    HALF_EVEN = "half_even"
+    TRUNCATE = "truncate"
+
+
+def round_shift(values: Any, shift: int, mode: Rounding) -> Any:
+    """Return round(values / 2^shift) for integers, in the named mode.
+
+    Args:
+        values: A Python integer, or an integer or object array of any shape; of either sign.
+        shift: Bits to drop, 0 or more.
+        mode: ``half_up``: ties towards +infinity, floor(x + 1/2). ``half_even``: ties to the even neighbour.
+            ``truncate``: floor.
+    """
+    if shift == 0:
+        return values
+    floor = values >> shift
+    if mode == Rounding.TRUNCATE:
+        return floor
+    rest = values - (floor << shift)
+    half = 1 << (shift - 1)
+    if mode == Rounding.HALF_UP:
+        return floor + (rest >= half)
+    return floor + ((rest > half) | ((rest == half) & ((floor & 1) == 1)))
 
 
 class Overflow(StrEnum):
@@ -46,6 +89,14 @@ class Target(StrEnum):
     FPGA = "fpga"
 
 
+_PARTS = {
+    "weight": element_format,
+    "activation": element_format,
+    "weight_scale": scale_format,
+    "activation_scale": scale_format,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class MacConfig:
     """One vector MAC: ``acc = (0 if first else acc) + (sum_j w[j]*a[j]) * round(sw*sa / 2^s)``.
@@ -54,22 +105,18 @@ class MacConfig:
 
     Args:
         weight, activation: Element formats: integers of 1 bit (unsigned) or 2 to 16 bits, or one of
-            :data:`vsq.golden.formats.spelling.NAMED`.
+            :data:`vsq.golden.formats.elements.NAMED`.
         weight_scale, activation_scale: Unsigned scale formats of 1 to 16 bits, or None for no per-vector scale on that
             side (it contributes 1).
         vector_size: Elements per vector, V: 1 to 256.
-        scale_product_bits: Bits R to which the scale product is rounded, 1 to ws+as; None keeps the full product.
+        scale_product_bits: Bits R of the rounded scale product, 1 to ws+as; None keeps the full product.
         rounding: Rounding mode of the scale product.
         accumulator_bits: Accumulator width P, 2 to 96 (two's complement). None takes the exact bound for
-            ``max_vectors``.
-        max_vectors: Vectors accumulated per result, for which the default P cannot overflow; None means 256. Give this
-            or ``accumulator_bits``, not both.
+            ``max_vectors``, which is 256 if None; give at most one of the two.
         overflow: What the accumulator does beyond P bits.
-        narrow: Whether signed elements never have the code -2^(bits-1), as in everything that a quantizer produces. The
-            hardware may be smaller then; golden model and benches refuse that code.
+        narrow: Whether signed elements never have the code -2^(bits-1); golden model and benches then refuse it.
         pipeline: Register stages before the accumulator, 0 to 3.
-        arithmetic: Style of the generated arithmetic.
-        target: What the hardware is built from; ``auto`` arithmetic follows it.
+        arithmetic, target: Style of the generated arithmetic, and what it is built from; ``auto`` style follows that.
 
     Raises:
         InputError: If a value is out of range or two of them contradict each other.
@@ -119,24 +166,19 @@ class MacConfig:
         check_options(self)
         for side in ("weight", "activation"):
             object.__setattr__(self, side, getattr(self, side).with_narrow(self.narrow))
-        for side, scale in (("weight", self.weight_scale), ("activation", self.activation_scale)):
+            scale = getattr(self, f"{side}_scale")
             if scale is not None and scale.signed:
                 raise InputError(f"{side} scale {scale}: scales are unsigned; give an unsigned format")
-        if self.scale_product_bits is not None:
-            if self.full_product_bits == 0:
-                raise InputError(
-                    f"R = {self.scale_product_bits}: {self} has no scale product to round; leave R out or add a scale"
-                )
-            if self.scale_product_bits > self.full_product_bits:
-                raise InputError(
-                    f"R = {self.scale_product_bits}: {self} has a scale product of {self.full_product_bits} bits; "
-                    "give no more, or leave R out"
-                )
+        if (bits := self.scale_product_bits) is not None:
+            full = self.full_product_bits
+            if full == 0:
+                raise InputError(f"R = {bits}: {self} has no scale product to round; leave R out or add a scale")
+            if bits > full:
+                rule = f"{self} has a scale product of {full} bits; give no more, or leave R out"
+                raise InputError(f"R = {bits}: {rule}")
             if self.scale_factor_max == 0:
-                raise InputError(
-                    f"R = {self.scale_product_bits}, {self.rounding}: every scale product of {self} becomes 0; "
-                    "choose more bits or another rounding"
-                )
+                rule = f"every scale product of {self} becomes 0; choose more bits or another rounding"
+                raise InputError(f"R = {bits}, {self.rounding}: {rule}")
         if self.accumulator_bits is not None:
             if self.max_vectors is not None:
                 raise InputError(
@@ -150,25 +192,32 @@ class MacConfig:
             )
 
     @property
+    def scales(self) -> tuple[IntFormat | None, IntFormat | None]:
+        """The scale formats of weights and activations."""
+        return self.weight_scale, self.activation_scale
+
+    @property
     def mac(self) -> "MacConfig":
         """The vector MAC, which is this one; a processing element has one too."""
         return self
-
-    def with_mac(self, mac: "MacConfig") -> "MacConfig":
-        """Return the configuration with another vector MAC, which is that one."""
-        return mac
 
     # Text form ------------------------------------------------------------------------------------------------
 
     @classmethod
     def parse(cls, text: str, **options: Any) -> "MacConfig":
-        """Read ``W/A/ws/as``, optionally followed by options: ``4/4U/4/6:V=24,R=6,round=half_even``.
+        """Read a preset, or ``W/A/ws/as``, optionally followed by options: ``4/4U/4/6:V=24,R=6,round=half_even``.
 
         ``options`` are constructor arguments by name; they win over options in the text. None leaves them alone.
 
         Raises:
             InputError: If the text is malformed or a value is out of range; the message names the part.
         """
+        if text in PRESETS:
+            text = PRESETS[text][0]
+        elif "/" not in text:
+            near = difflib.get_close_matches(text, PRESETS, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else "'vsq presets' lists them"
+            raise InputError(f"{text!r}: neither a preset nor a configuration W/A/ws/as; {hint}")
         spec, _, tail = text.strip().partition(":")
         parts = spec.split("/")
         if len(parts) != 4:
@@ -176,24 +225,18 @@ class MacConfig:
                 f"{text!r}: a configuration is W/A/ws/as, four parts; write for example 4/4U/4/6 or 8/8/-/-"
             )
         values: dict[str, Any] = {}
-        for name, part, read in zip(
-            ("weight", "activation", "weight_scale", "activation_scale"),
-            parts,
-            (element_format, element_format, scale_format, scale_format),
-            strict=True,
-        ):
+        for (name, read), part in zip(_PARTS.items(), parts, strict=True):
             try:
                 values[name] = read(part)
             except InputError as error:
                 raise InputError(f"{text!r}, {name.replace('_', ' ')}: {error}") from None
         values |= read_options(cls, tail, text)
-        values.update((name, value) for name, value in options.items() if value is not None)
+        values |= {name: value for name, value in options.items() if value is not None}
         return cls(**values)
 
     def __str__(self) -> str:
         """``W/A/ws/as``, as in the paper."""
-        scales = (str(s.bits) if s else "-" for s in (self.weight_scale, self.activation_scale))
-        return "/".join([str(self.weight), str(self.activation), *scales])
+        return "/".join([str(self.weight), str(self.activation), *(str(s.bits) if s else "-" for s in self.scales)])
 
     @property
     def full_name(self) -> str:
@@ -219,21 +262,17 @@ class MacConfig:
     @property
     def full_product_bits(self) -> int:
         """Bits of the exact scale product, ws+as; 0 without scales. Proof: (2^a-1)(2^b-1) < 2^(a+b)."""
-        return sum(scale.bits for scale in (self.weight_scale, self.activation_scale) if scale)
+        return sum(scale.bits for scale in self.scales if scale)
 
     @property
     def scale_shift(self) -> int:
         """The shift s of the scale product: a result stands for ``acc * 2^s * gamma_w * gamma_a``."""
-        if self.scale_product_bits is None:
-            return 0
-        return self.full_product_bits - self.scale_product_bits
+        return 0 if self.scale_product_bits is None else self.full_product_bits - self.scale_product_bits
 
     @property
     def scale_factor_max(self) -> int:
         """Largest scale factor r, exact because rounding is monotonic: min(2^R - 1, round(p_max / 2^s))."""
-        p_max = 1
-        for scale in (self.weight_scale, self.activation_scale):
-            p_max *= scale.max if scale else 1
+        p_max = prod(scale.max for scale in self.scales if scale)
         if self.scale_product_bits is None:
             return p_max
         return min((1 << self.scale_product_bits) - 1, int(round_shift(p_max, self.scale_shift, self.rounding)))

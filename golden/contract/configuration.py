@@ -6,7 +6,6 @@ from typing import Any
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.contract.presets import resolve
 
 Configuration = MacConfig | PeConfig
 
@@ -25,7 +24,7 @@ def configuration(design: Configuration | str, *, pe: bool = False, **options: A
             configuration, or if ``design`` is neither a configuration nor a text.
     """
     if isinstance(design, str):
-        return (PeConfig.parse if pe or "@" in design else resolve)(design, **options)
+        return (PeConfig if pe or "@" in design else MacConfig).parse(design, **options)
     if not isinstance(design, Configuration):
         raise InputError(f"{design!r}: a configuration, or a text such as 4/4U/4/6 or 4/4/4/6@lanes=32, is needed")
     if pe or options:

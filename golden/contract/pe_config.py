@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.options import check_options, declared, option, read_options, spell_options
-from vsq.golden.contract.presets import resolve
 
 MAX_LANES = 64
 MAX_DEPTH = 1 << 16
@@ -69,10 +68,6 @@ class PeConfig:
                 "give a multiple of V, or ppu=off"
             )
 
-    def with_mac(self, mac: MacConfig) -> "PeConfig":
-        """Return the element around another vector MAC."""
-        return replace(self, mac=mac)
-
     # Text form ------------------------------------------------------------------------------------------------
 
     @classmethod
@@ -89,7 +84,7 @@ class PeConfig:
         """
         spec, _, tail = text.strip().partition("@")
         names = [each.name for each in declared(cls)]
-        mac = resolve(spec, **{name: value for name, value in options.items() if name not in names})
+        mac = MacConfig.parse(spec, **{name: value for name, value in options.items() if name not in names})
         values = {"mac": mac, **read_options(cls, tail, text)}
         values.update((name, options[name]) for name in names if options.get(name) is not None)
         return cls(**values)

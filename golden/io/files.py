@@ -1,9 +1,10 @@
-"""Atomic writes of files, and arrays from ``.npz`` files."""
+"""Files: atomic writes, results that an interrupted run resumes from, and arrays."""
 
 import io
+import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,48 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         raise ValueError(error.strerror or "no .npz file") from None
     except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
         raise ValueError("no .npz file") from None
+
+
+class Store:
+    """Results by key, each written as soon as it is known.
+
+    Args:
+        path: The file, which is read if it exists; None keeps the results in memory alone.
+        about: The settings, versions and digests of inputs that all results follow from, as JSON has them.
+        name: Of the results in the file.
+        anew: Whether results that follow from something else are dropped; otherwise their file is refused.
+
+    Raises:
+        InputError: If the file holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path | None, about: Mapping[str, Any], name: str, *, anew: bool = False) -> None:
+        self._path, self._about, self._name = path, about, name
+        self.results: dict[str, Any] = {}
+        if path is None or not path.exists():
+            return
+        content = read_results(path, name)
+        odd = next((key for key in about if content.get(key) != about[key]), None)
+        if odd is None:
+            self.results = content[name]
+        elif not anew:
+            raise InputError(f"{path}: its {odd} is {content.get(odd)!r}, not {about[odd]!r}; choose another name")
+
+    def keep(self, key: str, result: Any) -> None:
+        """Add a result, as JSON has it."""
+        self.results[key] = result
+        if self._path is not None:
+            write_text(self._path, json.dumps({**self._about, self._name: self.results}, indent=1) + "\n")
+
+
+def read_results(path: Path, name: str) -> dict[str, Any]:
+    """Return what a file holds: its results by key, under ``name``, beside what they follow from.
+
+    Raises:
+        InputError: If it is missing, or no such file.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {**content, name: dict(content[name])}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: no file of {name}; choose another name, or remove it") from None

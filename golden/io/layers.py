@@ -19,7 +19,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError, did_you_mean
 from vsq.golden.io import tensors
 from vsq.golden.model.datapath import LayerResult, matmul
-from vsq.golden.model.scales import accumulator_unit
+from vsq.golden.model.operand import accumulator_unit
 from vsq.golden.quantizer.tensor import Quantized
 from vsq.golden.stimulus import stream
 

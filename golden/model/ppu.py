@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsq.golden.contract.config import Rounding, round_shift
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.contract.rounding import Rounding, round_shift
 
 Integers = NDArray[Any]  # int64, or object holding Python integers
 

@@ -17,7 +17,6 @@ from torch import nn
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError, choice
-from vsq.golden.contract.presets import resolve
 from vsq.golden.nn import fidelity
 from vsq.golden.nn.calibration import Observer, observer, watch
 from vsq.golden.nn.modules import QuantizedConv1d, QuantizedConv2d, QuantizedLayer, QuantizedLinear
@@ -167,9 +166,9 @@ def _fresh_layers(
 ) -> dict[str, QuantizedLayer]:
     """Return the quantized layers of a float model by name; the model stays as it is."""
     mode = choice("mode", mode, Mode)
-    default = (
-        config if isinstance(config, Scheme) else Scheme(config=resolve(config) if isinstance(config, str) else config)
-    )
+    if isinstance(config, str):
+        config = MacConfig.parse(config)
+    default = config if isinstance(config, Scheme) else Scheme(config=config)
     layers: dict[str, nn.Module] = {}
     problems: dict[str, str] = {}
     attentions = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]

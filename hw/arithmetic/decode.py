@@ -9,8 +9,7 @@ from typing import Any, Protocol
 from amaranth.hdl import Shape, Value
 
 from vsq.golden.formats.base import Format
-from vsq.golden.formats.integer import IntFormat
-from vsq.golden.formats.minifloat import Minifloat
+from vsq.golden.formats.elements import IntFormat, Minifloat
 from vsq.hw.arithmetic.minifloat import MinifloatDecoder
 from vsq.hw.arithmetic.operand import Operand
 

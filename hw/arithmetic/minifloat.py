@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Shape, Value, unsigned
 
-from vsq.golden.formats.minifloat import Minifloat
+from vsq.golden.formats.elements import Minifloat
 from vsq.hw.arithmetic.operand import Operand
 
 

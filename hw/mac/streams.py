@@ -3,7 +3,8 @@
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from vsq.golden.contract.config import Format, MacConfig, Overflow
+from vsq.golden.contract.config import MacConfig, Overflow
+from vsq.golden.formats.base import Format
 from vsq.hw.arithmetic.decode import decoder
 
 

@@ -3,8 +3,8 @@
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from vsq.golden.contract.config import Format
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.formats.base import Format
 from vsq.hw.mac.streams import pattern, result_layout
 
 

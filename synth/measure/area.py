@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
-from vsq.golden.contract.config import IntFormat, Rounding
+from vsq.golden.contract.config import MacConfig, Rounding
 from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
+from vsq.golden.formats.elements import IntFormat
 from vsq.hw.emit.design import TOP, design
 from vsq.synth.flow.memory import BIT
 from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
@@ -139,7 +140,7 @@ def baseline_of(config: Configuration) -> Configuration:
         rounding=Rounding.HALF_UP,
         accumulator_bits=None,
     )
-    return config.with_mac(mac)
+    return mac if isinstance(config, MacConfig) else replace(config, mac=mac)
 
 
 def with_baselines(configs: Iterable[Configuration]) -> list[Configuration]:

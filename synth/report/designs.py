@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.io.store import Store
+from vsq.golden.io.files import Store
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Goal
 from vsq.synth.gatesim.workload import operands

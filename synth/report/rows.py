@@ -7,7 +7,7 @@ from pathlib import Path
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.io import store
+from vsq.golden.io.files import read_results
 from vsq.synth.measure.area import LANES, baseline_of
 from vsq.synth.measure.energy_per_mac import MEMORIES
 from vsq.synth.measure.records import Record
@@ -34,7 +34,7 @@ class Accuracy:
         Raises:
             InputError: If it is missing or no such file.
         """
-        content = store.read(path, "scores")
+        content = read_results(path, "scores")
         try:
             scores = {name: float(score) for name, score in content["scores"].items()}
             return cls(**{name: content[name] for name in ("task", "metric", "input_gamma")}, scores=scores)

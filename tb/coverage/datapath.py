@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, MacConfig, Overflow
-from vsq.golden.contract.rounding import round_shift
+from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, MacConfig, Overflow, round_shift
 from vsq.golden.formats.base import Format
 from vsq.golden.stimulus.directed import LONGEST
 from vsq.tb.coverage.points import Bins, Point

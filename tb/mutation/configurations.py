@@ -11,18 +11,17 @@ from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.options import factors
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.contract.presets import preset
 
 # Every pipeline depth, both policies, both styles, every rounding, with and without scales, promises and signs.
 LISTED = (
-    preset("headline"),
-    preset("headline-u", pipeline=0, arithmetic="behavioural"),
-    preset("square-u", pipeline=2, accumulator_bits=16),
-    preset("language", pipeline=3, overflow="wrap", accumulator_bits=24),
-    preset("three-u", rounding="truncate", narrow=True),
-    preset("activation-scaled", pipeline=2, scale_product_bits=6, arithmetic="behavioural"),
-    preset("odd"),
-    preset("baseline", pipeline=3),
+    MacConfig.parse("headline"),
+    MacConfig.parse("headline-u", pipeline=0, arithmetic="behavioural"),
+    MacConfig.parse("square-u", pipeline=2, accumulator_bits=16),
+    MacConfig.parse("language", pipeline=3, overflow="wrap", accumulator_bits=24),
+    MacConfig.parse("three-u", rounding="truncate", narrow=True),
+    MacConfig.parse("activation-scaled", pipeline=2, scale_product_bits=6, arithmetic="behavioural"),
+    MacConfig.parse("odd"),
+    MacConfig.parse("baseline", pipeline=3),
 )
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsq.golden.contract.config import Arithmetic, IntFormat, MacConfig, Overflow, Rounding, Target
+from vsq.golden.contract.config import PRESETS, Arithmetic, MacConfig, Overflow, Rounding, Target
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.presets import PRESETS, preset, resolve
+from vsq.golden.formats.elements import IntFormat
 
 elements = st.one_of(
     st.builds(IntFormat, bits=st.integers(2, 16), signed=st.booleans()), st.just(IntFormat(bits=1, signed=False))
@@ -86,8 +86,8 @@ def test_narrow_excludes_the_most_negative_code():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_configurations(name):
-    assert resolve(name) == preset(name)
-    assert resolve(name, pipeline=3).pipeline == 3
+    assert MacConfig.parse(name) == MacConfig.parse(PRESETS[name][0])
+    assert MacConfig.parse(name, pipeline=3).pipeline == 3
 
 
 @pytest.mark.parametrize(

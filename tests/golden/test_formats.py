@@ -8,9 +8,7 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.formats.integer import IntFormat
-from vsq.golden.formats.minifloat import Minifloat
-from vsq.golden.formats.spelling import NAMED, element_format
+from vsq.golden.formats.elements import NAMED, IntFormat, Minifloat, element_format
 from vsq.golden.model.packing import Field
 
 E2M1 = element_format("e2m1")

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.integer import IntFormat
-from vsq.golden.formats.spelling import element_format
+from vsq.golden.formats.elements import IntFormat, element_format
 from vsq.golden.quantizer.core import Order, Quantizer, ScaleRounding
 from vsq.golden.quantizer.tensor import Granularity
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.elements import IntFormat
 from vsq.golden.quantizer.core import Quantizer
 
 ORACLES = Path(__file__).parent / "oracles"

@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.presets import PRESETS, preset
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.elements import IntFormat
 from vsq.golden.model.datapath import mac, matmul
 from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.packing import Field
@@ -20,7 +19,7 @@ TIGHT = MacConfig.parse("4/4/4/6:R=6,acc=18")
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_streams_are_legal_and_end_with_a_result(name):
-    config = preset(name)
+    config = MacConfig.parse(name)
     stream = beats(config, 500, seed=1)
     result = mac(config, **vars(stream), trace=True)  # the model refuses illegal codes
     assert len(stream) == 500

@@ -7,8 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.formats.minifloat import Minifloat
-from vsq.golden.formats.spelling import NAMED, element_format
+from vsq.golden.formats.elements import NAMED, Minifloat, element_format
 from vsq.hw.arithmetic.decode import decoder
 from vsq.hw.mac.dot import DotProduct
 

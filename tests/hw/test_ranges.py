@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsq.golden.contract.config import MacConfig, Rounding
-from vsq.golden.contract.rounding import round_shift
+from vsq.golden.contract.config import MacConfig, Rounding, round_shift
 from vsq.hw.mac.ranges import dot_range, dot_shape, factor_max, least_shape, term_shape
 
 SMALL = [

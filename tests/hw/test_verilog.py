@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 
-from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.presets import PRESETS, preset
+from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.hw.emit.design import MacDesign, design
 from vsq.hw.emit.yosys import YosysError, run_yosys
 from vsq.hw.mac.scale import ScalePath
@@ -27,7 +26,7 @@ EDGES = [
     "4/e2m1/-/6:V=3",
     "e2m1/3U/-/-:V=3,style=behavioural",
 ]
-CONFIGS = [*(preset(name) for name in PRESETS), *map(MacConfig.parse, EDGES)]
+CONFIGS = [*(MacConfig.parse(name) for name in PRESETS), *map(MacConfig.parse, EDGES)]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +61,7 @@ def test_icarus_has_nothing_to_say(emitted, require_tool):
 
 
 def test_same_configuration_gives_the_same_bytes():
-    config = preset("headline")
+    config = MacConfig.parse("headline")
     assert design(config).verilog() == design(MacConfig.parse("4/4/4/6")).verilog()
 
 

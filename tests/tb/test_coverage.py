@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.presets import PRESETS, preset
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import Beats, complete, overflow_directions
 from vsq.tb.coverage import handshake, points
@@ -294,7 +293,7 @@ def test_an_element_that_misses_a_bin_fails():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_random_beats_close_the_datapath_of_every_preset(name):
-    config = preset(name)
+    config = MacConfig.parse(name)
     for seed in range(3):
         stream = complete(config, CLOSING_BEATS, seed)
         seen = Traffic.of(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
@@ -305,7 +304,7 @@ def test_random_beats_close_the_datapath_of_every_preset(name):
 def test_the_stimulus_promises_what_coverage_demands():
     names = {1: "above: at the limit", -1: "below: at the limit"}
     edges = [MacConfig.parse("4/4U/-/-", accumulator_bits=bits) for bits in range(2, 40)]
-    for config in [*full_regression(), *map(preset, PRESETS), *edges, MacConfig.parse("4U/4U/4/4")]:
+    for config in [*full_regression(), *map(MacConfig.parse, PRESETS), *edges, MacConfig.parse("4U/4U/4/4")]:
         demanded = hits(Traffic.of(config)).get("cp_limits", {})
         promised = overflow_directions(config)
         assert {name for name in demanded if name in names.values()} == {names[end] for end in promised}, config
@@ -313,7 +312,7 @@ def test_the_stimulus_promises_what_coverage_demands():
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_any_number_of_random_beats_closes_the_overflows(seed):
-    for config in [*full_regression(), *map(preset, PRESETS), MacConfig.parse("1U/1U/-/-:V=1,max_vectors=1")]:
+    for config in [*full_regression(), *map(MacConfig.parse, PRESETS), MacConfig.parse("1U/1U/-/-:V=1,max_vectors=1")]:
         stream = complete(config, 1, seed)
         seen = Traffic.of(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
         job = Job(config=config.full_name, simulator="icarus", seed=seed, beats=1)

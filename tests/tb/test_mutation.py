@@ -8,7 +8,6 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.contract.presets import preset
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.formal.equivalence import STAGES, Verdict, compare, gated, mutant_pair
@@ -123,7 +122,7 @@ GATED = "-mode const1 .*mac_control.* -port {} .*-wire {} "
 )
 def test_gating_mutants_of_the_headline(pattern, verdict):
     """Data registers may load for r = 0, but not hold for another; nor may the accumulator load what they hold."""
-    config = preset("headline")
+    config = MacConfig.parse("headline")
     rtlil = design(config).rtlil(TOP)
     [command, *_] = mutations(pattern, rtlil)
     assert gated(mutant_pair(Pins(config), rtlil, command), 20) == verdict

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from rich.console import Console
 
 from vsq.cli import arguments
-from vsq.golden.contract.presets import resolve
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.workloads import workload
 
 # The names of what takes long to load: the suffixes of plots, and options of PyTorch code.
@@ -54,7 +54,7 @@ def _modes(text: str) -> list[str]:
 
 def run(args: Namespace, console: Console) -> int:
     """Measure, print a table, and draw if asked."""
-    configs = [resolve(name) for name in args.configs]
+    configs = [MacConfig.parse(name) for name in args.configs]
 
     from vsq.golden.io import charts
 
@@ -66,7 +66,7 @@ def run(args: Namespace, console: Console) -> int:
     task = workload.load(args.workload)
     report = accuracy.measure(
         task,
-        configs or [resolve(name) for name in task.configs],
+        configs or [MacConfig.parse(name) for name in task.configs],
         modes=args.mode,
         input_gamma=args.input_gamma,
         calibration=args.calibration,

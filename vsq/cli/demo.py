@@ -10,7 +10,7 @@ from types import ModuleType
 from rich.console import Console
 
 from vsq.cli import area, arguments, generate
-from vsq.golden.contract.presets import resolve
+from vsq.golden.contract.config import MacConfig
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def run(args: Namespace, console: Console) -> int:
     console.rule(f"1. Verilog, manifest and test vectors of {name}")
     code = _command(generate, console, name, "--out", str(args.out), "--vectors", "1000")
     console.rule("2. A real layer on the generated hardware")
-    config, plain = resolve(name), "4/4U/-/-"
+    config, plain = MacConfig.parse(name), "4/4U/-/-"
     workload = digits.workload()
     chain = workload.chain()
     beats = chain.first(1).layer(config, "conv2").beats()
@@ -40,7 +40,7 @@ def run(args: Namespace, console: Console) -> int:
     summary = play(config, beats, sims=["verilator"], out=args.out, console=console)
     console.rule("3. Accuracy of the network in golden integers (360 test images)")
     scores = [workload.evaluate(workload.model())]
-    for quantized in map(chain.quantized, (config, resolve(plain))):
+    for quantized in map(chain.quantized, (config, MacConfig.parse(plain))):
         with inference(quantized):
             scores.append(workload.evaluate(quantized))
     console.print(f"FP32 {scores[0]:.1%}   {name} {scores[1]:.1%}   per-channel {plain} {scores[2]:.1%}")

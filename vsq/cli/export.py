@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from vsq.cli import arguments
-from vsq.golden.contract.presets import resolve
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.workloads import workload
 
 CONTAINERS = (".safetensors", ".npz")
@@ -28,7 +28,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace, console: Console) -> int:
     """Quantize, print a row for each layer, and write the file."""
-    config = resolve(args.config)
+    config = MacConfig.parse(args.config)
 
     from vsq.golden.nn.integer import export
     from vsq.golden.nn.quantize import quantize

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from rich.console import Console
 
-from vsq.golden.contract.presets import PRESETS
+from vsq.golden.contract.config import PRESETS
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from rich.console import Console
 
 from vsq.cli import arguments
+from vsq.golden.contract.config import PRESETS
 from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.presets import PRESETS
 
 
 def configure(parser: ArgumentParser) -> None:

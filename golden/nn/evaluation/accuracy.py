@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError, choice
-from vsq.golden.io.store import Store
+from vsq.golden.io.files import Store
 from vsq.golden.nn.calibration import Calibration
 from vsq.golden.nn.planes.splitquant import split_model
 from vsq.golden.nn.quantize import Mode, quantize

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vsq.golden.contract.presets import resolve
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.nn.modules import QuantizedLinear
 from vsq.golden.nn.scheme import Scheme
 
@@ -17,7 +17,7 @@ torch.manual_seed(seed)
 parts = [nn.Linear(k, n), nn.Linear(k, n)]
 with torch.no_grad():
     parts[1].weight.copy_(-parts[1].weight.abs())
-scheme = Scheme(config=resolve("4/4/4/6"), input_gamma="row")
+scheme = Scheme(config=MacConfig.parse("4/4/4/6"), input_gamma="row")
 layers = [QuantizedLinear(parts[0], scheme), QuantizedLinear(parts[1], scheme, sign=-1)]
 for layer in layers:
     layer.freeze()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.elements import IntFormat
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Granularity
 

@@ -5,7 +5,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.elements import IntFormat
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Granularity
 

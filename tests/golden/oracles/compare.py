@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import torch
 
-from vsq.golden.formats.integer import IntFormat
+from vsq.golden.formats.elements import IntFormat
 from vsq.golden.quantizer.core import Quantizer
 
 SHAPE = (512, 1024)

@@ -1,0 +1,207 @@
+"""The formats of elements and scales, and their spelling in a configuration."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsq.golden.contract.errors import InputError
+from vsq.golden.formats.base import MAX_BITS, Format
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntFormat(Format):
+    """An integer format of ``bits`` bits: two's complement if ``signed``, else plain binary.
+
+    Spelled ``4`` (signed) or ``4U`` (unsigned). Legal: 1 bit unsigned, or 2 to 16 bits. ``narrow`` promises that the
+    code -2^(bits-1) never occurs, as in everything that a quantizer produces.
+    """
+
+    bits: int
+    signed: bool
+    narrow: bool = False
+    values: Sequence[int] = field(init=False, repr=False, compare=False)
+    unused: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.bits, int) or not 1 <= self.bits <= MAX_BITS:
+            raise InputError(f"{self.bits!r} bits: a format has 1 to {MAX_BITS} bits; choose one of these")
+        if self.signed and self.bits == 1:
+            raise InputError("'1': a signed element needs at least 2 bits; write '1U' for an unsigned bit")
+        half = 1 << (self.bits - 1)
+        object.__setattr__(self, "values", range(self.narrow - half, half) if self.signed else range(2 * half))
+        object.__setattr__(self, "unused", (half,) * (self.narrow and self.signed))
+
+    @classmethod
+    def parse(cls, text: str) -> "IntFormat":
+        """Read ``4`` or ``4U``.
+
+        Raises:
+            InputError: If ``text`` is neither, or the bits are out of range.
+        """
+        match = re.fullmatch(r"(\d{1,4})(U?)", text)
+        if match is None:
+            raise InputError(
+                f"{text!r}: an element format is a number of bits and, if unsigned, a U; write '4' or '4U'"
+            )
+        return cls(bits=int(match[1]), signed=not match[2])
+
+    def __str__(self) -> str:
+        return f"{self.bits}{'' if self.signed else 'U'}"
+
+    @property
+    def min(self) -> int:
+        """The least value; computed from the bits, since compiled graphs cannot index a range."""
+        return self.narrow - (1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def max(self) -> int:
+        """The largest value."""
+        return (1 << (self.bits - self.signed)) - 1
+
+    def with_narrow(self, narrow: bool) -> "IntFormat":
+        """Return the format with or without the promise; unsigned ones have no use for it."""
+        return replace(self, narrow=narrow and self.signed)
+
+    def at_most(self, bits: int) -> "IntFormat":
+        """Return the format in no more than so many bits."""
+        return replace(self, bits=min(self.bits, bits))
+
+    def unsigned(self) -> "IntFormat":
+        """Return the unsigned format of as many bits."""
+        return IntFormat(bits=self.bits, signed=False)
+
+    def nearest(self, x: Any, xp: Any = np) -> Any:
+        """Return ``x`` rounded half to even and clipped."""
+        return xp.clip(xp.round(x), self.qmin, self.qmax)
+
+    def encode(self, codes: NDArray[Any]) -> NDArray[np.uint64]:
+        """Return the codes' bit patterns (``bits`` bits, two's complement) as unsigned integers of the same shape."""
+        return np.asarray(codes).astype(np.int64).view(np.uint64) & np.uint64((1 << self.bits) - 1)
+
+    def decode(self, patterns: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the codes that the bit patterns stand for; inverse of :meth:`encode`."""
+        raw = np.asarray(patterns).astype(np.int64)
+        return np.where(raw > self.max, raw - (1 << self.bits), raw)
+
+    def sample(self, rng: np.random.Generator, shape: Any) -> NDArray[np.int64]:
+        """Return random values, all with the same odds."""
+        values: NDArray[np.int64] = rng.integers(self.min, self.max, shape, endpoint=True)
+        return values
+
+    def _illegal(self, codes: NDArray[Any]) -> NDArray[np.bool_]:
+        bad: NDArray[np.bool_] = (codes < self.min) | (codes > self.max)
+        return bad
+
+    def _rule(self) -> str:
+        return f"format {self} holds {self.min} to {self.max}; clip the codes or choose a wider format"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Minifloat(Format):
+    """The format of sign, exponent e and mantissa m: (-1)^sign * significand * 2^(max(e, 1) - bias - mantissa_bits).
+
+    The significand is m, and 2^mantissa_bits more if e is not 0. The unit is the least positive value. There are two
+    zeros; :meth:`encode` gives the positive one.
+
+    Source: OCP Microscaling Formats (MX) v1.0, section 5.3.
+    """
+
+    exponent_bits: int
+    mantissa_bits: int
+    bias: int
+    bits: int = field(init=False, compare=False)
+    fraction_bits: int = field(init=False, compare=False)
+    values: Sequence[int] = field(init=False, repr=False, compare=False)
+    signed: bool = field(default=True, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bits", 1 + self.exponent_bits + self.mantissa_bits)
+        object.__setattr__(self, "fraction_bits", self.bias - 1 + self.mantissa_bits)
+        magnitudes = self._magnitudes().tolist()
+        object.__setattr__(self, "values", (*(-value for value in magnitudes[:0:-1]), *magnitudes))
+
+    def __str__(self) -> str:
+        return f"e{self.exponent_bits}m{self.mantissa_bits}"
+
+    @property
+    def corners(self) -> list[int]:
+        """The ends, 0, and of either sign the least value and the least normal one."""
+        return sorted({*super().corners, 1 << self.mantissa_bits, -1 << self.mantissa_bits})
+
+    def nearest(self, x: Any, xp: Any = np) -> Any:
+        """Return the nearest values, by steps that double from one power of two to the next."""
+        size, step = xp.abs(x), xp.ones_like(x)
+        for power in range(self.mantissa_bits + 1, self.mantissa_bits + (1 << self.exponent_bits) - 1):
+            step = xp.where(size >= 1 << power, 1 << (power - self.mantissa_bits), step)
+        return xp.clip(xp.round(x / step) * step, self.qmin, self.qmax)
+
+    def encode(self, codes: NDArray[Any]) -> NDArray[np.uint64]:
+        """Return the codes' bit patterns, that of +0 for 0."""
+        codes = np.asarray(codes).astype(np.int64)
+        patterns: NDArray[np.uint64] = np.searchsorted(self._magnitudes(), np.abs(codes)).astype(np.uint64)
+        return patterns | self._signs(codes < 0)
+
+    def patterns(self, codes: NDArray[Any]) -> NDArray[np.uint64]:
+        """Return the codes' bit patterns, every other zero being -0."""
+        zero = np.asarray(codes) == 0
+        negative = zero & (np.cumsum(zero).reshape(zero.shape) % 2 == 0)
+        return self.encode(codes) | self._signs(negative)
+
+    def decode(self, patterns: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the codes that the bit patterns stand for; 0 for either zero."""
+        raw = np.asarray(patterns).astype(np.int64)
+        sign = 1 << (self.bits - 1)
+        magnitudes = self._magnitudes()[raw & (sign - 1)]
+        codes: NDArray[np.int64] = np.where(raw & sign, -magnitudes, magnitudes)
+        return codes
+
+    def _signs(self, negative: NDArray[np.bool_]) -> NDArray[np.uint64]:
+        return negative.astype(np.uint64) << np.uint64(self.bits - 1)
+
+    def _magnitudes(self) -> NDArray[np.int64]:
+        """Return the values of the patterns without sign, which ascend."""
+        exponent, mantissa = np.divmod(np.arange(1 << (self.bits - 1)), 1 << self.mantissa_bits)
+        significand = mantissa + (np.minimum(exponent, 1) << self.mantissa_bits)
+        magnitudes: NDArray[np.int64] = significand << np.maximum(exponent - 1, 0)
+        return magnitudes
+
+    def _illegal(self, codes: NDArray[Any]) -> NDArray[np.bool_]:
+        return np.isin(codes, self.values, invert=True)
+
+    def _rule(self) -> str:
+        listed = ", ".join(map(str, self._magnitudes().tolist()))
+        return f"format {self} holds {listed} and their negatives, in units of 2^-{self.fraction_bits}; quantize again"
+
+
+# Element formats that are no integers; those stand for themselves.
+NAMED: dict[str, Format] = {
+    "e2m1": Minifloat(exponent_bits=2, mantissa_bits=1, bias=1),
+}
+
+
+def element_format(text: str) -> Format:
+    """Read an element format: ``4``, ``4U``, or a name.
+
+    Raises:
+        InputError: If ``text`` is none of these, or the bits are out of range.
+    """
+    if text[:1].isalpha() and text not in NAMED:
+        raise InputError(f"{text!r}: not one of {', '.join(NAMED)}; choose one of these, or bits as in '4' or '4U'")
+    return NAMED.get(text) or IntFormat.parse(text)
+
+
+def scale_format(text: str) -> IntFormat | None:
+    """Read a scale's bits: ``6``, or ``-`` for no per-vector scale on that side.
+
+    Raises:
+        InputError: If ``text`` is neither, or the bits are not 1 to 16.
+    """
+    if text == "-":
+        return None
+    if not re.fullmatch(r"\d{1,4}", text) or not 1 <= int(text) <= MAX_BITS:
+        raise InputError(f"{text!r}: scale bits are 1 to {MAX_BITS}, or '-' for no per-vector scale; write '4' or '-'")
+    return IntFormat(bits=int(text), signed=False)
