@@ -1,5 +1,7 @@
 """The test bench of any design: agents on its streams and a scoreboard, from one reset to the next."""
 
+import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,52 @@ from cocotb.task import Task
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 from cocotb.utils import get_sim_time
 
-from vsq.tb.agents.pace import Bursts, flowing, random_bursts
-from vsq.tb.agents.streams import PERIOD_NS, Driver, Monitor, ResultMonitor, Sink
-from vsq.tb.bench.run import Run
-from vsq.tb.coverage.points import hits
+from vsq.golden.contract.configuration import configuration
+from vsq.tb.bench.agents import PERIOD_NS, Driver, Monitor, ResultMonitor, Sink
+from vsq.tb.coverage.points import Hits, hits, merge
+from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.base import Streams, length
+from vsq.tb.interface.pace import Bursts, flowing, random_bursts
 from vsq.tb.regression.job import RECORDING
 
 _STEP = 64  # cycles between looks at the progress of a run
 _HANG = 1024  # cycles without any transfer that end a run
+
+
+class Run:
+    """The settings of this simulation, and the counts and coverage that it hands back."""
+
+    def __init__(self) -> None:
+        settings: dict[str, Any] = json.loads(Path(os.environ["VSQ_RUN"]).read_text())
+        self.config: Any = configuration(settings["config"])
+        self.environment = environment(self.config)
+        self.seed: int = settings["seed"]
+        self.beats: int = settings["beats"]
+        self.latency: int = settings["latency"]
+        self.playback: str | None = settings["playback"]
+        self.about = {name: settings[name] for name in ("config", "seed", "simulator", "rtl")}
+
+    def rng(self, test: int) -> np.random.Generator:
+        """Return a test's own generator."""
+        return np.random.default_rng([self.seed, test])
+
+    @property
+    def coverage(self) -> Hits:
+        """The coverage of this simulation so far, of all bins that the configuration can reach."""
+        return merge([self.environment.reachable(self.config), _read("coverage.json")])
+
+    @staticmethod
+    def add_counts(counts: Mapping[str, int]) -> None:
+        """Add to the counts of this simulation."""
+        totals = _read("counts.json")
+        totals.update((name, totals.get(name, 0) + count) for name, count in counts.items())
+        Path("counts.json").write_text(json.dumps(totals))
+
+    @staticmethod
+    def add_coverage(hits: Hits) -> None:
+        """Add to the coverage of this simulation."""
+        Path("coverage.json").write_text(json.dumps(merge([_read("coverage.json"), hits])))
 
 
 class Bench:
@@ -150,3 +188,8 @@ async def replay(dut: Any, run: Run) -> None:
     recording = Recording.load(Path(run.playback))
     bench = await stream(dut, run, recording.streams, *recording.bursts())
     bench.done()
+
+
+def _read(name: str) -> Any:
+    path = Path(name)
+    return json.loads(path.read_text()) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""The cocotb tests of one vector MAC; they run inside the simulator (:mod:`vsq.tb.bench.run`)."""
+"""The cocotb tests of one vector MAC; they run inside the simulator."""
 
 from typing import Any
 
@@ -6,10 +6,9 @@ import cocotb
 
 from vsq.golden.stimulus import stream as stimulus
 from vsq.golden.stimulus.stream import Beats
-from vsq.tb.agents.pace import Bursts, flowing, random_bursts
-from vsq.tb.bench.base import Bench, replay, start_clock, stream
-from vsq.tb.bench.run import Run
+from vsq.tb.bench.base import Bench, Run, replay, start_clock, stream
 from vsq.tb.interface.base import Streams
+from vsq.tb.interface.pace import Bursts, flowing, random_bursts
 
 _FULL_SPEED_BEATS = 256
 _RESETS = 12

@@ -1,4 +1,4 @@
-"""The cocotb tests of one processing element; they run inside the simulator (:mod:`vsq.tb.bench.run`)."""
+"""The cocotb tests of one processing element; they run inside the simulator."""
 
 from typing import Any
 
@@ -7,10 +7,9 @@ import numpy as np
 
 from vsq.golden.model.pe import CommandResult, Streams
 from vsq.golden.stimulus import commands as stimulus
-from vsq.tb.agents.pace import flowing, random_bursts
-from vsq.tb.bench.base import Bench, replay, start_clock, stream
-from vsq.tb.bench.run import Run
+from vsq.tb.bench.base import Bench, Run, replay, start_clock, stream
 from vsq.tb.coverage.points import missing
+from vsq.tb.interface.pace import flowing, random_bursts
 
 _RESETS = 96
 _RESET_COMMANDS = 8

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.tb.agents.pace import READY, VALID
 from vsq.tb.coverage.points import Bins, Point
 from vsq.tb.coverage.traffic import Flags, Traffic
+from vsq.tb.interface.pace import READY, VALID
 
 
 def _is(log: NDArray[np.uint8], shake: int) -> Flags:

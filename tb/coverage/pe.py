@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, CommandResult
-from vsq.tb.agents.pace import READY, VALID
 from vsq.tb.coverage.points import Bins, Point
+from vsq.tb.interface.pace import READY, VALID
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class PeTraffic:
     Args:
         config: The element.
         answered: Commands whose results were all compared, with what the model gives for them.
-        logs: Handshake of each cycle by stream, as :class:`vsq.tb.agents.streams.Monitor` logs it.
+        logs: Handshake of each cycle by stream, as :class:`vsq.tb.bench.agents.Monitor` logs it.
         pending: Commands accepted and not answered when a reset came; None if none came.
     """
 

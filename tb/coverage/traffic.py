@@ -1,4 +1,4 @@
-"""Monitored traffic of a vector MAC between two resets, the input of coverage points."""
+"""Monitored traffic of a vector MAC between two resets, and the pace that its pipeline must keep."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,10 +11,57 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import Trace, mac
 from vsq.golden.stimulus.stream import Beats, concatenate
-from vsq.tb.agents.pace import READY, VALID
-from vsq.tb.coverage.pipeline import Marks, Pipeline
+from vsq.tb.interface.pace import READY, VALID
 
 Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The control information of a vector: whether a result follows, and whether it changes any data register."""
+
+    last: bool
+    active: bool = True
+
+
+class Pipeline:
+    """The pace that ``vsq.hw.mac.control`` promises.
+
+    Stages 0 .. D-1 hold vectors and stage D a result; each loads when it is empty or moves on.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self._stages: list[Marks | None] = [None] * depth
+        self.result = False
+
+    @property
+    def filled(self) -> list[bool]:
+        """Whether each of the stages 0 .. D holds a vector, the last one a result."""
+        return [*(marks is not None for marks in self._stages), self.result]
+
+    def ready(self, taking: bool) -> bool:
+        """Return whether a vector is accepted while ``out_ready`` is ``taking``."""
+        return self._free(taking)[0]
+
+    def loads(self, offered: Marks | None, taking: bool) -> list[bool]:
+        """Return the enables of the data registers of stages 0 .. D."""
+        coming = [offered, *self._stages]
+        return [
+            free and marks is not None and marks.active for free, marks in zip(self._free(taking), coming, strict=True)
+        ]
+
+    def clock(self, offered: Marks | None, taking: bool) -> None:
+        """Pass a clock edge."""
+        free, coming = self._free(taking), [offered, *self._stages]
+        if free[-1]:
+            self.result = coming[-1] is not None and coming[-1].last
+        self._stages = [new if load else old for new, load, old in zip(coming, free, self._stages, strict=False)]
+
+    def _free(self, taking: bool) -> list[bool]:
+        free = [not self.result or taking]
+        for marks in reversed(self._stages):
+            free.append(marks is None or free[-1])
+        return free[::-1]
 
 
 @dataclass(frozen=True)
@@ -25,7 +72,7 @@ class Traffic:
         config: The vector MAC.
         beats, trace: Accepted beats and the model's intermediate values.
         compared: How many of the beats precede a result that was compared, its own included.
-        inputs, outputs: Handshake of each cycle, as :class:`vsq.tb.agents.streams.Monitor` logs it.
+        inputs, outputs: Handshake of each cycle, as :class:`vsq.tb.bench.agents.Monitor` logs it.
         reset: Whether a reset ended it.
     """
 
@@ -85,7 +132,7 @@ class Traffic:
     def filled(self) -> Flags:
         """Whether each stage holds a vector, the last one a result: [C+1, D+1], before each cycle and at the end.
 
-        Reconstructed from the pins by the rule of :class:`vsq.tb.coverage.pipeline.Pipeline`.
+        Reconstructed from the pins by the rule of :class:`Pipeline`.
 
         Raises:
             AssertionError: If the pins do not follow the rule: a stall that is not due, or a result too early or too

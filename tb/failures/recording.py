@@ -12,9 +12,8 @@ import numpy as np
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import read_npz, replacing
-from vsq.tb.agents.pace import Bursts, cycles, flowing
 from vsq.tb.interface.base import Streams, length
-from vsq.tb.playback.pace import Pace
+from vsq.tb.interface.pace import Bursts, Pace, cycles, flowing
 
 Recorded = Sequence[tuple[int, int]]
 

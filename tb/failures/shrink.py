@@ -20,8 +20,9 @@ from vsq.golden.formats.base import Format
 from vsq.golden.model.packing import Integer
 from vsq.tb.designs import environment
 from vsq.tb.interface.base import Span, Streams, length, select
-from vsq.tb.playback.pace import Pace
-from vsq.tb.playback.playback import Playback, check
+from vsq.tb.interface.pace import Pace
+from vsq.tb.playback.playback import check, opened
+from vsq.tb.playback.transports import Transport
 
 _EXAMPLES = 3000
 _LONGEST_PAUSE = 64
@@ -67,14 +68,14 @@ def shrink(config: Configuration, streams: Streams, pace: Pace | None, verilog: 
     """
     if importlib.util.find_spec("hypothesis") is None:
         raise InputError(f"shrinking: hypothesis, which drives it, is not installed; {install('hypothesis')}")
-    with Playback(config, verilog=verilog) as playback:
+    with opened(config, verilog=verilog) as playback:
         return _Search(config, playback).minimal(_Candidate(streams, pace))
 
 
 class _Search:
     """Candidates played by one design."""
 
-    def __init__(self, config: Configuration, playback: Playback) -> None:
+    def __init__(self, config: Configuration, playback: Transport) -> None:
         self._config, self._playback = config, playback
         self._interface = playback.interface
         self.tried = 0

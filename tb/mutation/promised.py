@@ -1,6 +1,6 @@
 """The value of every pin of the vector MAC in every cycle of a test, computed before any simulation.
 
-The golden model gives the results and :class:`vsq.tb.coverage.pipeline.Pipeline` the cycle of each handshake, so that a
+The golden model gives the results and :class:`vsq.tb.coverage.traffic.Pipeline` the cycle of each handshake, so that a
 test is a comparison of rows, without agents.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus import stream as stimulus
 from vsq.golden.stimulus.stream import Beats
-from vsq.tb.agents.pace import Bursts, cycles, flowing, random_bursts
-from vsq.tb.coverage.pipeline import Marks, Pipeline
+from vsq.tb.coverage.traffic import Marks, Pipeline
+from vsq.tb.interface.pace import Bursts, cycles, flowing, random_bursts
 from vsq.tb.mutation.pins import Pins
 
 _FULL_SPEED_BEATS = 256

@@ -10,10 +10,10 @@ from cocotb_tools.runner import get_runner
 from vsq.golden.contract.configuration import Configuration
 from vsq.tb.designs import environment
 from vsq.tb.mutation.mutants import Mutants
-from vsq.tb.playback import build as playback
 from vsq.tb.regression import worker
 from vsq.tb.regression.job import TOP, Job
 from vsq.tb.simulation import simulators
+from vsq.tb.simulation.build import compiled
 from vsq.tb.vectors.generation import generate
 
 _FLAGS = ("--binary", "--timing", "--x-initial", "unique", "-CFLAGS", "-fcoroutines", "-CFLAGS", "-O1")
@@ -75,7 +75,7 @@ def run_plain(config: Configuration, mutants: Mutants, seed: int, folder: Path) 
     generate(config, folder, name, vectors=environment(config).mutant_vectors, seed=seed)
     bench = f"{name}_tb"
     texts = {f"{bench}.v": (folder / f"{bench}.v").read_text(), "wrapper.v": mutants.selected(name)}
-    program = playback.compiled(verilator, {**texts, "variants.v": mutants.verilog}, folder, _FLAGS, top=bench)
+    program = compiled(verilator, {**texts, "variants.v": mutants.verilog}, folder, _FLAGS, top=bench)
 
     def result(variant: int) -> str:
         command = [*program, f"+variant={variant}"]

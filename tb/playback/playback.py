@@ -1,11 +1,10 @@
 """Beats through the RTL of any design without Python in the simulation."""
 
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,8 @@ from vsq.golden.contract.configuration import Configuration
 from vsq.hw.emit.design import design
 from vsq.tb.designs import environment
 from vsq.tb.interface.base import Streams, length, select
-from vsq.tb.playback.pace import Pace
-from vsq.tb.playback.process import Process
-from vsq.tb.playback.text import Texts
-from vsq.tb.playback.transport import Played, Transport
+from vsq.tb.interface.pace import Pace
+from vsq.tb.playback.transports import Played, Process, Texts, Transport
 from vsq.tb.regression.job import TOP
 from vsq.tb.scoreboard.base import Scoreboard
 from vsq.tb.simulation import simulators
@@ -43,67 +40,24 @@ class PlaybackError(AssertionError):
         self.streams = streams
 
 
-class Playback:
-    """The RTL of one configuration, ready to run; leaving the ``with`` block ends it.
+@contextmanager
+def opened(config: Configuration, simulator: str = "verilator", *, verilog: str | None = None) -> Iterator[Transport]:
+    """Build the RTL of a configuration, and give what plays it.
 
     Args:
         config: The configuration.
         simulator: ``verilator`` or ``icarus``.
         verilog: A design to play instead of the generated one; its top module is :data:`vsq.tb.regression.job.TOP`.
-        arguments: Of Icarus's simulation, for designs that read them.
 
     Raises:
         InputError: If the simulator is missing or too old.
         RuntimeError: If the Verilog does not compile.
     """
-
-    def __init__(
-        self,
-        config: Configuration,
-        simulator: str = "verilator",
-        *,
-        verilog: str | None = None,
-        arguments: Sequence[str] = (),
-    ) -> None:
-        self.arguments = arguments
-        self.interface: Any = environment(config).interface(config)
-        tool = simulators.find(simulator)
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vsq-playback-")))
-            text = verilog or design(config).verilog(TOP)
-            self._transport = _TRANSPORTS[simulator](self.interface, tool, text, folder)
-            stack.callback(self._transport.close)
-            self._stack = stack.pop_all()
-
-    def __enter__(self) -> "Playback":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def play(self, streams: Streams, pace: Pace | None = None, *, fresh: bool = True) -> Played:
-        """Play beats and return what comes out until nothing moves any more.
-
-        Args:
-            streams: Any number of beats of each stream.
-            pace: When the streams pause; None for never.
-            fresh: Whether to start a design that was just reset; else, under Verilator alone, the last run goes on.
-
-        Raises:
-            RuntimeError: If the simulation breaks.
-        """
-        self.send(streams, pace, fresh=fresh)
-        return self.receive()
-
-    def send(self, streams: Streams, pace: Pace | None = None, *, fresh: bool = True) -> None:
-        """Do the first half of :meth:`play`: under Verilator, let the simulation start."""
-        self._transport.send(streams, pace, self.arguments, fresh=fresh)
-
-    def receive(self) -> Played:
-        """Do the second half of :meth:`play`: wait for the results."""
-        return self._transport.receive()
+    tool, interface = simulators.find(simulator), environment(config).interface(config)
+    with tempfile.TemporaryDirectory(prefix="vsq-playback-") as folder:
+        text = verilog or design(config).verilog(TOP)
+        with closing(_TRANSPORTS[simulator](interface, tool, text, Path(folder))) as transport:
+            yield transport
 
 
 def play(
@@ -121,18 +75,18 @@ def play(
         config: The configuration.
         streams: The beats, of any number.
         pace: When the streams pause; None for never.
-        simulator, verilog: As for :class:`Playback`.
+        simulator, verilog: As for :func:`opened`.
         context: What a report of a mismatch starts with.
 
     Raises:
         PlaybackError: If a result is not the golden model's; the message decodes the beats that led to it.
-        InputError, RuntimeError: As :class:`Playback`.
+        InputError, RuntimeError: As :func:`opened`.
     """
     board, cycles, seconds = environment(config).scoreboard(config, context, covered=False), 0, 0.0
     total = max(map(length, streams.values()))
     in_blocks = len(streams) == 1 and pace is None and simulator == "verilator"
     size = _BLOCK if in_blocks else max(1, total)
-    with Playback(config, simulator, verilog=verilog) as playback:
+    with opened(config, simulator, verilog=verilog) as playback:
         for start in range(0, total, size):
             block = _cut(streams, start, start + size)
             playback.send(block, pace, fresh=start == 0)

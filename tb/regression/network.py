@@ -14,7 +14,8 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import CommandResult, Streams
 from vsq.golden.workloads.chain import Chain, ElementChain
 from vsq.golden.workloads.workload import load
-from vsq.tb.playback.playback import Playback
+from vsq.tb.playback.playback import opened
+from vsq.tb.playback.transports import Transport
 from vsq.tb.simulation.simulators import find
 
 FIELDS = ("acc", "overflow", "codes", "scales")
@@ -90,7 +91,7 @@ def run(
         Progress(console=console or Console(quiet=True), transient=True) as progress,
     ):
         bar = progress.add_task(f"{workload}: building the simulation", total=None)
-        observed = _Observed(lambda: stack.enter_context(Playback(config, simulator)))
+        observed = _Observed(lambda: stack.enter_context(opened(config, simulator)))
         layers = []
         for (name, got), (_, expected) in zip(element.trace(observed.execute), element.trace(), strict=True):
             layers.append(observed.layer(name, got, expected))
@@ -105,11 +106,11 @@ def run(
 class _Observed:
     """A playback, built for the first commands, and the operands and cycles since the last layer."""
 
-    def __init__(self, build: Callable[[], Playback]) -> None:
+    def __init__(self, build: Callable[[], Transport]) -> None:
         self._build, self._operands, self._cycles = build, 0, 0
 
     @cached_property
-    def _playback(self) -> Playback:
+    def _playback(self) -> Transport:
         return self._build()
 
     def execute(self, streams: Streams) -> list[CommandResult]:

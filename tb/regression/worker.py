@@ -24,7 +24,8 @@ from vsq.tb.coverage import points
 from vsq.tb.failures.recording import Recording, rtl_hash
 from vsq.tb.playback.playback import PlaybackError, play
 from vsq.tb.regression.job import RECORDING, TOP, Job, Outcome, Result
-from vsq.tb.simulation import build_log, objcache, simulators
+from vsq.tb.simulation import objcache, simulators
+from vsq.tb.simulation.build import excerpt
 
 TIMESCALE = ("1ns", "1ps")
 COVERAGE = "coverage"  # the name of the verdict on coverage among a job's tests
@@ -173,7 +174,7 @@ def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outc
     outcomes = _outcomes(job, results) if results.exists() else []
     if outcomes and (not broken or any(outcome.failure for outcome in outcomes)):
         return outcomes
-    return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=build_log.failure(log))]
+    return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=excerpt(log))]
 
 
 def verdict(job: Job, coverage: points.Hits) -> list[Outcome]:

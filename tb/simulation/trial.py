@@ -14,7 +14,7 @@ from cocotb_tools.runner import get_runner
 
 from vsq.tb.regression import worker
 from vsq.tb.regression.job import TOP
-from vsq.tb.simulation.build_log import failure
+from vsq.tb.simulation.build import excerpt
 
 DESIGN = f"""module {TOP}(input [3:0] d, output [3:0] q);
   assign q = ~d;
@@ -50,7 +50,7 @@ def main(simulator: str, folder: Path) -> str:
         passed = get_results(results) == (1, 0)
     except (RuntimeError, SystemExit):  # a command failed
         passed = False
-    return "" if passed else failure(log)
+    return "" if passed else excerpt(log)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import write_text
 from vsq.hw.emit.design import design
 from vsq.hw.emit.names import checked
-from vsq.tb.vectors import mac as mac_vectors
-from vsq.tb.vectors import pe as pe_vectors
+from vsq.tb.vectors.designs import write_mac_vectors, write_pe_vectors
 
 _VECTORS: Mapping[str, Callable[..., list[Path]]] = {
-    "mac": mac_vectors.write_vectors,
-    "mac_axis": partial(mac_vectors.write_vectors, interface="axis"),
-    "pe": pe_vectors.write_vectors,
+    "mac": write_mac_vectors,
+    "mac_axis": partial(write_mac_vectors, interface="axis"),
+    "pe": write_pe_vectors,
 }
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vsq.tb.playback import build
 from vsq.tb.regression.pool import environment, module
+from vsq.tb.simulation import build
 from vsq.tb.simulation.simulators import find
 
 pytestmark = pytest.mark.slow

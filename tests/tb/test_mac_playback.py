@@ -10,13 +10,12 @@ from vsq.golden.contract.config import MacConfig, Rounding
 from vsq.golden.stimulus.stream import beats
 from vsq.hw.emit.design import design
 from vsq.tb.interface.mac import MacInterface
-from vsq.tb.playback import build
+from vsq.tb.interface.pace import Pace
 from vsq.tb.playback import playback as module
-from vsq.tb.playback.pace import Pace
-from vsq.tb.playback.playback import Playback, PlaybackError, check
+from vsq.tb.playback.playback import PlaybackError, check, opened
 from vsq.tb.regression.job import TOP
 from vsq.tb.scoreboard.mac import MacScoreboard
-from vsq.tb.simulation import objcache
+from vsq.tb.simulation import build, objcache
 
 SMALL = MacConfig.parse("4/4U/4/6:V=4,R=6,acc=16")
 
@@ -36,7 +35,7 @@ def _verilator(require_tool):
 
 @pytest.fixture(scope="module")
 def playback():
-    with Playback(SMALL) as playback:
+    with opened(SMALL) as playback:
         yield playback
 
 
@@ -110,7 +109,7 @@ endmodule
 
 @pytest.fixture(scope="module")
 def faulty():
-    with Playback(
+    with opened(
         SMALL, verilog=design(SMALL).verilog(TOP).replace("module dut(", "module sound(") + DEFECTS
     ) as playback:
         yield playback

@@ -10,7 +10,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import ElementModel
 from vsq.golden.stimulus.commands import result_beats
-from vsq.tb.vectors import pe as pe_vectors
+from vsq.tb.vectors.designs import drawn_streams
 from vsq.tb.vectors.generation import generate
 
 VECTORS = 40
@@ -82,7 +82,7 @@ def test_processing_elements(chance, tmp_path):
         print(config.full_name)
         generate(config, folder, "dut", vectors=VECTORS, seed=seed)
         ports = json.loads((folder / "dut.json").read_text())["ports"]
-        streams = pe_vectors.drawn_streams(config, VECTORS, seed)
+        streams = drawn_streams(config, VECTORS, seed)
         columns = {
             "weights": {"codes": streams.weights.codes, "scale": streams.weights.scales},
             "activations": {"codes": streams.activations.codes, "scale": streams.activations.scales},

@@ -11,8 +11,8 @@ from vsq.golden.model.datapath import mac
 from vsq.hw.emit.design import design
 from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.pool import run_jobs
-from vsq.tb.vectors import mac as vectors
-from vsq.tb.vectors.mac import write_vectors
+from vsq.tb.vectors import designs as vectors
+from vsq.tb.vectors.designs import write_mac_vectors
 
 CONFIG = MacConfig.parse("4/4/4/6")
 BEATS = 20
@@ -47,7 +47,7 @@ def test_regression(unsound, require_tool, tmp_path):
 
 def test_plain_bench(unsound, require_tool, tmp_path):
     require_tool("icarus")
-    write_vectors(CONFIG, tmp_path, BEATS, seed=1, name=TOP)
+    write_mac_vectors(CONFIG, tmp_path, BEATS, seed=1, name=TOP)
 
     def passes(verilog):
         (tmp_path / f"{TOP}.v").write_text(verilog)

@@ -9,9 +9,9 @@ import pytest
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.stimulus import commands as pe_stimulus
 from vsq.tb.interface.base import length
+from vsq.tb.interface.pace import Pace
 from vsq.tb.interface.pe import PeInterface
-from vsq.tb.playback.pace import Pace
-from vsq.tb.playback.playback import Playback, check
+from vsq.tb.playback.playback import check, opened
 from vsq.tb.regression.pe_covering import covering_elements, full_pe_regression, random_elements
 from vsq.tb.scoreboard.pe import PeScoreboard
 
@@ -106,6 +106,6 @@ def test_a_random_element_equals_golden(number, require_tool):
     board.on_beats(sent)
     pauses = {stream: np.zeros(length(columns), int) for stream, columns in sent.items()}
     pace = Pace(pauses=pauses, taking=np.random.default_rng(seed).random(20_000) < 0.5)
-    with Playback(element, "icarus") as playback:
+    with opened(element, "icarus") as playback:
         check(board, sent, playback.play(sent, pace))
     assert board.counts["illegal"] == sum(result.illegal for result in results)

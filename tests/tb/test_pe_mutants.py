@@ -12,9 +12,9 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.stimulus import commands as pe_stimulus
 from vsq.hw.emit.design import PeDesign, design
 from vsq.tb.interface.base import length
+from vsq.tb.interface.pace import Pace
 from vsq.tb.interface.pe import PeInterface
-from vsq.tb.playback.pace import Pace
-from vsq.tb.playback.playback import Playback, check
+from vsq.tb.playback.playback import check, opened
 from vsq.tb.regression.job import TOP
 from vsq.tb.scoreboard.pe import PeScoreboard
 
@@ -71,7 +71,7 @@ def test_one_wrong_bit_is_found(require_tool):
     pauses = {stream: np.zeros(length(columns), int) for stream, columns in sent.items()}
     pace = Pace(pauses=pauses, taking=np.random.default_rng(1).random(9000) < 0.5)
 
-    with Playback(CONFIG, "icarus", verilog=verilog) as playback:
+    with opened(CONFIG, "icarus", verilog=verilog) as playback:
 
         def wrong(*arguments):
             playback.arguments = arguments

@@ -8,9 +8,9 @@ import pytest
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, CommandResult
-from vsq.tb.agents.pace import READY, VALID
 from vsq.tb.coverage.pe import POINTS, PeTraffic
 from vsq.tb.coverage.points import hits
+from vsq.tb.interface.pace import READY, VALID
 
 NAMES = {point.name for point in POINTS}
 CONFIG = PeConfig.parse("4/4/4/6:V=2@lanes=2,weight_depth=4,activation_depth=8")

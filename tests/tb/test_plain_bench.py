@@ -11,7 +11,7 @@ from vsq.golden.contract.config import MacConfig, Overflow
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.stimulus.stream import complete
 from vsq.hw.emit.design import design
-from vsq.tb.playback import build
+from vsq.tb.simulation import build
 from vsq.tb.simulation.simulators import find
 from vsq.tb.vectors.generation import generate
 

@@ -12,13 +12,12 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.stimulus.stream import beats, complete
 from vsq.hw.emit.design import design
-from vsq.tb.agents.pace import flowing, random_bursts
 from vsq.tb.failures.recording import Recording
 from vsq.tb.failures.reproduce import reproduce
 from vsq.tb.failures.shrink import shrink
 from vsq.tb.interface.base import length
 from vsq.tb.interface.mac import MacInterface
-from vsq.tb.playback.pace import Pace
+from vsq.tb.interface.pace import Pace, flowing, random_bursts
 from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.run import run
 

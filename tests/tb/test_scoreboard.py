@@ -4,8 +4,8 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import Beats, beats
-from vsq.tb.agents.pace import flowing, random_bursts
 from vsq.tb.interface.mac import MacInterface
+from vsq.tb.interface.pace import flowing, random_bursts
 from vsq.tb.scoreboard.mac import MacScoreboard
 
 CONFIG = MacConfig.parse("4/4U/4/6:V=3,R=6,acc=15")

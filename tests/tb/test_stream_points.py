@@ -4,10 +4,10 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import Beats
-from vsq.tb.agents.pace import READY, VALID
 from vsq.tb.coverage import handshake
 from vsq.tb.coverage.points import hits
 from vsq.tb.coverage.traffic import Traffic
+from vsq.tb.interface.pace import READY, VALID
 
 GO, WAIT, IDLE = VALID | READY, VALID, READY  # at the input; at the output GO, WAIT and 0
 

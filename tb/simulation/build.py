@@ -1,14 +1,18 @@
-"""Simulations without Python: how they are built and run."""
+"""Simulations without Python, how they are built and run, and excerpts from the logs of failed commands."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vsq.tb.simulation import build_log, objcache
+from vsq.tb.simulation import objcache
 from vsq.tb.simulation.simulators import Simulator
 
 TOP = "playback"
+
+_ERROR = re.compile(r"\berror\b|\bfatal\b|not found|no such file|undefined reference|\*\*\* ", re.IGNORECASE)
+_LINES = 30
 
 
 def compiled(
@@ -50,5 +54,16 @@ def call(simulator: Simulator, command: Sequence[str], folder: Path) -> str:
     environment = {**os.environ, **simulator.environment(), "OBJCACHE": objcache.COMMAND}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError("\n".join([f"{command[0]} failed:", *build_log.reasons(done.stdout + done.stderr)]))
+        raise RuntimeError("\n".join([f"{command[0]} failed:", *reasons(done.stdout + done.stderr)]))
     return done.stdout
+
+
+def reasons(text: str) -> list[str]:
+    """Return the lines of a log that state the reason of a failure, or its last ones if none does."""
+    lines = text.splitlines()
+    return [line for line in lines if _ERROR.search(line)][:_LINES] or lines[-_LINES:]
+
+
+def excerpt(log: Path) -> str:
+    """Return what failed, why, and where the whole log is."""
+    return "\n".join([f"the {log.stem} failed", *reasons(log.read_text(errors="replace")), f"log: {log}"])

@@ -12,8 +12,8 @@ import numpy as np
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer
 
 from vsq.golden.model.packing import Words
-from vsq.tb.agents.pace import READY, VALID, Bursts
 from vsq.tb.interface.base import DONT_CARE
+from vsq.tb.interface.pace import READY, VALID, Bursts
 
 PERIOD_NS = 2  # of the clock
 _HOLD_PS = PERIOD_NS * 450  # from the falling edge to just before the rising one

@@ -1,21 +1,28 @@
-"""Test vectors of vector MACs, and a plain-Verilog bench that plays them."""
+"""Test vectors of vector MACs and of processing elements, and the plain-Verilog benches that play them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.io.files import replacing
 from vsq.golden.model.datapath import MacResult, mac
 from vsq.golden.model.packing import Field, Integer, Packed
+from vsq.golden.model.pe import Command, CommandResult, ElementModel, Streams
+from vsq.golden.stimulus.commands import commands, result_beats
 from vsq.golden.stimulus.stream import Beats, complete
 from vsq.tb.interface.mac import MARK, MacInterface
+from vsq.tb.interface.pe import PeInterface
 from vsq.tb.vectors.plain_bench import Stream, write_bench
 
 _BYTE = 8
 
 
-def write_vectors(
+def write_mac_vectors(
     config: MacConfig, folder: Path, count: int, seed: int, name: str, *, interface: str = "native"
 ) -> list[Path]:
     """Write stimulus, expected results and a self-checking bench of ``count`` vectors into ``folder``.
@@ -109,3 +116,45 @@ def _axis_streams(config: MacConfig, stream: Beats, result: MacResult) -> tuple[
     layout = Packed({**results, "last": MARK})
     words = [layout.join(word) for word in layout.words(columns)]
     return sent, Stream(name="expected", prefix="m_axis_t", widths=widths, words=words)
+
+
+def write_pe_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: str) -> list[Path]:
+    """Write what the streams carry for ``count`` random commands, the results, and a self-checking bench.
+
+    ``<name>_command.memh`` and so on hold one hexadecimal word a line for each beat of an input stream, its fields from
+    the least significant bit in the order of the ports; ``<name>_expected.memh`` holds the result beats, and
+    ``<name>_care.memh`` ones where their bits matter. Two or three commands more come first: they are illegal, because
+    a reset has forgotten what they do not load. ``<name>_tb.v`` plays it all (:mod:`vsq.tb.vectors.plain_bench`).
+
+    Raises:
+        InputError: If the folder cannot be written.
+    """
+    streams, interface = drawn_streams(config, count, seed), PeInterface(config)
+    columns = interface.streams(streams)
+    inputs = [
+        Stream.of(stream, stream, packed, packed.words(columns[stream])) for stream, packed in interface.inputs.items()
+    ]
+    results = ElementModel(config).run(streams)
+    result = Stream.of("expected", interface.result, interface.output, interface.results(results))
+    settings = {"stall": _stall(config, results), "fill": 0, "idle": interface.idle, "cycles": 0}
+    return write_bench(folder, name, f"processing element {config.full_name}", inputs, result, **settings)
+
+
+def _stall(config: PeConfig, results: Sequence[CommandResult]) -> int:
+    """Return the number of the result beat to stall: the first of most that are requantized in a row, or the middle.
+
+    Those behind it fill every stage.
+    """
+    beats = list(result_beats(config, results))
+    runs = groupby(range(len(beats)), lambda number: "codes" in beats[number])
+    requantized = [list(run) for is_vector, run in runs if is_vector]
+    return max(requantized, key=len)[0] if requantized else len(beats) // 2
+
+
+def drawn_streams(config: PeConfig, count: int, seed: int) -> Streams:
+    """Return random commands behind those that only an element without memory of an earlier run refuses."""
+    refused = [Command(rows=1, vectors=1, load_weights=False), Command(rows=1, vectors=1, load_activations=False)]
+    if config.ppu:
+        refused.append(Command(rows=1, vectors=1, requantize=True))
+    streams, _ = commands(config, count, seed)
+    return replace(streams, commands=[*refused, *streams.commands])

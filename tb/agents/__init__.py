@@ -1,1 +1,0 @@
-"""Pin-level stream drivers and monitors."""
