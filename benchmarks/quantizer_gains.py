@@ -23,7 +23,7 @@ from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Granularity
 from vsq.golden.workloads import minilm
-from vsq.golden.workloads.sentences import CALIBRATION, LONG, SHORT
+from vsq.golden.workloads.minilm import CALIBRATION, LONG, SHORT
 
 
 def _gaussian(*shape: int) -> torch.Tensor:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vsq.golden.nn.integer import export as export
     from vsq.golden.nn.integer import integers as integers
     from vsq.golden.nn.quantize import quantize as quantize
-    from vsq.golden.nn.rules import Rule as Rule
+    from vsq.golden.nn.scheme import Rule as Rule
     from vsq.golden.nn.scheme import Scheme as Scheme
     from vsq.hw.mac.top import VectorMac as VectorMac
     from vsq.hw.pe.top import ProcessingElement as ProcessingElement

@@ -17,7 +17,7 @@ from torch.utils.hooks import RemovableHandle
 
 from vsq.golden.contract.errors import InputError, choice, did_you_mean
 from vsq.golden.nn.histogram import Histogram
-from vsq.golden.nn.search import minimize
+from vsq.golden.nn.mmse import minimize
 from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Granularity

@@ -5,6 +5,9 @@
 one alpha per vector (two levels) or per gamma (single level), instead of absmax / qmax. The second level rounds alpha
 to sq*gamma; the codes are then computed anew with that step (order ``requantized``).
 
+The error of a quantized vector has many local minima in its scale, the more the shorter the vector: a grid finds the
+basin, and golden sections (the source's whole search) its bottom.
+
 Where one plane is too coarse, T ~ alpha_1*Q_1 + alpha_2*Q_2 ("dual"): alpha_1 is searched with the error that is left
 after the best alpha_2 for its residual, since the alpha_1 that is best by itself clips what no second plane restores.
 
@@ -12,16 +15,20 @@ Source: Choukroun et al., Low-bit Quantization of Neural Networks for Efficient 
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
-from vsq.golden.nn.search import LOWEST, Minimum, minimize
 from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Quantized
 
 Planes = tuple[Quantized[torch.Tensor], ...]
 
+HIGHEST = 1.5
+LOWEST = 0.05
+_GOLDEN = (math.sqrt(5) - 1) / 2
 _NESTED = (20, 6)  # points and sections: the effort of a search and of each search inside it
 
 
@@ -32,7 +39,7 @@ def quantize(
     """Return ``x`` quantized with the scales of least squared error.
 
     Args:
-        points, sections: Effort of :func:`vsq.golden.nn.search.minimize`.
+        points, sections: Effort of :func:`minimize`.
 
     Raises:
         InputError: As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does.
@@ -72,16 +79,11 @@ def approximate(quantizer: Quantizer, x: torch.Tensor, threshold: float, *, name
     return dual(quantizer, x, name=name) if error > threshold * exact.square().sum() else (single,)
 
 
-# The search ---------------------------------------------------------------------------------------------------
-
-
 def _groups(quantizer: Quantizer, x: torch.Tensor, name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what shares one alpha, [..., elements], over its largest magnitude; and that magnitude, [...]."""
     gamma = pytorch.gamma(quantizer, x, name=name)  # refuses what cannot be quantized
     values = x.detach().float()
-    if quantizer.scale is None:
-        return _normalized(values.reshape(*gamma.shape, math.prod(values.shape) // gamma.numel()))
-    return _normalized(quantizer.split(values, torch))
+    return _normalized(values.reshape(*gamma.shape, -1) if quantizer.scale is None else quantizer.split(values, torch))
 
 
 def _normalized(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,7 +91,7 @@ def _normalized(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return groups / torch.where(peak > 0, peak, 1.0)[..., None], peak
 
 
-def _single(quantizer: Quantizer, groups: torch.Tensor, points: int, sections: int) -> Minimum:
+def _single(quantizer: Quantizer, groups: torch.Tensor, points: int, sections: int) -> "Minimum":
     """Return the best factor of absmax / qmax, and its squared error.
 
     Among V elements with absmax M, the factor 1 errs by at most V*(M*step / 2qmax)^2, and a factor f clips M alone by
@@ -106,14 +108,74 @@ def _single(quantizer: Quantizer, groups: torch.Tensor, points: int, sections: i
 
 def _rounded(quantizer: Quantizer, groups: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Return alpha*Q for normalized groups: alpha = factor / qmax."""
-    element = quantizer.element
-    alpha = (factor / element.qmax)[..., None]
-    rounded: torch.Tensor = element.nearest(groups / alpha, torch)
+    alpha = (factor / quantizer.element.qmax)[..., None]
+    rounded: torch.Tensor = quantizer.element.nearest(groups / alpha, torch)
     return rounded.mul_(alpha)
 
 
 def _with_factors(quantizer: Quantizer, x: torch.Tensor, threshold: torch.Tensor, name: str) -> Quantized[torch.Tensor]:
     """Return ``x`` quantized with alpha = threshold / qmax, which two levels round to their scales."""
-    alpha = threshold / quantizer.element.qmax
-    level = {"gamma": alpha} if quantizer.scale is None else {"vector_scales": alpha}
-    return pytorch.quantize(quantizer, x, name=name, **level)
+    level = "gamma" if quantizer.scale is None else "vector_scales"
+    return pytorch.quantize(quantizer, x, name=name, **{level: threshold / quantizer.element.qmax})
+
+
+# The search ---------------------------------------------------------------------------------------------------
+
+
+class Minimum(NamedTuple):
+    """The factors with the least errors, and those errors."""
+
+    factor: torch.Tensor
+    error: torch.Tensor
+
+
+def grid(points: int, low: float = LOWEST) -> list[float]:
+    """Return factors from ``low`` to HIGHEST in geometric steps, ascending, and 1 in place of the nearest."""
+    step = (low / HIGHEST) ** (1 / (points - 1))
+    factors = [HIGHEST * step**i for i in reversed(range(points))]
+    factors[min(range(points), key=lambda i: abs(math.log(factors[i])))] = 1.0
+    return factors
+
+
+def minimize(
+    error: Callable[[torch.Tensor], torch.Tensor],
+    like: torch.Tensor,
+    points: int = 40,
+    sections: int = 10,
+    low: float = LOWEST,
+) -> Minimum:
+    """Return the positive factors of least error, elementwise: one search for many tensors at once.
+
+    Args:
+        error: From factors to errors, both of the shape of ``like``.
+        like: Gives shape, type and device.
+        points: Grid points; 1 is among them, so that the result is never worse than factor 1.
+        sections: Golden sections between the neighbours of the best grid point; each shrinks the interval to 0.618 of
+            it.
+        low: Where the grid begins; it ends at HIGHEST.
+    """
+    factors = grid(points, low)
+    least, index = torch.stack([error(torch.full_like(like, factor)) for factor in factors]).min(dim=0)
+    table = torch.tensor([low, *factors, HIGHEST], dtype=like.dtype, device=like.device)
+    best = Minimum(table[index + 1], least)
+
+    def tried(factor: torch.Tensor) -> torch.Tensor:
+        """Return the errors; keep those that are less than all before."""
+        nonlocal best
+        errors = error(factor)
+        wins = errors < best.error
+        best = Minimum(torch.where(wins, factor, best.factor), torch.where(wins, errors, best.error))
+        return errors
+
+    lower, upper = table[index], table[index + 2]
+    left, right = upper - _GOLDEN * (upper - lower), lower + _GOLDEN * (upper - lower)
+    at_left, at_right = tried(left), tried(right)
+    for _ in range(sections):
+        shrink = at_left < at_right  # the minimum is left of ``right``
+        lower, upper = torch.where(shrink, lower, left), torch.where(shrink, right, upper)
+        step = _GOLDEN * (upper - lower)
+        fresh = torch.where(shrink, upper - step, lower + step)
+        at_fresh = tried(fresh)
+        left, right = torch.where(shrink, fresh, right), torch.where(shrink, left, fresh)
+        at_left, at_right = torch.where(shrink, at_fresh, at_right), torch.where(shrink, at_left, at_fresh)
+    return best

@@ -26,7 +26,6 @@ from torch.nn import functional
 from vsq.golden.model.operand import accumulator_unit, scale_factor
 from vsq.golden.nn import mmse
 from vsq.golden.nn.scheme import Scheme, WeightScales
-from vsq.golden.nn.straight_through import straight_through
 from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.tensor import Quantized
 
@@ -136,14 +135,14 @@ class QuantizedLayer(nn.Module):
             weights, inputs, split = self.quantized_weights(), self.quantized_inputs(rows), self.scheme.inputs.split
             w = weights.vectors()
             if not self.frozen:
-                w = straight_through(split(self.magnitudes(), torch), w)
+                w = _straight_through(split(self.magnitudes(), torch), w)
             if self.sign < 0:
                 w = -w
-            real = straight_through(split(self.grouped(rows), torch), inputs.vectors())
+            real = _straight_through(split(self.grouped(rows), torch), inputs.vectors())
             bias = None if self.bias is None else self.bias.float()
             y = functional.linear(real.flatten(1), w.flatten(1), bias)
             if self.scheme.config.scale_shift:
-                y = straight_through(y, self._rounded(weights, inputs).to(y.dtype))
+                y = _straight_through(y, self._rounded(weights, inputs).to(y.dtype))
             return self.output(y, x)
 
     @torch.no_grad()
@@ -288,3 +287,21 @@ def _along_window(rows: torch.Tensor) -> torch.Tensor:
 def _narrowest(largest: int) -> torch.dtype:
     """Return the narrowest signed integer type that holds ``largest``."""
     return next(kind for kind in (torch.int8, torch.int16, torch.int32) if torch.iinfo(kind).max >= largest)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """The second argument's values with the first one's gradient."""
+
+    @staticmethod
+    def forward(_ctx: Any, _x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(_ctx: Any, *gradients: Any) -> tuple[Any, None]:
+        return gradients[0], None
+
+
+def _straight_through(x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return exactly ``values``, as if they were ``x`` to the gradient."""
+    result: torch.Tensor = _StraightThrough.apply(x, values)  # type: ignore[no-untyped-call]  # PyTorch leaves it so
+    return result

@@ -21,8 +21,7 @@ from vsq.golden.nn import fidelity
 from vsq.golden.nn.calibration import Observer, observer, watch
 from vsq.golden.nn.modules import QuantizedConv1d, QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from vsq.golden.nn.planes.splitquant import SplitLayer, plane_sign
-from vsq.golden.nn.rules import Rule, assign
-from vsq.golden.nn.scheme import Scheme
+from vsq.golden.nn.scheme import Rule, Scheme, assign
 
 _SAMPLE_ROWS = 512
 _KINDS: dict[type[nn.Module], Callable[..., QuantizedLayer]] = {
@@ -82,7 +81,7 @@ def quantize(
         config: Of the layers that no rule matches: a configuration, its text, a preset's name, or a whole scheme.
         forward_loop: Runs the model that it is given, which is the copy, on calibration data. None is for schemes
             without static gammas.
-        rules, skip: See :func:`vsq.golden.nn.rules.assign`.
+        rules, skip: See :func:`vsq.golden.nn.scheme.assign`.
         mode: ``ptq`` or ``qat``.
         inplace: Whether to change ``model`` and share its parameters, instead of copying it.
         console: Where the summary is printed: each layer's configuration and figures. None prints nothing.

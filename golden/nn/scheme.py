@@ -1,11 +1,15 @@
-"""The quantization of one layer: its formats, the source of its scales, and their rounding."""
+"""The quantization of a layer: formats, source and rounding of its scales; and the rules that assign it."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any
 
+from torch import nn
+
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.errors import InputError, choice
+from vsq.golden.contract.errors import InputError, choice, did_you_mean
 from vsq.golden.nn.calibration import Calibration
 from vsq.golden.quantizer.core import Order, Quantizer, ScaleRounding
 from vsq.golden.quantizer.tensor import Granularity
@@ -96,3 +100,51 @@ class Scheme:
     def calibrated(self) -> bool:
         """Whether the inputs' gamma is static."""
         return self.input_gamma == InputGamma.STATIC and not self.float_scales
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """The quantization of the layers that match.
+
+    Args:
+        pattern: Of the module's name, as a shell writes it: ``encoder.*.query``; ``*`` matches dots too.
+        kind: Of the module; a subclass matches too.
+        scheme: How the layers are quantized; None leaves them in float.
+    """
+
+    pattern: str = "*"
+    kind: type[nn.Module] = nn.Module
+    scheme: Scheme | None
+
+    def matches(self, name: str, layer: nn.Module) -> bool:
+        """Return whether the rule speaks of the layer."""
+        return isinstance(layer, self.kind) and fnmatchcase(name, self.pattern)
+
+
+def assign(
+    layers: Mapping[str, nn.Module], default: Scheme, rules: Sequence[Rule] = (), skip: Iterable[str] = ()
+) -> dict[str, Scheme | None]:
+    """Return each layer's scheme by name; None for one that stays in float.
+
+    Args:
+        layers: By module name.
+        default: Of the layers that no rule matches.
+        rules: In the order in which they are asked.
+        skip: Patterns of layers that stay in float, asked before the rules.
+
+    Raises:
+        InputError: If a rule or pattern matches no layer; the message lists near names.
+    """
+    ordered = [*(Rule(pattern=pattern, scheme=None) for pattern in skip), *rules]
+    for rule in ordered:
+        if not any(rule.matches(name, layer) for name, layer in layers.items()):
+            of_kind = "" if rule.kind is nn.Module else f" of type {rule.kind.__name__}"
+            raise InputError(
+                f"pattern {rule.pattern!r}: matches no layer{of_kind} that can be quantized; "
+                f"{did_you_mean(rule.pattern, layers)}"
+            )
+    everything = Rule(scheme=default)
+    return {
+        name: next(rule.scheme for rule in (*ordered, everything) if rule.matches(name, layer))
+        for name, layer in layers.items()
+    }

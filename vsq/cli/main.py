@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from rich.console import Console
+
 from vsq.golden.contract.distribution import NAME, VERSION, missing
 from vsq.golden.contract.errors import InputError
-from vsq.ui import console
 
 COMMANDS = (
     "generate",
@@ -41,6 +42,13 @@ examples:
 
 A configuration is W/A/ws/as: weight bits, activation bits (U: unsigned), bits of the per-vector scales (-: none).
 Options may follow: 4/4U/4/6:V=32,R=6,round=half_even,acc=24,overflow=wrap,pipeline=2. See 'vsq presets' too."""
+
+
+class _Console(Console):
+    """A console that leaves a closed pipe to the caller."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,7 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     top.set_defaults(run=lambda *_: top.print_help())
     args = top.parse_args(arguments)
     try:
-        code = int(args.run(args, console()) or 0)
+        console = _Console()  # which does not fold tables where the output is no terminal
+        code = int(args.run(args, console if console.is_terminal else _Console(width=140)) or 0)
         sys.stdout.flush()
         return code
     except InputError as error:

@@ -17,7 +17,7 @@ from torch import nn
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.nn import mmse
-from vsq.golden.nn.planes.sums import Layer, SumLayer, replace_layers
+from vsq.golden.nn.planes.splitquant import Layer, SumLayer, replace_layers
 from vsq.golden.nn.quantize import fresh_layer, quantizable
 from vsq.golden.nn.scheme import Scheme, WeightScales
 
@@ -62,6 +62,6 @@ def dual_model(model: nn.Module, scheme: Scheme, threshold: float) -> nn.Module:
     """Replace the layers of ``model`` whose error is above ``threshold``, in place, by sums of two; return ``model``.
 
     Arguments and errors are those of :func:`dual_layer`, the walk that of
-    :func:`vsq.golden.nn.planes.sums.replace_layers`.
+    :func:`vsq.golden.nn.planes.splitquant.replace_layers`.
     """
     return replace_layers(model, lambda layer: dual_layer(layer, scheme, threshold))

@@ -11,14 +11,50 @@ Source: Song and Lin, SplitQuant (arXiv 2501.12428).
 """
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from vsq.golden.nn.planes.kmeans import boundaries
-from vsq.golden.nn.planes.sums import Layer, SumLayer, replace_layers
+Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 
 PLANES = ("lower", "middle", "upper")
+_STEPS = 256
+
+
+class SumLayer(nn.Module):
+    """``y = sum of part(x)`` over the parts, which are named as they are given."""
+
+    def __init__(self, **parts: nn.Module) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the layer's output."""
+        first, *others = (part(x) for part in self.children())
+        y: torch.Tensor = sum(others, start=first)
+        return y
+
+
+def replace_layers(model: nn.Module, by: Callable[[Layer], SumLayer | None]) -> nn.Module:
+    """Replace every Linear and convolution inside ``model``, in place, by what ``by`` makes of it; return ``model``.
+
+    The parts of the layer NAME are ``NAME.PART``, and can be quantized like any other layer. None leaves a layer as it
+    is. Embeddings and norms stay, and so do the parts of earlier sums; a layer that stands in several places stays one.
+    """
+    if isinstance(model, Layer):
+        return by(model) or model
+    made: dict[nn.Module, nn.Module] = {}
+    for parent in list(model.modules()):
+        if isinstance(parent, SumLayer):
+            continue
+        for name, child in parent._modules.items():
+            if isinstance(child, Layer):
+                if child not in made:
+                    made[child] = by(child) or child
+                setattr(parent, name, made[child])
+    return model
 
 
 class SplitLayer(SumLayer):
@@ -60,7 +96,7 @@ def split_layer(layer: Layer) -> SplitLayer:
 def split_model(model: nn.Module) -> nn.Module:
     """Replace every Linear and convolution inside ``model``, in place, by its :class:`SplitLayer`; return ``model``.
 
-    See :func:`vsq.golden.nn.planes.sums.replace_layers`.
+    See :func:`replace_layers`.
     """
     return replace_layers(model, split_layer)
 
@@ -70,3 +106,53 @@ def plane_sign(plane: torch.Tensor) -> int:
     if bool((plane >= 0).all()):
         return 1
     return -1 if bool((plane <= 0).all()) else 0
+
+
+def boundaries(values: torch.Tensor) -> torch.Tensor:
+    """Return the two numbers that part ``values`` into three clusters of least squared distance to their centres.
+
+    They are the midpoints of neighbouring centres; a value on a boundary belongs below it. Clusters of numbers are
+    intervals, so all pairs of cuts are tried: exact up to 256 distinct values. Of more, only cuts at 256 equal steps in
+    rank and at 256 equal steps in value are tried, and Lloyd's iterations carry the best pair to the nearest optimum.
+
+    Args:
+        values: Any shape.
+
+    Returns:
+        float64, [2], ascending. Fewer than three distinct values have a cluster each; the rest of the boundaries is
+        infinite.
+    """
+    points, counts = torch.unique(values.detach().double(), return_counts=True)
+    if len(points) < 3:
+        between = (points[1:] + points[:-1]) / 2
+        return torch.cat([between, between.new_full((2 - len(between),), torch.inf)])
+    zero = points.new_zeros(1)
+    count = torch.cat([zero, counts.double().cumsum(0)])  # of the points below each cut
+    mass = torch.cat([zero, (points * counts).cumsum(0)])
+    cuts = _best_cuts(_candidates(points), count, mass)
+    while True:
+        ends = torch.cat([cuts.new_zeros(1), cuts, cuts.new_tensor([len(points)])])
+        centres = mass[ends].diff() / count[ends].diff()
+        middles = (centres[1:] + centres[:-1]) / 2
+        moved = torch.searchsorted(points, middles, right=True)
+        if torch.equal(moved, cuts) or not 0 < moved[0] < moved[1] < len(points):
+            return middles
+        cuts = moved
+
+
+def _candidates(points: torch.Tensor) -> torch.Tensor:
+    """Return numbers of points that may lie below a cut, ascending, without 0 and all of them."""
+    ranks = torch.linspace(0, len(points), min(len(points), _STEPS) + 1).round().long().to(points.device)
+    steps = torch.searchsorted(points, torch.linspace(0, 1, _STEPS).to(points) * (points[-1] - points[0]) + points[0])
+    cuts: torch.Tensor = torch.unique(torch.cat([ranks, steps]))
+    return cuts[(cuts > 0) & (cuts < len(points))]
+
+
+def _best_cuts(cuts: torch.Tensor, count: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:
+    """Return the two cuts of the largest sum of mass^2 / count; a constant less it are the squared distances."""
+    n, m = count[cuts], mass[cuts]
+    between = (m[None, :] - m[:, None]).square() / (n[None, :] - n[:, None])
+    gain = (m.square() / n)[:, None] + between + ((mass[-1] - m).square() / (count[-1] - n))[None, :]
+    ascending = torch.ones_like(gain, dtype=torch.bool).triu(1)
+    best = int(torch.where(ascending, gain, -torch.inf).argmax())
+    return cuts[[best // len(cuts), best % len(cuts)]]

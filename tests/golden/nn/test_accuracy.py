@@ -16,8 +16,7 @@ from vsq.golden.io import charts
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from vsq.golden.nn.evaluation import accuracy
-from vsq.golden.nn.evaluation.score_plot import score_chart
+from vsq.golden.nn import accuracy
 from vsq.golden.nn.planes.splitquant import split_model
 from vsq.golden.nn.quantize import quantize
 from vsq.golden.workloads import workload
@@ -108,7 +107,7 @@ def test_the_table_shows_both_kinds_of_scales(report):
 
 def test_the_plot_shows_every_score(report, tmp_path):
     """Rendered, since a chart that Vega refuses is saved as a page without a word."""
-    charts.save(score_chart(report), tmp_path / "scores.svg")
+    charts.save(report.chart(), tmp_path / "scores.svg")
     picture = (tmp_path / "scores.svg").read_text()
     for title, score in (("per-vector", "0.9750"), ("fp32 scales", "0.9800"), ("per-channel", "0.9250")):
         assert f"scales: {title}; configuration: 4/4U/4/6; mode: ptq; accuracy: {score}" in picture
@@ -122,7 +121,7 @@ def test_a_plot_without_its_packages_is_refused_before_anything_is_measured(repo
     assert vsq.main(["accuracy", "digits", "--plot", str(tmp_path / "scores.png")]) == 2
     assert f"vl-convert-python is not installed; {install('altair')}" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"scores\.jpg: the suffix chooses the format; end the name in one of .html"):
-        charts.save(score_chart(report), tmp_path / "scores.jpg")
+        charts.save(report.chart(), tmp_path / "scores.jpg")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,8 +14,7 @@ nn = torch.nn
 from vsq.golden.nn import integer
 from vsq.golden.nn.planes.splitquant import split_model
 from vsq.golden.nn.quantize import prepare, quantize, quantized_layers
-from vsq.golden.nn.rules import Rule
-from vsq.golden.nn.scheme import Scheme
+from vsq.golden.nn.scheme import Rule, Scheme
 
 HEAD = [Rule(pattern="5", scheme=Scheme(config=MacConfig.parse("8/8/-/10:V=3"), input_gamma="row"))]
 

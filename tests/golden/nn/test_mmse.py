@@ -11,7 +11,7 @@ from vsq.golden.quantizer.tensor import Granularity
 
 torch = pytest.importorskip("torch")
 
-from vsq.golden.nn import mmse, search
+from vsq.golden.nn import mmse
 from vsq.golden.quantizer import pytorch
 
 PER_CHANNEL = Quantizer.for_weights(MacConfig.parse("4/4/-/-"))
@@ -147,8 +147,8 @@ def test_bad_input_names_the_tensor():
 
 
 def test_the_grid_holds_one_and_its_ends():
-    factors = search.grid(12)
+    factors = mmse.grid(12)
     assert factors == sorted(factors)
     assert factors.count(1.0) == 1
-    assert factors[0] == pytest.approx(search.LOWEST)
-    assert factors[-1] == search.HIGHEST
+    assert factors[0] == pytest.approx(mmse.LOWEST)
+    assert factors[-1] == mmse.HIGHEST

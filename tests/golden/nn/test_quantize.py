@@ -19,8 +19,7 @@ nn = torch.nn
 from vsq.golden.nn.fidelity import fidelity
 from vsq.golden.nn.planes.splitquant import split_model
 from vsq.golden.nn.quantize import prepare, quantize, quantized_layers
-from vsq.golden.nn.rules import Rule
-from vsq.golden.nn.scheme import Scheme
+from vsq.golden.nn.scheme import Rule, Scheme
 from vsq.golden.quantizer import pytorch
 
 

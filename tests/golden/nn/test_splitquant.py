@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 
 from vsq.golden.nn.planes import splitquant
-from vsq.golden.nn.planes.kmeans import boundaries
+from vsq.golden.nn.planes.splitquant import boundaries
 from vsq.golden.nn.quantize import fresh_layer
 from vsq.golden.nn.scheme import Scheme, WeightScales
 

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, BertModel
 
-from vsq.golden.workloads.minilm import _folder
-from vsq.golden.workloads.sentences import CALIBRATION, EVALUATION
+from vsq.golden.workloads.minilm import CALIBRATION, EVALUATION, _folder
 
 EMBEDDED = 12
 HARD = [

@@ -6,7 +6,7 @@ Each score is cached in a JSON file as soon as it is known, from which another r
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
@@ -21,6 +21,9 @@ from vsq.golden.nn.planes.splitquant import split_model
 from vsq.golden.nn.quantize import Mode, quantize
 from vsq.golden.nn.scheme import InputGamma, Scheme
 from vsq.golden.workloads.workload import Workload
+
+if TYPE_CHECKING:
+    import altair
 
 FLOAT = "fp32"
 KINDS = {"per_vector": "per-vector", "float_scales": "fp32 scales", "per_channel": "per-channel"}
@@ -66,6 +69,55 @@ class AccuracyReport:
             scores = (f"{score:.4f}" for score in (getattr(row, kind) for kind in KINDS))
             table.add_row(row.config, row.mode, *scores, f"{row.per_vector - row.per_channel:+.4f}")
         return table
+
+    def chart(self) -> "altair.LayerChart | altair.FacetChart":
+        """Return one line a configuration and mode, a mark for each kind of scales; the float model is dashed."""
+        import altair as alt
+
+        values = [
+            {
+                "configuration": row.config,
+                "mode": row.mode,
+                "row": f"{row.config} {row.mode}",
+                "scales": title,
+                "score": getattr(row, kind),
+                "gain": row.per_vector - row.per_channel,
+            }
+            for row in self.rows
+            for kind, title in KINDS.items()
+        ]
+        title = f"{self.task}: {self.metric}"
+        kinds = list(KINDS.values())
+        x = alt.X("score:Q", title=title).scale(zero=False, padding=15)
+        y = alt.Y("row:N", title="configuration and mode", sort=None).axis(grid=True)
+        marks = (
+            alt.Chart(alt.InlineData(values=values))
+            .mark_point(filled=True, size=110, opacity=0.9)
+            .encode(
+                x=x,
+                y=y,
+                color=alt.Color("scales:N", title="scales").scale(domain=kinds),
+                shape=alt.Shape("scales:N", title="scales").scale(domain=kinds, range=["circle", "diamond", "square"]),
+                tooltip=[
+                    alt.Tooltip("configuration:N"),
+                    alt.Tooltip("mode:N"),
+                    alt.Tooltip("scales:N"),
+                    alt.Tooltip("score:Q", title=self.metric, format=".4f"),
+                    alt.Tooltip("gain:Q", title="per-vector over per-channel", format="+.4f"),
+                ],
+            )
+            .interactive(bind_y=False)
+        )
+        line = (
+            alt.Chart(alt.InlineData(values=[{"score": self.float_score, "model": FLOAT}]))
+            .mark_rule(strokeDash=[6, 4], size=2)
+            .encode(
+                x=x,
+                strokeDash=alt.StrokeDash("model:N", title=None).scale(range=[[6, 4]]),
+                tooltip=[alt.Tooltip("model:N"), alt.Tooltip("score:Q", title=self.metric, format=".4f")],
+            )
+        )
+        return alt.layer(marks, line).properties(width=640, height=alt.Step(34))
 
 
 def measure(

@@ -1,1 +1,0 @@
-"""Evaluation: tasks, accuracy against configuration, and measured gains of the algorithms."""
