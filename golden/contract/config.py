@@ -41,30 +41,19 @@ PRESETS: dict[str, tuple[str, str]] = {
 class Rounding(StrEnum):
     """The rounding that drops the scale product's low bits: round(p / 2^s)."""
 
-    HALF_UP = "half_up"
-    HALF_EVEN = "half_even"
-    TRUNCATE = "truncate"
+    HALF_UP = "half_up"  # ties towards +infinity: floor(x + 1/2)
+    HALF_EVEN = "half_even"  # ties to the even neighbour
+    TRUNCATE = "truncate"  # floor
 
 
 def round_shift(values: Any, shift: int, mode: Rounding) -> Any:
-    """Return round(values / 2^shift) for integers, in the named mode.
-
-    Args:
-        values: A Python integer, or an integer or object array of any shape; of either sign.
-        shift: Bits to drop, 0 or more.
-        mode: ``half_up``: ties towards +infinity, floor(x + 1/2). ``half_even``: ties to the even neighbour.
-            ``truncate``: floor.
-    """
-    if shift == 0:
-        return values
+    """Return round(values / 2^shift) of a Python integer, or of an array of integers, of either sign."""
     floor = values >> shift
-    if mode == Rounding.TRUNCATE:
+    if shift == 0 or mode == Rounding.TRUNCATE:
         return floor
-    rest = values - (floor << shift)
     half = 1 << (shift - 1)
-    if mode == Rounding.HALF_UP:
-        return floor + (rest >= half)
-    return floor + ((rest > half) | ((rest == half) & ((floor & 1) == 1)))
+    least = half if mode == Rounding.HALF_UP else half + 1 - (floor & 1)
+    return floor + (values - (floor << shift) >= least)
 
 
 class Overflow(StrEnum):
@@ -230,9 +219,8 @@ class MacConfig:
                 values[name] = read(part)
             except InputError as error:
                 raise InputError(f"{text!r}, {name.replace('_', ' ')}: {error}") from None
-        values |= read_options(cls, tail, text)
-        values |= {name: value for name, value in options.items() if value is not None}
-        return cls(**values)
+        given = {name: value for name, value in options.items() if value is not None}
+        return cls(**{**values, **read_options(cls, tail, text), **given})
 
     def __str__(self) -> str:
         """``W/A/ws/as``, as in the paper."""

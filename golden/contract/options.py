@@ -1,12 +1,7 @@
-"""Options of a configuration: each is declared once, where its field is.
-
-The text form, the checks, the command line, the documentation's tables and the covering arrays of the regression follow
-from the declaration.
-"""
+"""Options of a configuration: text form, checks, command line, tables and covering arrays follow from a declaration."""
 
 import dataclasses
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,8 +17,7 @@ class Option:
 
     Args:
         name: Of the field, and of the constructor's argument.
-        default: Its value if it is not given: a member of an enumeration for a choice, a bool for a switch. None leaves
-            a number to a rule.
+        default: A member of an enumeration for a choice, a bool for a switch. None leaves a number to a rule.
         about: What it sets, for help texts and tables.
         key: Its spelling in a text, such as ``V`` of ``V=16``.
         symbol: What stands for its value in a help text.
@@ -52,21 +46,21 @@ class Option:
             return tuple(type(self.default))
         if isinstance(self.default, bool):
             return (False, True)
-        few = self.high is not None and self.high - self.low < _SMALL
-        return tuple(range(self.low, self.high + 1)) if few and self.high is not None else ()
+        if self.high is None or self.high - self.low >= _SMALL:
+            return ()
+        return tuple(range(self.low, self.high + 1))
 
     @property
     def limits(self) -> str:
         """The values of a number in words; empty for a choice or a switch."""
-        if isinstance(self.default, StrEnum | bool):
-            return ""
-        top = self.limit or (f"{self.high:,}" if self.high else "")
-        return f"{self.low} to {top}"
+        return (
+            "" if isinstance(self.default, StrEnum | bool) else f"{self.low} to {self.limit or format(self.high, ',')}"
+        )
 
     @property
     def help(self) -> str:
         """Its meaning, and a number's limits, as a line of help."""
-        return f"{self.about.replace('`', '')}{f', {self.limits}' if self.limits else ''}"
+        return ", ".join(filter(None, (self.about.replace("`", ""), self.limits)))
 
     def spell(self, value: Any) -> str:
         """Return a value's text, as :meth:`read` reads it."""
@@ -84,15 +78,12 @@ class Option:
         Raises:
             InputError: If it is not one of the option's values.
         """
-        if isinstance(self.default, StrEnum):
-            try:
-                return type(self.default)(value)
-            except ValueError:
-                raise InputError(f"{self.key} = {value}: choose one of {', '.join(type(self.default))}") from None
-        if isinstance(self.default, bool):
-            if value not in (False, True):
-                raise InputError(f"{self.key} = {value}: choose {' or '.join(self.words)}")
-            return bool(value)
+        if isinstance(self.default, StrEnum | bool):
+            if value not in self.values:
+                switch = isinstance(self.default, bool)
+                names = " or ".join(self.words) if switch else f"one of {', '.join(self.values)}"
+                raise InputError(f"{self.key} = {value}: choose {names}")
+            return self.values[self.values.index(value)]
         if value is None and self.default is None:
             return value
         if isinstance(value, bool) or not isinstance(value, int) or value < self.low or value > (self.high or value):
@@ -122,11 +113,7 @@ def factors(config: type) -> dict[str, tuple[Any, ...]]:
 
 
 def check_options(config: Any) -> None:
-    """Check every option of a frozen configuration, and give it its type.
-
-    Raises:
-        InputError: If a value is not one of the option's.
-    """
+    """Check every option of a frozen configuration, and give it its type, by :meth:`Option.check`."""
     for each in declared(config):
         object.__setattr__(config, each.name, each.check(getattr(config, each.name)))
 
@@ -135,8 +122,7 @@ def read_options(config: type, tail: str, text: str) -> dict[str, Any]:
     """Return constructor arguments from ``key=value,key=value``, the tail of a text; it may be empty.
 
     Raises:
-        InputError: If a key is unknown, has no value, or is given twice. The values are checked by
-            :func:`check_options`.
+        InputError: If a key is unknown, has no value, or is given twice; :func:`check_options` checks the values.
     """
     known, values = {each.key: each for each in declared(config)}, dict[str, Any]()
     for item in tail.split(",") if tail else []:
@@ -150,12 +136,11 @@ def read_options(config: type, tail: str, text: str) -> dict[str, Any]:
     return values
 
 
-def spell_options(config: Any, defaults: Mapping[str, Any] | None = None) -> str:
+def spell_options(config: Any, **defaults: Any) -> str:
     """Return ``key=value,key=value`` of every option that is not at its default, or at the one given here."""
-    pairs = [
-        (each, getattr(config, each.name), (defaults or {}).get(each.name, each.default)) for each in declared(config)
-    ]
-    return ",".join(f"{each.key}={each.spell(value)}" for each, value, default in pairs if value != default)
+    pairs = [(each, getattr(config, each.name)) for each in declared(config)]
+    changed = [(each, value) for each, value in pairs if value != defaults.get(each.name, each.default)]
+    return ",".join(f"{each.key}={each.spell(value)}" for each, value in changed)
 
 
 def table(config: type) -> str:

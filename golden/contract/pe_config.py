@@ -1,8 +1,4 @@
-"""The configuration of a processing element: lanes, buffers and post-processing around the vector MAC.
-
-Only the contract stands here: parameters, and the widths and ranges of what crosses the streams. The streams and what a
-command does are described in :mod:`vsq.golden.model.pe`.
-"""
+"""The configuration of a processing element, whose streams and commands :mod:`vsq.golden.model.pe` describes."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -27,10 +23,8 @@ class PeConfig:
             overflow.
         lanes: Output channels computed side by side, L: 1 to 64; None takes V. With post-processing a multiple of V,
             because V neighbouring lanes share one output scale.
-        weight_depth: Entries of one bank of the weight buffer, a power of two to 65,536: the most vectors of one
-            accumulation.
-        activation_depth: Entries of one bank of the activation buffer, a power of two to 65,536: the most rows *
-            vectors of a command.
+        weight_depth, activation_depth: Entries of one bank of either buffer, powers of two to 65,536: the most vectors
+            of one accumulation, and the most rows * vectors of a command.
         ppu: Whether there is a post-processing unit; without it all outputs are accumulators.
         multiplier_bits: Width of the unsigned output multipliers, 1 to 32.
 
@@ -72,12 +66,9 @@ class PeConfig:
 
     @classmethod
     def parse(cls, text: str, **options: Any) -> "PeConfig":
-        """Read the MAC's configuration or preset, then ``@`` and options: ``4/4/4/6:R=6@lanes=32,ppu=off``.
+        """Read the MAC's configuration or preset, then, if any, ``@`` and options: ``4/4/4/6:R=6@lanes=32,ppu=off``.
 
-        Without options the ``@`` may be absent.
-
-        ``options`` are constructor arguments of the element or of its MAC by name; they win over options in the text.
-        None leaves them alone.
+        ``options`` are constructor arguments of the element or of its MAC, as in :meth:`MacConfig.parse`.
 
         Raises:
             InputError: If the text is malformed or a value is out of range; the message names the part.
@@ -85,18 +76,13 @@ class PeConfig:
         spec, _, tail = text.strip().partition("@")
         names = [each.name for each in declared(cls)]
         mac = MacConfig.parse(spec, **{name: value for name, value in options.items() if name not in names})
-        values = {"mac": mac, **read_options(cls, tail, text)}
-        values.update((name, options[name]) for name in names if options.get(name) is not None)
-        return cls(**values)
+        given = {name: options[name] for name in names if options.get(name) is not None}
+        return cls(**{"mac": mac, **read_options(cls, tail, text), **given})
 
     @property
     def full_name(self) -> str:
-        """The MAC's full name, then ``@`` and every option that is not at its default: ``4/4/4/6@`` has none.
-
-        :meth:`parse` and :func:`vsq.golden.contract.configuration.configuration` read it back.
-        """
-        options = spell_options(self, {"lanes": self.mac.vector_size})
-        return f"{self._spelled_mac.full_name}@{options}"
+        """The MAC's full name, then ``@`` and every option that is not at its default; :meth:`parse` reads it back."""
+        return f"{self._spelled_mac.full_name}@{spell_options(self, lanes=self.mac.vector_size)}"
 
     def __str__(self) -> str:
         return self.full_name

@@ -20,7 +20,7 @@ class Format(ABC):
 
     Attributes:
         bits: Width of a pattern, 1 to 16.
-        fraction_bits: The unit is 2^-fraction_bits; a quantizer's gamma takes it up.
+        fraction_bits: Of the unit; a quantizer's gamma takes it up.
         values: All values in ascending order; 0 and 1 are among them, and with a value of either sign its opposite or,
             at the lower end alone, not.
         signed: Whether there are negative values.
@@ -81,11 +81,7 @@ class Format(ABC):
         return self
 
     def unsigned(self) -> "Format":
-        """Return the format of as many bits without negative values.
-
-        Raises:
-            InputError: If there is none.
-        """
+        """Return the format of as many bits without negative values, or raise an InputError if there is none."""
         raise InputError(f"{self}: this format has no unsigned variant; choose an integer format")
 
     @abstractmethod
@@ -105,9 +101,9 @@ class Format(ABC):
             where = tuple(int(i) for i in np.argwhere(bad)[0])
             raise InputError(f"{name}{list(where)} = {codes[where]}: {self._rule()}")
 
-    @abstractmethod
     def _illegal(self, codes: NDArray[Any]) -> NDArray[np.bool_]:
         """Return which integers are not values."""
+        return np.isin(codes, self.values, invert=True)
 
     @abstractmethod
     def _rule(self) -> str:
@@ -125,7 +121,6 @@ class Format(ABC):
     def decode(self, patterns: NDArray[Any]) -> NDArray[np.int64]:
         """Return the codes that the bit patterns stand for; inverse of :meth:`encode` and :meth:`patterns`."""
 
-    def sample(self, rng: np.random.Generator, shape: Any) -> NDArray[np.int64]:
+    def sample(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> NDArray[np.int64]:
         """Return random values, all with the same odds."""
-        values: NDArray[np.int64] = np.asarray(self.values)[rng.integers(len(self.values), size=shape)]
-        return values
+        return np.asarray(self.values, np.int64)[rng.integers(len(self.values), size=shape)]

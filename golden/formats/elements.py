@@ -37,11 +37,7 @@ class IntFormat(Format):
 
     @classmethod
     def parse(cls, text: str) -> "IntFormat":
-        """Read ``4`` or ``4U``.
-
-        Raises:
-            InputError: If ``text`` is neither, or the bits are out of range.
-        """
+        """Read ``4`` or ``4U``, or raise an InputError."""
         match = re.fullmatch(r"(\d{1,4})(U?)", text)
         if match is None:
             raise InputError(
@@ -63,7 +59,7 @@ class IntFormat(Format):
         return (1 << (self.bits - self.signed)) - 1
 
     def with_narrow(self, narrow: bool) -> "IntFormat":
-        """Return the format with or without the promise; unsigned ones have no use for it."""
+        """Return the format with or without the assumption; unsigned ones have no use for it."""
         return replace(self, narrow=narrow and self.signed)
 
     def at_most(self, bits: int) -> "IntFormat":
@@ -79,22 +75,20 @@ class IntFormat(Format):
         return xp.clip(xp.round(x), self.qmin, self.qmax)
 
     def encode(self, codes: NDArray[Any]) -> NDArray[np.uint64]:
-        """Return the codes' bit patterns (``bits`` bits, two's complement) as unsigned integers of the same shape."""
+        """Return the codes' low bits."""
         return np.asarray(codes).astype(np.int64).view(np.uint64) & np.uint64((1 << self.bits) - 1)
 
     def decode(self, patterns: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the codes that the bit patterns stand for; inverse of :meth:`encode`."""
+        """Return the codes, whose sign is the highest bit."""
         raw = np.asarray(patterns).astype(np.int64)
         return np.where(raw > self.max, raw - (1 << self.bits), raw)
 
-    def sample(self, rng: np.random.Generator, shape: Any) -> NDArray[np.int64]:
+    def sample(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> NDArray[np.int64]:
         """Return random values, all with the same odds."""
-        values: NDArray[np.int64] = rng.integers(self.min, self.max, shape, endpoint=True)
-        return values
+        return rng.integers(self.min, self.max, shape, endpoint=True)
 
     def _illegal(self, codes: NDArray[Any]) -> NDArray[np.bool_]:
-        bad: NDArray[np.bool_] = (codes < self.min) | (codes > self.max)
-        return bad
+        return (codes < self.min) | (codes > self.max)
 
     def _rule(self) -> str:
         return f"format {self} holds {self.min} to {self.max}; clip the codes or choose a wider format"
@@ -133,7 +127,7 @@ class Minifloat(Format):
         return sorted({*super().corners, 1 << self.mantissa_bits, -1 << self.mantissa_bits})
 
     def nearest(self, x: Any, xp: Any = np) -> Any:
-        """Return the nearest values, by steps that double from one power of two to the next."""
+        """Return the nearest values by steps that double from one power of two to the next."""
         size, step = xp.abs(x), xp.ones_like(x)
         for power in range(self.mantissa_bits + 1, self.mantissa_bits + (1 << self.exponent_bits) - 1):
             step = xp.where(size >= 1 << power, 1 << (power - self.mantissa_bits), step)
@@ -142,8 +136,7 @@ class Minifloat(Format):
     def encode(self, codes: NDArray[Any]) -> NDArray[np.uint64]:
         """Return the codes' bit patterns, that of +0 for 0."""
         codes = np.asarray(codes).astype(np.int64)
-        patterns: NDArray[np.uint64] = np.searchsorted(self._magnitudes(), np.abs(codes)).astype(np.uint64)
-        return patterns | self._signs(codes < 0)
+        return np.asarray(np.searchsorted(self._magnitudes(), np.abs(codes)), np.uint64) | self._signs(codes < 0)
 
     def patterns(self, codes: NDArray[Any]) -> NDArray[np.uint64]:
         """Return the codes' bit patterns, every other zero being -0."""
@@ -152,11 +145,10 @@ class Minifloat(Format):
         return self.encode(codes) | self._signs(negative)
 
     def decode(self, patterns: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the codes that the bit patterns stand for; 0 for either zero."""
+        """Return the codes, 0 for either zero."""
         raw = np.asarray(patterns).astype(np.int64)
-        sign = 1 << (self.bits - 1)
-        magnitudes = self._magnitudes()[raw & (sign - 1)]
-        codes: NDArray[np.int64] = np.where(raw & sign, -magnitudes, magnitudes)
+        negative = raw >> (self.bits - 1)
+        codes: NDArray[np.int64] = self._magnitudes()[raw - (negative << (self.bits - 1))] * (1 - 2 * negative)
         return codes
 
     def _signs(self, negative: NDArray[np.bool_]) -> NDArray[np.uint64]:
@@ -164,13 +156,9 @@ class Minifloat(Format):
 
     def _magnitudes(self) -> NDArray[np.int64]:
         """Return the values of the patterns without sign, which ascend."""
-        exponent, mantissa = np.divmod(np.arange(1 << (self.bits - 1)), 1 << self.mantissa_bits)
-        significand = mantissa + (np.minimum(exponent, 1) << self.mantissa_bits)
-        magnitudes: NDArray[np.int64] = significand << np.maximum(exponent - 1, 0)
-        return magnitudes
-
-    def _illegal(self, codes: NDArray[Any]) -> NDArray[np.bool_]:
-        return np.isin(codes, self.values, invert=True)
+        patterns = np.arange(1 << (self.bits - 1))
+        doublings: NDArray[np.int64] = ((patterns >> self.mantissa_bits) - 1).clip(0)
+        return (patterns - (doublings << self.mantissa_bits)) << doublings
 
     def _rule(self) -> str:
         listed = ", ".join(map(str, self._magnitudes().tolist()))
@@ -178,28 +166,18 @@ class Minifloat(Format):
 
 
 # Element formats that are no integers; those stand for themselves.
-NAMED: dict[str, Format] = {
-    "e2m1": Minifloat(exponent_bits=2, mantissa_bits=1, bias=1),
-}
+NAMED: dict[str, Format] = {"e2m1": Minifloat(exponent_bits=2, mantissa_bits=1, bias=1)}
 
 
 def element_format(text: str) -> Format:
-    """Read an element format: ``4``, ``4U``, or a name.
-
-    Raises:
-        InputError: If ``text`` is none of these, or the bits are out of range.
-    """
+    """Read an element format, ``4``, ``4U``, or a name, or raise an InputError."""
     if text[:1].isalpha() and text not in NAMED:
         raise InputError(f"{text!r}: not one of {', '.join(NAMED)}; choose one of these, or bits as in '4' or '4U'")
     return NAMED.get(text) or IntFormat.parse(text)
 
 
 def scale_format(text: str) -> IntFormat | None:
-    """Read a scale's bits: ``6``, or ``-`` for no per-vector scale on that side.
-
-    Raises:
-        InputError: If ``text`` is neither, or the bits are not 1 to 16.
-    """
+    """Read a scale's bits, ``6``, or ``-`` for no per-vector scale on that side; or raise an InputError."""
     if text == "-":
         return None
     if not re.fullmatch(r"\d{1,4}", text) or not 1 <= int(text) <= MAX_BITS:

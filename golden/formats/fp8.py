@@ -30,22 +30,16 @@ def encode(values: NDArray[Any]) -> NDArray[np.uint8]:
     PyTorch's casts: one that lies within that rounding of a tie counts as the tie.
     """
     with np.errstate(over="ignore"):
-        codes: NDArray[np.uint8] = np.asarray(values, np.float32).astype(float8_e4m3fn).view(np.uint8)
-    return codes
+        return np.asarray(values, np.float32).astype(float8_e4m3fn).view(np.uint8)
 
 
 def decode(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the codes' values, each of them exact in float32."""
-    values: NDArray[np.float32] = np.asarray(codes, np.uint8).view(float8_e4m3fn).astype(np.float32)
-    return values
+    return np.asarray(np.asarray(codes, np.uint8).view(float8_e4m3fn), np.float32)
 
 
 def fixed_point(codes: NDArray[np.uint8], name: str = "codes") -> NDArray[np.int64]:
-    """Return the codes' values in units of 2^-9, exact.
-
-    Raises:
-        InputError: If a code is NaN.
-    """
+    """Return the codes' values in units of 2^-9, exact, or raise an InputError if one is NaN."""
     codes = np.asarray(codes)
     bad = codes & 0x7F == _NAN
     if bad.any():
@@ -55,13 +49,10 @@ def fixed_point(codes: NDArray[np.uint8], name: str = "codes") -> NDArray[np.int
 
 
 def matmul(x: NDArray[np.uint8], w: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return ``sum_k x[m,k] * w[n,k]`` of E4M3 codes as exact integers in units of 2^-18.
+    """Return ``sum_k x[m,k] * w[n,k]`` of E4M3 codes as exact integers in units of 2^-18, int64 [M, N].
 
     Args:
         x, w: Codes, [M, K] and [N, K], with K below 2^27, so that no sum leaves 64 bits.
-
-    Returns:
-        int64, [M, N].
 
     Raises:
         InputError: If a code is NaN.
