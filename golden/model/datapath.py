@@ -14,6 +14,7 @@ Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -71,12 +72,7 @@ class LayerResult:
 
 
 def constrain(total: Any, bits: int, overflow: Overflow) -> tuple[Any, Any]:
-    """Bring exact integers into ``bits``-bit two's complement.
-
-    Args:
-        total: A Python integer, or an array of ``int64`` or Python integers.
-        bits: Width P, 2 or more; below 64 for ``int64`` arrays.
-        overflow: ``saturate`` clamps to -2^(P-1) .. 2^(P-1)-1; ``wrap`` reduces modulo 2^P.
+    """Bring a Python integer, or an array of integers, into ``bits``-bit two's complement.
 
     Returns:
         value, direction: The values that fit, and where each came from: +1 from above the range, -1 from below it, 0
@@ -118,17 +114,14 @@ def mac(
     Raises:
         InputError: If shapes disagree or a code is outside its format.
     """
-    shape = (*np.shape(weights)[:1], config.vector_size)
-    w = _codes("weights", weights, shape, config.weight)
-    a = _codes("activations", activations, shape, config.activation)
-    sw = _scales("weight_scales", weight_scales, shape[:1], config.weight_scale)
-    sa = _scales("activation_scales", activation_scales, shape[:1], config.activation_scale)
-    first, last = _marks("first", first, shape[:1]), _marks("last", last, shape[:1])
+    shape = np.shape(weights)[:1]
+    w, sw = _operand(config, "weight", weights, weight_scales, shape)
+    a, sa = _operand(config, "activation", activations, activation_scales, shape)
+    first, last = _marks("first", first, shape), _marks("last", last, shape)
 
-    dtype = _accumulation_dtype(config)
     d = np.einsum("bv,bv->b", w, a)
-    p, r = (np.broadcast_to(values, shape[:1]) for values in scale_factor(config, sw, sa))
-    t = d.astype(dtype) * r
+    p, r = (np.broadcast_to(values, shape) for values in scale_factor(config, sw, sa))
+    t = d.astype(_accumulation_dtype(config)) * r
 
     state = state or State()
     values, flags, directions = _unbounded(config, t, first, state) or _bounded(config, t, first, state)
@@ -143,7 +136,7 @@ def mac(
 def _unbounded(
     config: MacConfig, terms: Integers, first: Flags, state: State
 ) -> tuple[Integers, Flags, Integers] | None:
-    """Accumulate in whole arrays; return every accumulator, sticky flag and direction, or None if one overflows."""
+    """Return every accumulator, sticky flag and direction, computed in whole arrays; None if one overflows."""
     exact = len(terms) * _largest_term(config) < 1 << 62
     sums = np.cumsum(terms if exact else terms.astype(object))
     start = np.maximum.accumulate(np.where(first, np.arange(len(terms)), -1))  # the latest beat marked first
@@ -156,15 +149,14 @@ def _unbounded(
 
 
 def _bounded(config: MacConfig, terms: Integers, first: Flags, state: State) -> tuple[Integers, Flags, Integers]:
-    """Accumulate beat by beat, as :func:`_unbounded` does in whole arrays, with overflow."""
+    """Return the same of one beat or more, computed beat by beat with overflow."""
     bits, acc, sticky = config.acc_bits, state.acc, state.overflow
-    accs, stickies, directions = [], [], []
+    history = []
     for term, start in zip(terms.tolist(), first.tolist(), strict=True):
         acc, direction = constrain((0 if start else acc) + term, bits, config.overflow)
         sticky = direction != 0 or (sticky and not start)
-        accs.append(acc)
-        stickies.append(sticky)
-        directions.append(direction)
+        history.append((acc, sticky, direction))
+    accs, stickies, directions = zip(*history, strict=True)
     return np.array(accs, terms.dtype), np.array(stickies, np.bool_), np.array(directions, np.int64)
 
 
@@ -182,12 +174,12 @@ def matmul(config: MacConfig, weights: BlockOperand, activations: BlockOperand) 
     Raises:
         InputError: If shapes disagree or a code is outside its format.
     """
-    channels, groups = _layer_shape("weights", weights.codes)
-    rows = _layer_shape("activations", activations.codes)[0]
-    w = _codes("weights", weights.codes, (channels, groups, config.vector_size), config.weight)
-    a = _codes("activations", activations.codes, (rows, groups, config.vector_size), config.activation)
-    sw = _scales("weight_scales", weights.scales, (channels, groups), config.weight_scale)
-    sa = _scales("activation_scales", activations.scales, (rows, groups), config.activation_scale)
+    for name, operand in (("weights", weights), ("activations", activations)):
+        if len(shape := np.shape(operand.codes)) != 3:
+            raise InputError(f"{name}: shape {shape}, but a layer's codes have 3 axes [rows, groups, V]; reshape them")
+    (channels, groups, _), rows = np.shape(weights.codes), len(activations.codes)
+    w, sw = _operand(config, "weight", *weights, (channels, groups))
+    a, sa = _operand(config, "activation", *activations, (rows, groups))
 
     dtype = _accumulation_dtype(config)
     real = np.float32 if _largest_dot(config) < 1 << 24 else np.float64
@@ -214,15 +206,12 @@ def matmul(config: MacConfig, weights: BlockOperand, activations: BlockOperand) 
 
 def _largest_dot(config: MacConfig) -> int:
     """Bound of |d| and of each of its partial sums: V times the largest product of magnitudes."""
-    weight, activation = (max(-fmt.min, fmt.max) for fmt in (config.weight, config.activation))
-    return config.vector_size * weight * activation
+    return config.vector_size * prod(max(-fmt.min, fmt.max) for fmt in (config.weight, config.activation))
 
 
 def _largest_term(config: MacConfig) -> int:
     """Bound of |t|: the largest |d| times the largest r, which is below 2^R or is the largest exact product."""
-    factor = 1
-    for scale in (config.weight_scale, config.activation_scale):
-        factor *= scale.max if scale else 1
+    factor = prod(scale.max for scale in config.scales if scale)
     if config.scale_product_bits is not None:
         factor = min(factor, (1 << config.scale_product_bits) - 1)
     return _largest_dot(config) * factor
@@ -234,6 +223,19 @@ def _accumulation_dtype(config: MacConfig) -> type:
     return np.int64 if fits else object
 
 
+def _operand(config: MacConfig, side: str, codes: Any, scales: Any, shape: tuple[int, ...]) -> tuple[Integers, Any]:
+    """Return checked codes [*shape, V] and scales [*shape] of a side; 1 for the scales of one that has none."""
+    checked = _codes(f"{side}s", codes, (*shape, config.vector_size), getattr(config, side))
+    name, fmt = f"{side}_scales", getattr(config, f"{side}_scale")
+    if fmt is None:
+        if scales is not None:
+            raise InputError(f"{name}: given, but the configuration has no scale on that side; pass None")
+        return checked, np.int64(1)
+    if scales is None:
+        raise InputError(f"{name}: None, but the configuration has {fmt.bits}-bit scales there; give an array {shape}")
+    return checked, _codes(name, scales, shape, fmt)
+
+
 def _codes(name: str, codes: Any, shape: tuple[int, ...], fmt: Format) -> Integers:
     """Return ``codes`` as ``int64`` after checking their shape and range."""
     array: Integers = np.asarray(codes)
@@ -243,17 +245,6 @@ def _codes(name: str, codes: Any, shape: tuple[int, ...], fmt: Format) -> Intege
     return array.astype(np.int64)
 
 
-def _scales(name: str, scales: Any, shape: tuple[int, ...], fmt: Format | None) -> Any:
-    """Return checked scales, or 1 for a side that has none."""
-    if fmt is None:
-        if scales is not None:
-            raise InputError(f"{name}: given, but the configuration has no scale on that side; pass None")
-        return np.int64(1)
-    if scales is None:
-        raise InputError(f"{name}: None, but the configuration has {fmt.bits}-bit scales there; give an array {shape}")
-    return _codes(name, scales, shape, fmt)
-
-
 def _marks(name: str, marks: Any, shape: tuple[int, ...]) -> Flags:
     array: Flags = np.asarray(marks)
     if array.shape != shape or array.dtype != np.bool_:
@@ -261,11 +252,3 @@ def _marks(name: str, marks: Any, shape: tuple[int, ...]) -> Flags:
             f"{name}: {array.dtype} of shape {array.shape} where bool of shape {shape} is needed; convert it"
         )
     return array
-
-
-def _layer_shape(name: str, codes: Any) -> tuple[int, int]:
-    """Return the rows (or channels) and the groups of a layer's operand."""
-    shape = np.shape(codes)
-    if len(shape) != 3:
-        raise InputError(f"{name}: shape {shape}, but a layer's codes have 3 axes [rows, groups, V]; reshape them")
-    return shape[0], shape[1]

@@ -38,15 +38,10 @@ def scale_factor(config: MacConfig, weight_scales: Any, activation_scales: Any) 
 
 
 def accumulator_unit(config: MacConfig, weight_gamma: Any, activation_gamma: Any, xp: Any = np) -> Any:
-    """Return the real value of an accumulator's unit, ``2^s * gamma_w * gamma_a``: the product is the real output.
+    """Return the real value of an accumulator's unit, ``2^s * gamma_w * gamma_a``, in float64.
 
-    Args:
-        weight_gamma: float32, N values, one for each output channel; any shape.
-        activation_gamma: float32, M values, one for each row, or a single one; any shape.
-        xp: The array namespace of the gammas, ``numpy`` or ``torch``.
-
-    Returns:
-        float64, [M, N] or [1, N]: multiply it with accumulators [M, N].
+    It is [M, N] or [1, N] for a weight gamma of each of N channels and an activation gamma of each of M rows, or a
+    single one, of any shape; times the accumulators [M, N] it gives the real output. ``xp`` is NumPy or PyTorch.
     """
     weight, activation = (xp.asarray(gamma, dtype=xp.float64) for gamma in (weight_gamma, activation_gamma))
     return weight.reshape(1, -1) * activation.reshape(-1, 1) * 2.0**config.scale_shift

@@ -22,6 +22,7 @@ requantizes and no parameters were ever loaded. It then takes nothing from the s
 result beat is marked ``illegal`` and ``last``. Reset forgets what was loaded.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,10 +152,6 @@ class ElementModel:
         """The buffers' contents: weights, activations and parameters."""
         return self._weights, self._activations, self._params
 
-    def is_legal(self, command: Command) -> bool:
-        """Whether the element executes the command in its present state."""
-        return self.loaded.is_legal(command)
-
     def run(self, streams: Streams) -> list[CommandResult]:
         """Execute the commands; return a result for each.
 
@@ -162,31 +159,49 @@ class ElementModel:
             InputError: If the streams do not hold exactly what the commands take, a value does not fit its port, or a
                 command wants post-processing of an element that has none.
         """
-        config = self._config
-        lanes = config.lane_count
-        weights = _Source("weights", streams.weights, len(streams.weights.codes))
-        activations = _Source("activations", streams.activations, len(streams.activations.codes))
-        params = _Source("lane_params", streams.params, len(streams.params or ()))
-        if streams.params is not None:
-            streams.params.check(config)
-        results = []
-        for number, command in enumerate(streams.commands):
-            _check_ports(config, command, number)
-            if not self.is_legal(command):
+        self._check(streams)
+        lanes, taken, results = self._config.lane_count, Counter[str](), []
+
+        def take(stream: str, columns: Any, count: int) -> Any:
+            begin = taken[stream]
+            taken[stream] += count
+            return columns.map(lambda column: column[begin : begin + count])
+
+        for command in streams.commands:
+            if not self.loaded.is_legal(command):
                 results.append(CommandResult())
                 continue
             if command.load_weights:
-                taken = weights.take(command.vectors * lanes)
-                self._weights = taken.map(lambda array: array.reshape(-1, lanes, *array.shape[1:]))
+                vectors = take("weights", streams.weights, command.vectors * lanes)
+                self._weights = vectors.map(lambda array: array.reshape(-1, lanes, *array.shape[1:]))
             if command.load_activations:
-                self._activations = activations.take(command.rows * command.vectors)
+                self._activations = take("activations", streams.activations, command.rows * command.vectors)
             if command.load_params:
-                self._params = params.take(lanes)
+                self._params = take("lane_params", streams.params, lanes)
             self.loaded = self.loaded.after(command)
             results.append(self._compute(command))
-        for source in (weights, activations, params):
-            source.check_empty()
         return results
+
+    def _check(self, streams: Streams) -> None:
+        """Refuse streams that :meth:`run` cannot execute as a whole."""
+        config, loaded, needed = self._config, self.loaded, Counter[str]()
+        for number, command in enumerate(streams.commands):
+            for name, bits in (("rows", config.rows_bits), ("vectors", config.vectors_bits)):
+                value, rule = getattr(command, name), f"does not fit the {bits}-bit port of {config}; split the command"
+                if not 0 <= value < 1 << bits:
+                    raise InputError(f"command {number}: {name} = {value} {rule}")
+            if not config.ppu and (command.requantize or command.load_params):
+                rule = f"{config} has no post-processing; ask for raw results and no parameters"
+                raise InputError(f"command {number}: {rule}")
+            needed.update(loaded.beats(command))
+            loaded = loaded.after(command)
+        columns = {"weights": streams.weights.codes, "activations": streams.activations.codes}
+        for name, column in {**columns, "lane_params": streams.params or ()}.items():
+            if len(column) != needed[name]:
+                rule = f"the commands take {needed[name]}; give what they load"
+                raise InputError(f"{name}: {len(column)} beats, but {rule}")
+        if streams.params is not None:
+            streams.params.check(config)
 
     def _compute(self, command: Command) -> CommandResult:
         config = self._config
@@ -213,41 +228,6 @@ def simulate(config: PeConfig, streams: Streams) -> list[CommandResult]:
         InputError: As :meth:`ElementModel.run` does.
     """
     return ElementModel(config).run(streams)
-
-
-class _Source:
-    """One stream's arrays, taken from the front."""
-
-    def __init__(self, name: str, columns: Any, length: int) -> None:
-        self._name, self._columns, self._length = name, columns, length
-        self._taken = 0
-
-    def take(self, count: int) -> Any:
-        """Return the next ``count`` beats of all columns."""
-        begin, self._taken = self._taken, self._taken + count
-        if self._taken > self._length:
-            raise InputError(
-                f"{self._name}: {self._length} beats, but the commands take {self._taken} or more; give what they load"
-            )
-        return self._columns.map(lambda column: column[begin : self._taken])
-
-    def check_empty(self) -> None:
-        """Refuse beats that no command took."""
-        if self._taken < self._length:
-            raise InputError(
-                f"{self._name}: {self._length} beats, but the commands take {self._taken}; give what they load"
-            )
-
-
-def _check_ports(config: PeConfig, command: Command, number: int) -> None:
-    for name, bits in (("rows", config.rows_bits), ("vectors", config.vectors_bits)):
-        value = getattr(command, name)
-        if not 0 <= value < 1 << bits:
-            raise InputError(
-                f"command {number}: {name} = {value} does not fit the {bits}-bit port of {config}; split the command"
-            )
-    if not config.ppu and (command.requantize or command.load_params):
-        raise InputError(f"command {number}: {config} has no post-processing; ask for raw results and no parameters")
 
 
 def concatenate(parts: Iterable[Streams]) -> Streams:

@@ -53,9 +53,9 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Com
             command = _at_a_limit(config, element, command, *(rng.random(3) < (0.5, 0.5, 0.2)).tolist())
         elif kind < _EXTREME_SHARE + _LIMIT_SHARE + _ILLEGAL_SHARE:
             command = replace(command, **_fault(rng, config))
-        elif not element.is_legal(command):
+        elif not element.loaded.is_legal(command):
             command = replace(command, load_weights=True, load_activations=True, load_params=config.ppu)
-        part = _beats(rng, config, command, element.is_legal(command))
+        part = _beats(rng, config, command, element.loaded.is_legal(command))
         if extreme:
             _to_the_limits(rng, config, part)
         parts.append(part)

@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.stimulus import targets as limits
+from vsq.golden.stimulus import directed as limits
 
 CONFIGS = [
     "4/4U/4/6:V=3",

@@ -119,16 +119,16 @@ def test_nothing_is_loaded_after_reset():
     config = PeConfig.parse("4/4/4/6:V=4")
     element = ElementModel(config)
     element.run(streams(config, [Command(rows=1, vectors=1)], weights=4, activations=1))
-    assert element.is_legal(Command(rows=1, vectors=1, load_weights=False, load_activations=False))
+    assert element.loaded.is_legal(Command(rows=1, vectors=1, load_weights=False, load_activations=False))
     fresh = ElementModel(config)
-    assert not fresh.is_legal(Command(rows=1, vectors=1, load_weights=False))
-    assert not fresh.is_legal(Command(rows=1, vectors=1, load_activations=False))
+    assert not fresh.loaded.is_legal(Command(rows=1, vectors=1, load_weights=False))
+    assert not fresh.loaded.is_legal(Command(rows=1, vectors=1, load_activations=False))
 
 
 @pytest.mark.parametrize(
     ("text", "command", "beats", "message"),
     [
-        ("4/4/4/6:V=4", {"rows": 1, "vectors": 1}, (3, 1), "weights: 3 beats, but the commands take 4 or more"),
+        ("4/4/4/6:V=4", {"rows": 1, "vectors": 1}, (3, 1), "weights: 3 beats, but the commands take 4;"),
         ("4/4/4/6:V=4", {"rows": 1, "vectors": 1}, (4, 2), "activations: 2 beats, but the commands take 1;"),
         ("4/4/4/6:V=4", {"rows": 512, "vectors": 1}, (0, 0), "rows = 512 does not fit the 9-bit port"),
         ("4/4/4/6:V=4@ppu=off", {"rows": 1, "vectors": 1, "requantize": True}, (0, 0), "has no post-processing"),
