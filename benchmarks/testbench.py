@@ -13,7 +13,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-from cocotb_tools.runner import get_runner
 from rich.console import Console
 from rich.table import Table
 
@@ -27,7 +26,7 @@ from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.mac import MacInterface
 from vsq.tb.playback.playback import play
 from vsq.tb.regression.job import PLAYBACK_TESTS, TOP, Job
-from vsq.tb.regression.worker import TIMESCALE, build, prepare_environment
+from vsq.tb.regression.worker import build, prepare_environment, simulate
 from vsq.tb.simulation import simulators
 
 CONFIG = MacConfig.parse("4/4/4/6")
@@ -100,18 +99,7 @@ def _simulate(folder: Path, module: str, count: int) -> float:
     job = Job(config=CONFIG.full_name, simulator="verilator", seed=0, playback=str(folder / "beats.npz"))
     (folder / "run.json").write_text(json.dumps({**vars(job), "rtl": "", "latency": latency(CONFIG)}))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    results = get_runner("verilator").test(
-        hdl_toplevel=TOP,
-        hdl_toplevel_lang="verilog",
-        test_module=module,
-        testcase=list(PLAYBACK_TESTS),
-        test_dir=folder,
-        build_dir=folder / "build",
-        results_xml=str(folder / "results.xml"),
-        timescale=TIMESCALE,
-        log_file=folder / "simulation.log",
-        extra_env={"VSQ_RUN": str(folder / "run.json")},
-    )
+    results = simulate("verilator", module, folder, seed=job.seed, tests=PLAYBACK_TESTS)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if [case.find("failure") for case in ElementTree.parse(results).iter("testcase")] != [None]:
         raise RuntimeError(f"{module} failed:\n{(folder / 'simulation.log').read_text()[-2000:]}")

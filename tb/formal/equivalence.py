@@ -19,9 +19,7 @@ import pyosys
 
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.formal import gating
-from vsq.tb.formal.after_reset import matched, with_shared_start
-from vsq.tb.formal.in_step import together
-from vsq.tb.formal.netlist import FlatNetlist
+from vsq.tb.formal.netlist import matched, together, with_shared_start
 from vsq.tb.mutation.pins import EXPOSE, Pins
 from vsq.tb.regression.job import TOP
 from vsq.tb.templates import filled
@@ -119,14 +117,14 @@ def soon(pair: str, seconds: int) -> Verdict:
 
 def gated(pair: str, seconds: int) -> Verdict:
     """Prove that data registers load more often than the design's, and no pin tells."""
-    lanes = gating.lanes(pair) if matched(FlatNetlist(pair)) else ()
+    lanes = gating.lanes(pair) if matched(pair) else ()
     proved = any(all(_abc(step, "iprove") == Verdict.EQUIVALENT for step in steps) for steps in lanes)
     return Verdict.EQUIVALENT if proved else Verdict.UNKNOWN
 
 
 def in_step(pair: str, seconds: int) -> Verdict:
     """Prove that both have the same next state in each state that the design reaches."""
-    if not matched(FlatNetlist(pair)):
+    if not matched(pair):
         return Verdict.UNKNOWN
     verdict = _abc(with_shared_start(together(pair)), f"scorr; print_stats; dc2; pdr -T {seconds}")
     return Verdict.EQUIVALENT if verdict == Verdict.EQUIVALENT else Verdict.UNKNOWN

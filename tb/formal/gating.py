@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from itertools import product
 
-from vsq.tb.formal.netlist import FlatNetlist, gate
+from vsq.tb.formal.netlist import FlatNetlist, either, gate
 
 _ACTIVE = re.compile(r"(design\.(?:mac_|pe_lanes\.)control\.)active0(?:\[(\d+)\])?")
 _EMPTY, _EQUAL, _ZERO = "0", "111", "101"
@@ -125,10 +125,9 @@ def lanes(blif: str) -> Iterator[Iterator[str]]:
 def _steps(blif: str, netlist: FlatNetlist, lane: _Lane) -> Iterator[str]:
     claims = list(lane.claims())
     names = ["differs", *(f"wrong{number}" for number in range(len(claims)))]
-    either = [f"{'1':->{number + 1}}".ljust(len(names), "-") for number in range(len(names))]
     gates = [
         *(gate(inputs, name, rows) for name, (inputs, rows) in zip(names[1:], claims, strict=True)),
-        gate(names, "any_wrong", either),
+        either(names, "any_wrong"),
         gate(["any_wrong", netlist.latches.get("kept", "$true")], "wrong", ["11"]),
     ]
     text = re.sub(r"^\.latch .*\n", "", blif, flags=re.MULTILINE).replace("\n.outputs differs\n", "\n.outputs wrong\n")

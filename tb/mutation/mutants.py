@@ -1,23 +1,33 @@
-"""Mutants of a design: Yosys changes one bit at one cell of the flattened Verilog, and all of them stand in one module.
+"""Mutants of a design, and their runs through the benches that ship: cocotb's, and the plain-Verilog one.
 
-A mutant inverts a bit, holds it at 0 or 1, or makes it depend on another bit. The module has an input ``variant`` that
-selects among them; variant 0 is the unchanged design.
+Yosys changes one bit at one cell of the flattened Verilog: a mutant inverts it, holds it at 0 or 1, or makes it depend
+on another bit. All of them stand in one module, whose input ``variant`` selects among them; variant 0 is unchanged.
 """
 
 import re
+import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from vsq.golden.contract.configuration import Configuration
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
-from vsq.tb.regression.job import TOP
+from vsq.tb.designs import environment
+from vsq.tb.regression import worker
+from vsq.tb.regression.job import TOP, Job
+from vsq.tb.simulation import simulators
+from vsq.tb.simulation.build import compiled
+from vsq.tb.vectors.generation import generate
 
-VARIANT_BITS = 16
-MOST = (1 << VARIANT_BITS) - 1
+_VARIANT_BITS = 16
+MOST = (1 << _VARIANT_BITS) - 1
 _LINT = "/* verilator lint_off UNOPTFLAT */ // a bit may depend on another one of its vector\n"
 _FLATTEN = ["read_rtlil design.il", "flatten", "opt_clean"]
 _PORT = re.compile(r"^  ((?:input|output)(?: signed)?(?: \[\d+:0\])?) (\w+);", re.MULTILINE)
+_PLAIN_FLAGS = ("--binary", "--timing", "--x-initial", "unique", "-CFLAGS", "-fcoroutines", "-CFLAGS", "-O1")
+_PLAIN_SECONDS = 120  # after which a variant has hung the plain bench
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Mutants:
         return (
             f"module {name}({', '.join(names)});\n"
             + "".join(f"  {kind} {port};\n" for kind, port in ports)
-            + f"  reg [{VARIANT_BITS - 1}:0] variant;\n"
+            + f"  reg [{_VARIANT_BITS - 1}:0] variant;\n"
             + '  initial if (!$value$plusargs("variant=%d", variant)) variant = 0;\n'
             + f"  {TOP} variants({', '.join(f'.{port}({port})' for port in [*names, 'variant'])});\nendmodule\n"
         )
@@ -55,7 +65,7 @@ class Mutants:
 def draw(config: Configuration, count: int, seed: int) -> Mutants:
     """Return ``count`` random mutants of a vector MAC or of a processing element."""
     rtlil = design(config).rtlil(TOP)
-    listing = f"mutate -list {count} -seed {seed} -ctrl variant {VARIANT_BITS} 1 -o changes.txt"
+    listing = f"mutate -list {count} -seed {seed} -ctrl variant {_VARIANT_BITS} 1 -o changes.txt"
     changes = run_yosys([*_FLATTEN, listing], {"design.il": rtlil}, ["changes.txt"])["changes.txt"]
     inputs = {"design.il": rtlil, "changes.txt": changes}
     write = [*_FLATTEN, "script changes.txt", "write_verilog -noattr all.v"]
@@ -64,12 +74,75 @@ def draw(config: Configuration, count: int, seed: int) -> Mutants:
 
 def describe(command: str) -> str:
     """Return what a ``mutate`` command changes: mode, cell, port and bit, and the line of the source."""
-    words = command.split()
     options: dict[str, str] = {}
-    for option, value in pairwise(words):
+    for option, value in pairwise(command.split()):
         if option.startswith("-"):
             options.setdefault(option, value)
     cell = options["-cell"].replace("$flatten\\", "").replace("\\", "")
     place = options.get("-src", "").partition("/hw/")[2]
     other = f" by bit {options['-ctrlbit']}" if "-ctrlbit" in options else ""
     return f"{options['-mode']}{other} {cell}.{options['-port']}[{options['-portbit']}] hw/{place}"
+
+
+def run_cocotb(config: Configuration, mutants: Mutants, seed: int, folder: Path) -> list[str]:
+    """Return for each variant the test of the bench that fails and how; empty if all pass.
+
+    Raises:
+        InputError: If Verilator is missing or too old.
+        RuntimeError: If the simulation breaks.
+    """
+    source = folder / "variants.v"
+    source.write_text(mutants.verilog)
+    bench = environment(config)
+    job = Job(config=config.full_name, simulator="verilator", seed=seed, beats=bench.beats, verilog=str(source))
+    worker.prepare_environment(job.simulator)
+    path = worker.prepare(job, folder)
+    worker.build(job.simulator, path, folder / "build", waves=False, log=folder / "build.log")
+    variables = {
+        "VSQ_BENCH": bench.bench,
+        "VSQ_TESTS": ",".join(bench.tests),
+        "VSQ_VARIANTS": str(mutants.variants),
+    }
+    results = worker.simulate(job.simulator, "vsq.tb.mutation.bench", folder, seed=seed, variables=variables)
+    outcomes = worker.report(results)
+    if len(outcomes) != len(bench.tests) * mutants.variants:
+        raise RuntimeError(f"{config.full_name}: {len(outcomes)} tests ran; see {folder / 'simulation.log'}")
+    found = [""] * mutants.variants
+    for name, outcome in outcomes.items():
+        if outcome.failure:
+            test, _, variant = name.rpartition("/variant=")
+            found[int(variant)] = f"{test}: {outcome.failure.splitlines()[0]}"
+    return found
+
+
+def run_plain(config: Configuration, mutants: Mutants, seed: int, folder: Path) -> list[str]:
+    """Return for each variant what the plain-Verilog bench says; empty if it passes.
+
+    Raises:
+        InputError: If Verilator is missing or too old.
+        RuntimeError: If the bench does not build.
+    """
+    verilator, name = simulators.find("verilator"), "selected"
+    generate(config, folder, name, vectors=environment(config).mutant_vectors, seed=seed)
+    bench = f"{name}_tb"
+    texts = {f"{bench}.v": (folder / f"{bench}.v").read_text(), "wrapper.v": mutants.selected(name)}
+    program = compiled(verilator, {**texts, "variants.v": mutants.verilog}, folder, _PLAIN_FLAGS, top=bench)
+
+    def result(variant: int) -> str:
+        command = [*program, f"+variant={variant}"]
+        try:
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, check=False, timeout=_PLAIN_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            return "it hangs"
+        lines = done.stdout.splitlines() or [f"exit code {done.returncode}"]
+        return "" if done.returncode == 0 and any(line.startswith("PASS") for line in lines) else lines[0]
+
+    return [result(variant) for variant in range(mutants.variants)]
+
+
+RUNS: dict[str, Callable[[Configuration, Mutants, int, Path], list[str]]] = {
+    "cocotb": run_cocotb,
+    "plain": run_plain,
+}

@@ -1,9 +1,8 @@
 """Mutation: how many small changes of a design do the benches that ship find? ``python -m vsq.tb.mutation.mutate``.
 
-Yosys's ``mutate`` changes one bit at one cell of the flattened design: inverts it, holds it at 0 or 1, or makes it
-depend on another bit. All mutants stand in one design, which an input selects among, and run through the bench of
-``vsq regress`` or the plain-Verilog one of ``vsq generate --vectors``. A mutant that passes is either proved equivalent
-at the pins (:mod:`vsq.tb.formal.equivalence`) or counts against the bench.
+Mutants (:mod:`vsq.tb.mutation.mutants`) run through the bench of ``vsq regress`` or the plain-Verilog one of ``vsq
+generate --vectors``. One that passes is either proved equivalent at the pins (:mod:`vsq.tb.formal.equivalence`) or
+counts against the bench.
 """
 
 import argparse
@@ -11,22 +10,69 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from vsq.golden.contract.configuration import configuration
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
-from vsq.tb.mutation.configurations import LISTED, drawn
-from vsq.tb.mutation.mutants import MOST
-from vsq.tb.mutation.runs import RUNS
+from vsq.golden.contract.options import factors
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.tb.mutation.mutants import MOST, RUNS
 from vsq.tb.mutation.score import MutationReport, score
 
+# Every pipeline depth, both policies, both styles, every rounding, with and without scales, promises and signs.
+LISTED = (
+    MacConfig.parse("headline"),
+    MacConfig.parse("headline-u", pipeline=0, arithmetic="behavioural"),
+    MacConfig.parse("square-u", pipeline=2, accumulator_bits=16),
+    MacConfig.parse("language", pipeline=3, overflow="wrap", accumulator_bits=24),
+    MacConfig.parse("three-u", rounding="truncate", narrow=True),
+    MacConfig.parse("activation-scaled", pipeline=2, scale_product_bits=6, arithmetic="behavioural"),
+    MacConfig.parse("odd"),
+    MacConfig.parse("baseline", pipeline=3),
+)
 _DRAWN = 4
 _ENOUGH = {"cocotb": 1.0, "plain": 0.97}  # score over all configurations that passes
+
+
+def drawn(seed: int, count: int) -> list[Configuration]:
+    """Return small designs, a vector MAC and a processing element in turn."""
+    rng = np.random.default_rng(seed)
+
+    def one_of(*values: Any) -> Any:
+        return values[rng.integers(len(values))]
+
+    designs: list[Configuration] = []
+    while len(designs) < count:
+        weight, activation = one_of(*range(2, 6)), one_of("2", "3", "4", "5", "2U", "3U", "4U", "5U")
+        text = "/".join([str(weight), activation, *(one_of("-", "2", "3", "4") for _ in range(2))])
+        options = {
+            "vector_size": one_of(2, 3, 4),
+            "scale_product_bits": one_of(None, 2, 3, 4),
+            **{name: one_of(*values) for name, values in factors(MacConfig).items()},
+            "accumulator_bits": one_of(None, *range(6, 15)),
+        }
+        kind: type[MacConfig | PeConfig] = MacConfig
+        if len(designs) % 2:
+            kind = PeConfig
+            options |= {
+                "lanes": one_of(2, 3, 4),
+                "ppu": one_of(True, True, False),
+                "weight_depth": one_of(1, 2, 4),
+                "activation_depth": one_of(2, 4, 8),
+                "multiplier_bits": one_of(*range(1, 9)),
+            }
+        with suppress(InputError):  # values that contradict each other
+            designs.append(kind.parse(text, **options))
+    return designs
 
 
 def _show(reports: Sequence[MutationReport], console: Console) -> float:
@@ -35,25 +81,18 @@ def _show(reports: Sequence[MutationReport], console: Console) -> float:
         Column("configuration", overflow="fold"), "mutants", "found", "proved equivalent", "neither", "score", "s"
     )
     rows = [(len(report.mutants), report.found, len(report.missed), report.seconds) for report in reports]
-    total, found, missed, seconds = map(sum, zip(*rows, strict=True))
-    names = [report.config for report in reports]
-    for name, row in zip([*names, "all"], [*rows, (total, found, missed, seconds)], strict=True):
-        table.add_row(name, *_cells(*row), end_section=name == names[-1])
+    names = [*(report.config for report in reports), "all"]
+    for name, row in zip(names, [*rows, map(sum, zip(*rows, strict=True))], strict=True):
+        mutants, found, missed, seconds = row
+        total = found / (found + missed) if found + missed else 1.0
+        counts = map(str, (mutants, found, mutants - found - missed, missed))
+        table.add_row(name, *counts, f"{total:.1%}", f"{seconds:.0f}", end_section=name == names[-2])
     for report in reports:
         for mutant in report.mutants:
             if not mutant.found:
                 console.print(escape(f"{report.config}: {mutant.change}: {mutant.verdict}"), soft_wrap=True)
     console.print(table)
-    return _score(found, missed)
-
-
-def _cells(mutants: int, found: int, missed: int, seconds: float) -> list[str]:
-    counts = map(str, (mutants, found, mutants - found - missed, missed))
-    return [*counts, f"{_score(found, missed):.1%}", f"{seconds:.0f}"]
-
-
-def _score(found: int, missed: int) -> float:
-    return found / (found + missed) if found + missed else 1.0
+    return total
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,11 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configs = [configuration(text) for text in options.configs] or [*LISTED, *drawn(options.seed, _DRAWN)]
         settings = (options.mutants, options.seed, options.bench, options.out)
         with ProcessPoolExecutor(options.jobs) as pool, Progress(*columns, console=console) as progress:
-            task = progress.add_task("configurations", total=len(configs))
             runs = [pool.submit(score, config, *settings) for config in configs]
-            for run in as_completed(runs):
+            for run in progress.track(as_completed(runs), total=len(runs), description="configurations"):
                 run.result()
-                progress.advance(task)
             reports = [run.result() for run in runs]
     except InputError as error:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)

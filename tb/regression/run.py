@@ -23,15 +23,12 @@ from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.base import length
 from vsq.tb.regression.dut import Dut
-from vsq.tb.regression.html import write_html
 from vsq.tb.regression.job import RECORDING, TOP, Job, Outcome, Result
-from vsq.tb.regression.junit import write_junit
 from vsq.tb.regression.pool import run_jobs
+from vsq.tb.regression.reports import COLUMNS, REPORTS, cells
 from vsq.tb.regression.run_folder import RunFolder, run_folder
-from vsq.tb.regression.table import COLUMNS, cells, write_coverage
 from vsq.tb.simulation import simulators
 
-REPORTS = {"junit.xml": write_junit, "coverage.json": write_coverage, "report.html": write_html}
 FAILURES = "failures"
 
 

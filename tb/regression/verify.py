@@ -23,7 +23,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.base import Format
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import YosysError, run_yosys
-from vsq.tb.mutation import promised, undefined
+from vsq.tb.mutation import promised
 from vsq.tb.mutation.pins import Pins
 from vsq.tb.mutation.score import score
 from vsq.tb.regression.dut import Dut
@@ -112,7 +112,7 @@ class Verifier:
         pins = Pins(self.config.mac)
         with tempfile.TemporaryDirectory(prefix="vsq-undefined-") as folder:
             rows = promised.rows(pins, _UNDEFINED_BEATS, self.seed)
-            verdict = undefined.run_undefined(pins, self.mapped(self._rtlil(), TOP), rows, Path(folder))
+            verdict = promised.run_undefined(pins, self.mapped(self._rtlil(), TOP), rows, Path(folder))
         if verdict != "passed":
             raise AssertionError(verdict)
         return f"none at the pins in {len(rows):,} cycles"

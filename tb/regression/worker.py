@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
@@ -149,32 +150,65 @@ def _play(job: Job, folder: Path, source: Path, recording: Recording) -> Outcome
 
 def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outcome]:
     """Build and run the job's tests; a build or a simulation that breaks counts as a failed test."""
-    build_folder, results = folder / ("waves" if waves else "build"), folder / "results.xml"
-    log = folder / "build.log"
+    built, log, results = folder / ("waves" if waves else "build"), folder / "build.log", folder / "results.xml"
     try:
-        build(job.simulator, source, build_folder, waves=waves, log=log)
+        build(job.simulator, source, built, waves=waves, log=log)
         log = folder / "simulation.log"
-        get_runner(job.simulator).test(
-            hdl_toplevel=TOP,
-            hdl_toplevel_lang="verilog",
-            test_module=job.environment.bench,
-            testcase=job.tests,
-            seed=job.seed,
-            test_dir=folder,
-            build_dir=build_folder,
-            results_xml=str(results),
-            timescale=TIMESCALE,
-            waves=waves,
-            log_file=log,
-            extra_env={"VSQ_RUN": str(folder / "run.json")},
-        )
+        bench, tests = job.environment.bench, job.tests
+        simulate(job.simulator, bench, folder, seed=job.seed, tests=tests, built=built.name, waves=waves)
         broken = False
     except (RuntimeError, SystemExit):  # a command failed; failed tests alone need not make it fail
         broken = True
-    outcomes = _outcomes(job, results) if results.exists() else []
+    outcomes = []
+    if results.exists():
+        found, absent = report(results), "the test did not run"
+        outcomes = [found.get(name, Outcome(name=name, seconds=0.0, failure=absent)) for name in job.tests]
     if outcomes and (not broken or any(outcome.failure for outcome in outcomes)):
         return outcomes
     return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=excerpt(log))]
+
+
+def simulate(
+    simulator: str,
+    bench: str,
+    folder: Path,
+    *,
+    seed: int,
+    tests: Sequence[str] | None = None,
+    built: str = "build",
+    waves: bool = False,
+    variables: Mapping[str, str] | None = None,
+) -> Path:
+    """Run tests of the module ``bench`` on what is built in ``folder``, for the run that is described there.
+
+    Returns:
+        Path: cocotb's report.
+    """
+    return get_runner(simulator).test(
+        hdl_toplevel=TOP,
+        hdl_toplevel_lang="verilog",
+        test_module=bench,
+        testcase=tests,
+        seed=seed,
+        test_dir=folder,
+        build_dir=folder / built,
+        results_xml=str(folder / "results.xml"),
+        timescale=TIMESCALE,
+        waves=waves,
+        log_file=folder / "simulation.log",
+        extra_env={"VSQ_RUN": str(folder / "run.json"), **(variables or {})},
+    )
+
+
+def report(results: Path) -> dict[str, Outcome]:
+    """Read cocotb's report: the outcome of each test by its name."""
+    outcomes = {}
+    for case in ElementTree.parse(results).iter("testcase"):
+        problem = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
+        failure = "" if problem is None else problem.get("message") or problem.text or problem.tag
+        name = case.get("name", "").rpartition(".")[2]
+        outcomes[name] = Outcome(name=name, seconds=float(case.get("time", 0)), failure=failure)
+    return outcomes
 
 
 def verdict(job: Job, coverage: points.Hits) -> list[Outcome]:
@@ -188,19 +222,6 @@ def verdict(job: Job, coverage: points.Hits) -> list[Outcome]:
     total = points.merge([job.environment.reachable(config), coverage])
     wanted = {point: bins for point, bins in total.items() if required(config, job.beats, point)}
     return [Outcome(name=COVERAGE, seconds=0.0, failure=points.report(wanted))]
-
-
-def _outcomes(job: Job, results: Path) -> list[Outcome]:
-    """Read cocotb's report; a test that is missing from it has failed."""
-    found = {}
-    for case in ElementTree.parse(results).iter("testcase"):
-        problem = next(
-            (child for tag in ("failure", "error", "skipped") if (child := case.find(tag)) is not None), None
-        )
-        failure = "" if problem is None else problem.get("message") or problem.text or problem.tag
-        name = case.get("name", "").rpartition(".")[2]
-        found[name] = Outcome(name=name, seconds=float(case.get("time", 0)), failure=failure)
-    return [found.get(name, Outcome(name=name, seconds=0.0, failure="the test did not run")) for name in job.tests]
 
 
 def _end_with_parent() -> None:

@@ -10,8 +10,7 @@ from vsq.synth.gatesim.verilog import gate_level_verilog
 from vsq.synth.library.liberty import Library
 from vsq.tb.designs import RANDOM_TESTS
 from vsq.tb.mutation.pins import Pins
-from vsq.tb.mutation.promised import rows
-from vsq.tb.mutation.undefined import run_undefined
+from vsq.tb.mutation.promised import rows, run_undefined
 from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.pool import run_jobs
 from vsq.tb.simulation.simulators import SIMULATORS

@@ -12,12 +12,10 @@ from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.formal.equivalence import STAGES, Verdict, compare, gated, mutant_pair
 from vsq.tb.mutation import mutate, score
-from vsq.tb.mutation.configurations import drawn
-from vsq.tb.mutation.mutants import draw
+from vsq.tb.mutation.mutants import RUNS, draw
+from vsq.tb.mutation.mutate import drawn
 from vsq.tb.mutation.pins import EXPOSE, Pins
-from vsq.tb.mutation.promised import rows
-from vsq.tb.mutation.runs import RUNS
-from vsq.tb.mutation.undefined import run_undefined
+from vsq.tb.mutation.promised import rows, run_undefined
 from vsq.tb.regression.job import TOP
 
 CONFIG = MacConfig.parse("3/3U/3/3:V=2,R=4,acc=10,pipeline=2")

@@ -12,7 +12,7 @@ from vsq.tb.interface.base import length
 from vsq.tb.interface.pace import Pace
 from vsq.tb.interface.pe import PeInterface
 from vsq.tb.playback.playback import check, opened
-from vsq.tb.regression.pe_covering import covering_elements, full_pe_regression, random_elements
+from vsq.tb.regression.covering import covering_elements, full_pe_regression, random_elements
 from vsq.tb.scoreboard.pe import PeScoreboard
 
 pytestmark = pytest.mark.slow

@@ -22,7 +22,8 @@ from vsq.hw.emit.design import design
 from vsq.tb.coverage.points import missing
 from vsq.tb.designs import ENVIRONMENTS, RANDOM_TESTS
 from vsq.tb.regression.job import TOP, Job
-from vsq.tb.regression.run import REPORTS, play, regress, run
+from vsq.tb.regression.reports import REPORTS
+from vsq.tb.regression.run import play, regress, run
 from vsq.tb.simulation.simulators import SIMULATORS
 
 # Vector sizes that are and are not powers of two, every rounding and both policies, exact and overflowing accumulators.

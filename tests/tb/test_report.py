@@ -4,10 +4,8 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 from vsq.tb.designs import ENVIRONMENTS
-from vsq.tb.regression.html import write_html
 from vsq.tb.regression.job import Job, Outcome, Result
-from vsq.tb.regression.junit import write_junit
-from vsq.tb.regression.table import COLUMNS, cells, write_coverage
+from vsq.tb.regression.reports import COLUMNS, cells, write_coverage, write_html, write_junit
 
 POINTS = [point for kind in ENVIRONMENTS.values() for point in kind.points]
 NAMES = {point.name for point in POINTS}

@@ -14,7 +14,8 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.tb.regression import run as regression
 from vsq.tb.regression.job import Outcome, Result
-from vsq.tb.regression.run import REPORTS, regress
+from vsq.tb.regression.reports import REPORTS
+from vsq.tb.regression.run import regress
 from vsq.tb.regression.run_folder import run_folder
 
 HOLD = """

@@ -94,8 +94,7 @@ def _check(args: Namespace) -> None:
 
 def _configs(args: Namespace, seed: int) -> list[Configuration]:
     """Return what is simulated: what is named, or all presets."""
-    from vsq.tb.regression.covering import full_regression
-    from vsq.tb.regression.pe_covering import full_pe_regression
+    from vsq.tb.regression.covering import full_pe_regression, full_regression
 
     every = args.preset == "all" or not (args.configs or args.preset or args.full)
     names = [*(PRESETS if every else []), *args.configs, *([args.preset] if args.preset and not every else [])]
