@@ -30,7 +30,7 @@ from vsq.synth.flow.synthesis import ABC_AREA, Flow, Netlist, Recipe, run_recipe
 from vsq.synth.library.liberty import NAND2, Library
 from vsq.synth.measure.area import by_component, measure, total
 from vsq.synth.measure.records import Record, document, write_document
-from vsq.synth.report.paper import POINTS
+from vsq.synth.report.rows import POINTS
 
 BITS = ((3, 3), (4, 4), (6, 6), (8, 8), (4, 8))
 VECTOR_SIZES = (8, 16, 32, 64)

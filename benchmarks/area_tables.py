@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from rich.table import Table
 
 from vsq.synth.measure.records import Record
-from vsq.synth.report.tables import plain_table
+from vsq.synth.report.comparison import plain_table
 
 GENERATOR, BOUND, PAPER = "vsq", "bound", "paper"
 # What a user of sum(a*b) has without a flow of his own: the best of these three is the one to beat.

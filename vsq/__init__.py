@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from vsq.golden.nn.scheme import Scheme as Scheme
     from vsq.hw.mac.top import VectorMac as VectorMac
     from vsq.hw.pe.top import ProcessingElement as ProcessingElement
-    from vsq.synth.report.area import area as area
-    from vsq.synth.report.energy import energy as energy
+    from vsq.synth.report.comparison import area as area
+    from vsq.synth.report.comparison import energy as energy
     from vsq.tb.regression.run import regress as regress
     from vsq.tb.vectors.generation import generate as generate
 

@@ -10,6 +10,8 @@ from vsq.synth.flow import memory
 from vsq.synth.flow.adders import MAP_FILE, RIPPLE_CARRY, adder_commands, adder_map, useful_adders
 from vsq.synth.library.liberty import AdderCell, Library
 
+_WAIVER = "/* verilator lint_off UNOPTFLAT */ // a carry that ripples through the bits of one vector is no loop"
+
 
 class Goal(StrEnum):
     """The cost to minimize: area (adder cells, carries ripple) or delay (gates that ABC restructures and sizes)."""
@@ -125,3 +127,24 @@ def run_recipe(rtlil: str, top: str, recipe: Recipe) -> Netlist:
         del modules[name][memory.MEMORY]
         modules[name][memory.BIT] = bits
     return Netlist(top=top, modules=modules, verilog=done["mapped.v"])
+
+
+def gate_level_verilog(netlist: Netlist, library: Library) -> str:
+    """Return the netlist's Verilog with models of its cells, which Yosys writes from the Liberty, and of memories.
+
+    There are no delays.
+    """
+    used = {cell for cells in netlist.modules.values() for cell in cells} - netlist.modules.keys()
+    commands = [
+        "read_liberty cells.lib",
+        f"select {' '.join(sorted(used - {memory.BIT}))}",
+        "write_verilog -noattr -selected models.v",
+    ]
+    models = run_yosys(commands, {"cells.lib": library.text}, ["models.v"])["models.v"]
+    return f"{_WAIVER}\n{netlist.verilog}\n{models}{memory.MODEL if memory.BIT in used else ''}"
+
+
+def mapped(rtlil: str, top: str) -> str:
+    """Return the module ``top`` of a design on the built-in library, as :func:`gate_level_verilog`."""
+    library = Library.load()
+    return gate_level_verilog(synthesize(rtlil, top, Flow(library=library)), library)

@@ -51,9 +51,9 @@ def pack(bits: NDArray[Any]) -> Words:
 
 
 def pack_codes(codes: NDArray[Any], bits: int) -> Words:
-    """Return codes or patterns [S, T, ..., N] of S streams as words [T, ..., N * bits, S / 64], the LSB of 0 first."""
-    field = Field(Integer(bits), codes.shape[-1])
-    split = field.unpacked(codes.reshape(-1, codes.shape[-1])).reshape(*codes.shape[:-1], -1)
+    """Return codes or patterns [S, T] or [S, T, N] of S streams as words [T, N * bits, S / 64], the LSB of 0 first."""
+    rows = codes.reshape(codes.shape[0] * codes.shape[1], -1)
+    split = Field(Integer(bits), rows.shape[1]).unpacked(rows).reshape(*codes.shape[:2], -1)
     return pack(np.moveaxis(split, 0, -1))
 
 

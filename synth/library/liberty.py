@@ -8,11 +8,15 @@ from functools import cached_property
 from pathlib import Path
 
 from vsq.golden.contract.errors import InputError
-from vsq.synth.library.boolean import names, truth_table
-from vsq.synth.library.errata import corrected
+from vsq.synth.library.syntax import Group, LibertySyntaxError, names, parse, truth_table
 
 # The libraries that come with the project: NAND2 equivalents (the default), and a count of generic two-input gates.
 BUILT_IN = {name: Path(__file__).parent / f"{name}.lib" for name in ("nand2", "gates")}
+
+# Areas that a published library states wrongly, by library and cell: as published, and the width times height of the
+# cell in the library's own LEF, which the area of an abutted cell is. A mapper that minimizes area is drawn to a cell
+# that is stated too small. OSU's 180 nm library is that of Debian's qflow-tech-osu018 and of its other copies.
+WRONG_AREAS = {"osu018_stdcells": {"LATCH": ("0", "56"), "NAND3X1": ("36", "32"), "OAI21X1": ("23", "32")}}
 
 # Truth tables: bit i is the output for the input code i. Adders are symmetric, so pin order does not matter.
 INVERTER = 0b01
@@ -49,17 +53,14 @@ class AdderCell:
 class Library:
     """The usable cells of one Liberty file (cells marked ``dont_use`` are not among them).
 
-    ``text`` is the file's, with the ``corrections`` that :mod:`vsq.synth.library.errata` knows; ``root`` is the text as
-    groups.
+    ``text`` is the file's with right areas, ``root`` the text as groups; ``corrections`` are ``CELL WRONG -> RIGHT``.
     """
 
-    name: str
     path: Path
     cells: dict[str, Cell]
-    timed: bool
     text: str = field(repr=False)
-    root: "Group" = field(repr=False)
-    corrections: tuple[str, ...]
+    root: Group = field(repr=False)
+    corrections: list[str]
 
     @classmethod
     def load(cls, path: Path | str = "nand2") -> "Library":
@@ -72,45 +73,41 @@ class Library:
         """
         path = BUILT_IN.get(str(path), Path(path))
         try:
-            text = path.read_text(encoding="utf-8")
+            text, corrections = _corrected(path.read_text(encoding="utf-8"))
+            root = parse(text)
+            cells = [_cell(group) for group in root.find("cell") if group.attributes.get("dont_use") != "true"]
         except OSError as error:
             raise InputError(f"Liberty file {path}: {error.strerror}; give a readable .lib file") from None
         except UnicodeDecodeError:
             raise InputError(f"Liberty file {path}: not a text file; give an uncompressed .lib file") from None
-        try:
-            text, corrections = corrected(text)
-            root = parse(text)
-            groups = [group for group in root.find("cell") if group.attributes.get("dont_use") != "true"]
-            cells = [_cell(group) for group in groups]
         except LibertySyntaxError as error:
             raise InputError(f"Liberty file {path}: {error}; give an intact .lib file") from None
-        timed = any(pin.find("timing") for group in groups for pin in group.find("pin"))
-        library = cls(
-            name=root.name,
-            path=path,
-            cells={cell.name: cell for cell in cells},
-            timed=timed,
-            text=text,
-            root=root,
-            corrections=tuple(corrections),
-        )
-        library._check()
-        return library
-
-    def _check(self) -> None:
-        functions = {(len(c.inputs), *c.functions.values()) for c in self.cells.values() if len(c.functions) == 1}
-        needs = (
-            ("a flip-flop (a cell with an ff group)", any(cell.flip_flop for cell in self.cells.values())),
-            ("an inverter", self.smallest(1, INVERTER)),
-            ("a two-input NAND, NOR, AND or OR", any(self.smallest(2, table) for table in (NAND2, NOR2, AND2, OR2))),
-            ("a gate of a third function, which ABC asks for", len(functions) >= 3),
-        )
-        for need, met in needs:
+        by_name = {cell.name: cell for cell in cells}
+        library = cls(path=path, cells=by_name, text=text, root=root, corrections=corrections)
+        functions = {(len(cell.inputs), *cell.functions.values()) for cell in cells if len(cell.functions) == 1}
+        needs = {
+            "a flip-flop (a cell with an ff group)": any(cell.flip_flop for cell in cells),
+            "an inverter": library.smallest(1, INVERTER),
+            "a two-input NAND, NOR, AND or OR": any(library.smallest(2, gate) for gate in (NAND2, NOR2, AND2, OR2)),
+            "a gate of a third function, which ABC asks for": len(functions) >= 3,
+        }
+        for need, met in needs.items():
             if not met:
                 raise InputError(
-                    f"Liberty file {self.path}: none of its {len(self.cells)} usable cells is {need}; "
-                    "give a library that has one"
+                    f"Liberty file {path}: none of its {len(cells)} usable cells is {need}; give a library that has one"
                 )
+        return library
+
+    @property
+    def name(self) -> str:
+        """The library's name in the file."""
+        return self.root.name
+
+    @property
+    def timed(self) -> bool:
+        """Whether any usable cell has timing."""
+        groups = (group for group in self.root.find("cell") if group.name in self.cells)
+        return any(pin.find("timing") for group in groups for pin in group.find("pin"))
 
     def smallest(self, inputs: int, table: int) -> Cell | None:
         """Return the smallest cell of ``inputs`` pins whose only output has this truth table."""
@@ -162,18 +159,29 @@ def _area(cell: Cell) -> tuple[Decimal, str]:
     return cell.area, cell.name
 
 
-def _cell(group: "Group") -> Cell:
-    inputs = []
-    expressions = {}
+def _corrected(text: str) -> tuple[str, list[str]]:
+    """Return the text with right areas, and ``CELL WRONG -> RIGHT`` for each; what somebody has corrected stays."""
+    corrections: list[str] = []
+    name = re.search(r'\blibrary\s*\(\s*"?([^\s")]*)', text)
+    for cell, (wrong, right) in WRONG_AREAS.get(name[1] if name else "", {}).items():
+        pattern = rf'(\bcell\s*\(\s*"?{cell}"?\s*\)\s*\{{[^{{}}]*?\barea\s*:\s*){wrong}(?:\.0*)?(?=\s*;)'
+        text, count = re.subn(pattern, rf"\g<1>{right}", text)
+        if count:
+            corrections.append(f"{cell} {wrong} -> {right}")
+    return text, corrections
+
+
+def _cell(group: Group) -> Cell:
+    inputs: list[str] = []
+    expressions: dict[str, str] = {}
     for pin in group.find("pin"):
         direction = pin.attributes.get("direction")
-        for name in pin.arguments:
-            if direction == "input":
-                inputs.append(name)
-            elif direction == "output" and "function" in pin.attributes and "three_state" not in pin.attributes:
-                expressions[name] = pin.attributes["function"]
-    flip_flop = any(group.find("ff"))
-    sequential = flip_flop or any(any(group.find(kind)) for kind in ("latch", "statetable", "ff_bank", "latch_bank"))
+        if direction == "input":
+            inputs += pin.arguments
+        elif direction == "output" and "function" in pin.attributes and "three_state" not in pin.attributes:
+            expressions |= dict.fromkeys(pin.arguments, pin.attributes["function"])
+    kinds = {part.kind for part in group.groups}
+    sequential = bool(kinds & {"ff", "latch", "statetable", "ff_bank", "latch_bank"})
     if sequential or len(inputs) > MAX_INPUTS:
         expressions = {}
     try:
@@ -190,85 +198,6 @@ def _cell(group: "Group") -> Cell:
         area=area,
         inputs=tuple(inputs),
         functions=functions,
-        flip_flop=flip_flop,
+        flip_flop="ff" in kinds,
         sequential=sequential,
     )
-
-
-# The format itself --------------------------------------------------------------------------------------------
-
-
-class LibertySyntaxError(ValueError):
-    """The text is not Liberty; the message says where and why."""
-
-
-@dataclass
-class Group:
-    """``kind (arguments) { attribute : value; table (values); … group … }``; ``tables`` holds the values' texts."""
-
-    kind: str
-    arguments: tuple[str, ...]
-    attributes: dict[str, str] = field(default_factory=dict)
-    tables: dict[str, str] = field(default_factory=dict)
-    groups: list["Group"] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """The first argument."""
-        return self.arguments[0] if self.arguments else ""
-
-    def find(self, kind: str) -> list["Group"]:
-        """Return the direct subgroups of this kind."""
-        return [group for group in self.groups if group.kind == kind]
-
-
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_STATEMENT = re.compile(
-    r"""[\s;\\]*(?:
-        (?P<group>[\w.\[\]-]+) \s* \( (?P<arguments>[^(){}]*) \) \s* \{
-      | (?P<table>[\w.\[\]-]+) \s* \( (?P<values>[^()]*) \)
-      | (?P<attribute>[\w.\[\]-]+) \s* : \s* (?: "(?P<quoted>[^"]*)" | (?P<plain>[^;{}\n"]*) )
-      | (?P<close>\})
-      | (?P<end>\Z)
-    )""",
-    re.VERBOSE,
-)
-
-
-def parse(text: str) -> Group:
-    """Return the ``library`` group of a Liberty text.
-
-    Raises:
-        LibertySyntaxError: If the text is malformed or holds no library.
-    """
-    text = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text)
-    file = Group(kind="file", arguments=())
-    stack = [file]
-    position = 0
-    while True:
-        match = _STATEMENT.match(text, position)
-        if match is None:
-            raise LibertySyntaxError(f"line {text.count(chr(10), 0, position) + 1} is no Liberty statement")
-        position = match.end()
-        if match["group"]:
-            arguments = tuple(part.strip(' \t\r\n\\"') for part in match["arguments"].split(","))
-            group = Group(kind=match["group"], arguments=arguments)
-            stack[-1].groups.append(group)
-            stack.append(group)
-        elif match["attribute"]:
-            value = match["plain"] if match["quoted"] is None else match["quoted"]
-            stack[-1].attributes[match["attribute"]] = value.strip()
-        elif match["table"]:
-            stack[-1].tables[match["table"]] = match["values"]
-        elif match["close"]:
-            if len(stack) == 1:
-                raise LibertySyntaxError(f"line {text.count(chr(10), 0, position) + 1} closes a group never opened")
-            stack.pop()
-        elif match["end"] is not None:
-            break
-    if len(stack) > 1:
-        raise LibertySyntaxError(f"it ends inside the group {stack[-1].kind} ({stack[-1].name})")
-    libraries = file.find("library")
-    if len(libraries) != 1:
-        raise LibertySyntaxError(f"it holds {len(libraries)} library groups where one is the rule")
-    return libraries[0]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from vsq.synth.library.boolean import truth_table
-from vsq.synth.library.liberty import Cell, Group, Library
+from vsq.synth.library.liberty import Cell, Library
+from vsq.synth.library.syntax import Group, truth_table
 
 Words = Any  # an array of unsigned words, one bit for each stream
 Function = Callable[..., Words]

@@ -1,16 +1,16 @@
 """Energy of one multiply-accumulate in designs, beside that in their 8-bit baselines."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import Configuration
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Netlist
-from vsq.synth.gatesim import mac, pe
 from vsq.synth.gatesim.netlist import flat
-from vsq.synth.gatesim.simulation import Activity
+from vsq.synth.gatesim.simulation import Simulation
+from vsq.synth.gatesim.stimulus import ACTIVITY
 from vsq.synth.gatesim.workload import Operands, operands
 from vsq.synth.library.power import Power
 from vsq.synth.measure.area import BUFFERS, baseline_of, synthesize_all, with_baselines
@@ -19,10 +19,6 @@ from vsq.synth.measure.records import Record, records
 
 MEMORIES = "memories"
 _REFERENCE = MacConfig.parse("16/16/-/-:V=1")
-_ACTIVITY: dict[str, Callable[..., tuple[Activity, float]]] = {
-    "mac": mac.activity,
-    "pe": pe.activity,
-}  # by kind of design
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +138,8 @@ def measure(
     ``bit`` is the energy of reading or writing a bit of a memory, in joules.
     """
     gates = flat(netlist)
-    activity, utilization = _ACTIVITY[config.kind](gates, setup.flow.library, config, data, hazards=setup.hazards)
+    simulation = Simulation(gates, setup.flow.library, hazards=setup.hazards)
+    activity, utilization = ACTIVITY[config.kind](simulation, config, data)
     of_module = {module: name for name, modules in design(config).components.items() for module in modules}
     components: defaultdict[str, Energy] = defaultdict(Energy)
     for module, energy in energies(gates, activity, setup.power, setup.slew).items():

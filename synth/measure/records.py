@@ -50,7 +50,7 @@ def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, obje
             "name": library.name,
             "file": library.path.name,
             "sha256": library.digest,
-            "corrections": list(library.corrections),
+            "corrections": library.corrections,
         },
         "flow": flow.flags,
         "records": [asdict(record) for record in records],

@@ -27,7 +27,7 @@ from vsq.synth.measure.area import by_component, synthesize_all, total
 from vsq.synth.measure.energy_per_mac import Setup, bit_energy
 from vsq.synth.measure.records import Record, document, records
 from vsq.synth.measure.timing import critical_paths, find_sta
-from vsq.synth.report.paper import POINTS
+from vsq.synth.report.rows import POINTS
 
 # The elements of the report unless others are asked for: the paper's, and its headlines with narrower scale products.
 DEFAULT_CONFIGS = (*POINTS, "4/4/4/6:R=8", "4/8/6/10:R=8", "4/8/6/10:R=8,acc=24")

@@ -9,8 +9,7 @@ from rich.table import Column, Table
 
 from vsq.golden.io import charts
 from vsq.golden.io.html import render
-from vsq.synth.report.paper import SOURCE
-from vsq.synth.report.rows import Accuracy, Row, scored
+from vsq.synth.report.rows import SOURCE, Accuracy, Row, scored
 
 _COLUMNS = {
     "lanes area ratio": "area, MACs",

@@ -13,13 +13,11 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.model.pe import ElementModel
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
-from vsq.synth.gatesim.mac import MacStreams, stream_activity
+from vsq.synth.flow.synthesis import Flow, Netlist, gate_level_verilog, synthesize
 from vsq.synth.gatesim.netlist import flat
-from vsq.synth.gatesim.pe import commands, results
 from vsq.synth.gatesim.schedule import clock_nets
 from vsq.synth.gatesim.simulation import WORD, Simulation, pack, pack_codes, popcount, unpack
-from vsq.synth.gatesim.verilog import gate_level_verilog
+from vsq.synth.gatesim.stimulus import mac_activity, mac_beats, mac_ports, pe_streams, results
 from vsq.synth.gatesim.workload import operands
 from vsq.synth.library.liberty import Library
 
@@ -40,8 +38,13 @@ def netlist(library):
 
 
 @pytest.fixture(scope="module")
-def streams():
-    return MacStreams.of(CONFIG, operands(CONFIG, "gaussian"))
+def beats():
+    return mac_beats(operands(CONFIG, "gaussian"))
+
+
+@pytest.fixture(scope="module")
+def ports(beats):
+    return {f"in_{name}": words for name, words in mac_ports(CONFIG, beats).items()}
 
 
 def unsigned(bits):
@@ -97,30 +100,29 @@ def test_words_hold_a_bit_for_each_stream():
 
 
 @pytest.mark.parametrize("hazards", [False, True])
-def test_every_stream_equals_golden(netlist, library, streams, hazards):
+def test_every_stream_equals_golden(netlist, library, beats, ports, hazards):
     """The accumulator after every cycle, in all 64 streams, from one beat after its register is first loaded."""
     simulation = Simulation(flat(netlist), library, hazards=hazards)
     for name in ("in_valid", "out_ready"):
         simulation.drive(name, ONE)
     found = []
     for cycle in range(40):
-        for name, words in streams.ports().items():
+        for name, words in ports.items():
             simulation.drive(name, words[cycle])
         simulation.clock()
         found.append(signed(unpack(simulation.output("out_acc"))))
     lag = CONFIG.pipeline + 1
-    beats = streams.beats
     for stream in range(WORD):
         columns = [None if column is None else column[stream, : 40 - lag] for column in vars(beats).values()]
         expected = mac(CONFIG, *columns, trace=True).trace.acc
         assert [one[stream] for one in found[lag:]] == expected.tolist()
 
 
-def test_transitions_are_those_that_icarus_sees(netlist, library, streams, require_tool, tmp_path):
+def test_transitions_are_those_that_icarus_sees(netlist, library, ports, require_tool, tmp_path):
     """Every net's transitions and ones over 60 cycles of the first stream, at the ends of cycles."""
     require_tool("icarus")
-    ports = {name: words[:, :, 0] & np.uint64(1) for name, words in streams.ports().items()}
-    cycles = len(streams.ports()["in_first"])
+    ports = {name: words[:, :, 0] & np.uint64(1) for name, words in ports.items()}
+    cycles = len(ports["in_first"])
     widths = {name: bits.shape[1] for name, bits in ports.items()}
     lines = ["".join("".join(map(str, bits[cycle][::-1])) for bits in ports.values()) for cycle in range(cycles)]
     (tmp_path / "beats.txt").write_text("\n".join(lines) + "\n")
@@ -186,12 +188,11 @@ def test_hazards_are_the_transitions_within_a_cycle(library):
         assert activity.cycles == 7 * WORD
 
 
-def test_the_datapath_holds_still_while_the_scale_factor_is_zero(netlist, library, streams):
-    beats = streams.beats
+def test_the_datapath_holds_still_while_the_scale_factor_is_zero(netlist, library, beats):
     still = replace(beats, weight_scales=np.zeros_like(beats.weight_scales), first=np.zeros_like(beats.first))
     gates = flat(netlist)
-    moving = stream_activity(gates, library, streams, hazards=False)
-    held = stream_activity(gates, library, replace(streams, beats=still), hazards=False)
+    moving = mac_activity(Simulation(gates, library), CONFIG, beats)
+    held = mac_activity(Simulation(gates, library), CONFIG, still)
     assert held.toggles[gates.outputs["out_acc"]].sum() == 0
     assert moving.toggles[gates.outputs["out_acc"]].sum() > 1
     register = sum(netlist.modules[TOP][cell] for cell in netlist.modules[TOP] if library.cells[cell].flip_flop)
@@ -216,7 +217,7 @@ def test_netlists_that_can_not_be_simulated_are_refused(library, body, message):
 def test_a_processing_element_equals_golden(library):
     """Codes and scales of every result beat in all 64 streams, through the memories, whose accesses are counted."""
     netlist = synthesize(design(PE).rtlil(TOP), TOP, Flow(library=library))
-    gates, played = flat(netlist), commands(PE, operands(PE.mac, "gaussian"))
+    gates, played = flat(netlist), pe_streams(PE, operands(PE.mac, "gaussian"))
     simulation = Simulation(gates, library)
     expected = [ElementModel(PE).run(part) for part in played]
     count = sum(len(result.codes.reshape(-1, 2)) for result in expected[0])

@@ -13,7 +13,7 @@ from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
 from vsq.synth.library.liberty import Library
 from vsq.synth.measure.area import baseline_of, by_component, measure
 from vsq.synth.measure.records import document, write_document
-from vsq.synth.report.tables import area_table
+from vsq.synth.report.comparison import AreaReport
 
 CONFIGS = [MacConfig.parse(text) for text in ("3/3/2/2:V=2", "2/2U/-/-:V=2")]
 
@@ -121,7 +121,7 @@ def test_unwritable_report_is_refused(tmp_path):
 def test_table_shows_the_configurations_on_80_columns(areas, flow):
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(area_table(areas, flow))
+        console.print(AreaReport(flow=flow, areas=areas).table())
     lines = capture.get().splitlines()
     for area in areas:
         row = next(line for line in lines if line.strip().startswith(str(area.config)))

@@ -19,10 +19,9 @@ from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
 from vsq.synth.gatesim.netlist import flat
 from vsq.synth.gatesim.schedule import clock_nets
 from vsq.synth.gatesim.simulation import Activity
-from vsq.synth.library.boolean import truth_table
-from vsq.synth.library.liberty import parse
 from vsq.synth.library.logic import cell_logic
 from vsq.synth.library.power import Power
+from vsq.synth.library.syntax import parse, truth_table
 from vsq.synth.measure.energy import CLOCK, INPUTS, energies, pin_loads
 
 CONFIG = MacConfig.parse("3/4/3/3:V=3")

@@ -5,8 +5,7 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, Goal, synthesize
-from vsq.synth.gatesim.verilog import gate_level_verilog
+from vsq.synth.flow.synthesis import Flow, Goal, gate_level_verilog, synthesize
 from vsq.synth.library.liberty import Library
 from vsq.tb.designs import RANDOM_TESTS
 from vsq.tb.mutation.pins import Pins

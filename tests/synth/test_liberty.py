@@ -186,7 +186,7 @@ def test_known_wrong_areas_are_corrected_for_the_mapper_too(tmp_path):
         "AOI21X1": 23,
     }
     assert re.findall(r"X1\) { area : (\w+);", library.text) == ["32", "32", "23"]
-    assert library.corrections == ("NAND3X1 36 -> 32", "OAI21X1 23 -> 32")
+    assert library.corrections == ["NAND3X1 36 -> 32", "OAI21X1 23 -> 32"]
     assert "NAND3X1 36 -> 32, OAI21X1 23 -> 32" in library.notes[0]
     assert library.digest != load(tmp_path, of_osu(OAI21X1="32", NAND3X1="32", AOI21X1="24")).digest
 

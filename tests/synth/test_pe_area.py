@@ -14,7 +14,7 @@ from vsq.synth.flow.memory import BIT
 from vsq.synth.flow.synthesis import Flow, Netlist
 from vsq.synth.library.liberty import Library
 from vsq.synth.measure.area import Area, baseline_of, by_component, checked_bit_area, measure, total
-from vsq.synth.report.tables import area_table
+from vsq.synth.report.comparison import AreaReport
 
 CONFIG = PeConfig.parse("3/3/2/2:V=2@lanes=4,weight_depth=4,activation_depth=8")
 
@@ -87,13 +87,13 @@ def test_a_flattened_element_has_no_lanes(flow):
     assert list(area.components) == ["control"]
     assert area.lanes_ratio is None
     assert ("lanes", "ratio") not in {(record.component, record.quantity) for record in area.records("NAND2")}
-    assert [*area_table([area], flow).columns[-3].cells] == ["-"]
+    assert [*AreaReport(flow=flow, areas=[area]).table().columns[-3].cells] == ["-"]
 
 
 def test_the_table_shows_every_ratio(area, flow):
     console = Console(width=120)
     with console.capture() as capture:
-        console.print(area_table([area], flow))
+        console.print(AreaReport(flow=flow, areas=[area]).table())
     text = capture.get()
     for figure in (area.lanes_ratio, area.logic_ratio, area.ratio):
         assert f"{figure:.3f}" in text

@@ -18,9 +18,8 @@ from vsq.synth.measure.records import Record
 from vsq.synth.report import designs
 from vsq.synth.report.designs import Settings, measure
 from vsq.synth.report.page import Report
-from vsq.synth.report.paper import POINTS
 from vsq.synth.report.plots import area_chart, energies, energy_chart, pareto
-from vsq.synth.report.rows import Accuracy, essential, rows_of
+from vsq.synth.report.rows import POINTS, Accuracy, essential, rows_of
 
 CONFIGS = [PeConfig.parse(text) for text in ("4/4/4/4", "4/4/4/4:R=4", "4/8/6/10:R=8,acc=24", "6/8/-/-")]
 SETTINGS = Settings(liberty=None, data="digits", timing=False)

@@ -11,7 +11,7 @@ from vsq.synth.flow.synthesis import Flow, Goal, Netlist
 from vsq.synth.library.liberty import Library
 from vsq.synth.measure.area import measure
 from vsq.synth.measure.timing import critical_paths, pipeline_sweep
-from vsq.synth.report.tables import timing_table
+from vsq.synth.report.comparison import AreaReport
 
 CONFIG = MacConfig.parse("2/2/2/2:V=2")
 
@@ -69,7 +69,7 @@ def test_table_and_records_tell_the_same(sweep, library):
     paths = [critical_paths(area.netlist, library) for area in sweep]
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(timing_table(sweep, paths, Flow(library=library)))
+        console.print(AreaReport(flow=Flow(library=library), areas=sweep).timing_table(paths))
     records = paths[0]["total"].records(CONFIG.full_name, "total")
     assert [record.unit for record in records] == ["ns", "MHz"]
     assert re.search(rf"{records[0].value:.2f}.* {records[1].value:.0f}", capture.get())

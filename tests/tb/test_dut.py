@@ -11,8 +11,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, synthesize
-from vsq.synth.gatesim.verilog import gate_level_verilog
+from vsq.synth.flow.synthesis import Flow, gate_level_verilog, synthesize
 from vsq.synth.library.liberty import Library
 from vsq.tb.failures.reproduce import reproduce
 from vsq.tb.regression.dut import Dut

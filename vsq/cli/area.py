@@ -30,11 +30,9 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace, console: Console) -> int:
     """Print the area of vector MACs or processing elements, and write it as JSON if asked."""
-    from vsq.synth.measure.designs import of_one_kind
     from vsq.synth.measure.records import document, write_document
     from vsq.synth.measure.timing import critical_paths, find_sta, pipeline_sweep
-    from vsq.synth.report.area import area
-    from vsq.synth.report.tables import timing_table
+    from vsq.synth.report.comparison import area, of_one_kind
 
     configs = of_one_kind(args.configs, pe=args.pe)
     timing = args.timing or args.sweep_pipeline
@@ -49,7 +47,7 @@ def run(args: Namespace, console: Console) -> int:
     console.print(report.table())
     if timing:
         paths = [critical_paths(one.netlist, library) for one in report.areas]
-        console.print(timing_table(report.areas, paths, report.flow))
+        console.print(report.timing_table(paths))
         for one, components in zip(report.areas, paths, strict=True):
             for component, path in components.items():
                 records += path.records(one.config.full_name, component)

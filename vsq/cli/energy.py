@@ -43,7 +43,7 @@ def _slew(text: str) -> float:
 def run(args: Namespace, console: Console) -> int:
     """Print the energy of vector MACs or processing elements, and write it as JSON if asked."""
     from vsq.synth.measure.records import document, write_document
-    from vsq.synth.report.energy import energy
+    from vsq.synth.report.comparison import energy
 
     report = energy(args.configs, args.liberty, pe=args.pe, data=args.data, slew=args.slew, hazards=args.hazards)
     setup = report.setup

@@ -32,7 +32,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace, console: Console) -> int:
     """Run all stages and print the verdict."""
-    from vsq.synth.gatesim.verilog import mapped
+    from vsq.synth.flow.synthesis import mapped
     from vsq.tb.regression.dut import Dut
     from vsq.tb.regression.verify import Verifier, verify
     from vsq.tb.simulation.simulators import SIMULATORS

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from vsq.synth.library.boolean import truth_table
+from vsq.synth.library.syntax import truth_table
 
 # Liberty spelling -> the same function in Python's words
 SPELLINGS = {

@@ -1,0 +1,187 @@
+"""A layer's activity in a vector MAC or a processing element, which takes its streams as fast as it can."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.datapath import matmul
+from vsq.golden.model.mapping import fit_params
+from vsq.golden.model.pe import Command, Streams
+from vsq.golden.stimulus.stream import Beats, layer
+from vsq.synth.gatesim.simulation import WORD, Activity, Simulation, Words, pack_codes
+from vsq.synth.gatesim.workload import Operands
+
+_CYCLES = 96  # of a MAC, at least, in each stream
+_MEASURED = 2  # commands of an element; weights are loaded for every other one
+_COMMANDS = 3 + _MEASURED  # one is over before, and two are on their way when the last one is over
+_WAIT = 10_000  # cycles without a result, after which the netlist is given up
+
+
+def play(simulation: Simulation, streams: Mapping[str, Mapping[str, Words]], result: str) -> Iterator[None]:
+    """Reset a netlist and let it take its streams; come back after each clock edge, without end.
+
+    Args:
+        simulation: The netlist.
+        streams: Words [beats, width, 1] by the name of each stream and of each field.
+        result: Name of the stream of results, which are always taken.
+    """
+    ones = np.full((1, 1), ~np.uint64(0))
+    simulation.drive("rst", ones)
+    simulation.clock()
+    simulation.drive("rst", ~ones)
+    simulation.drive(f"{result}_ready", ones)
+    position = dict.fromkeys(streams, 0)
+    lengths = {stream: len(next(iter(ports.values()))) for stream, ports in streams.items()}
+    while True:
+        waiting = [stream for stream in streams if position[stream] < lengths[stream]]
+        for stream in streams:
+            simulation.drive(f"{stream}_valid", ones if stream in waiting else ~ones)
+        for stream in waiting:
+            for name, words in streams[stream].items():
+                simulation.drive(f"{stream}_{name}", words[position[stream]])
+        simulation.clock()
+        for stream in waiting:
+            position[stream] += simulation.agreed(f"{stream}_ready")
+        yield
+
+
+def mac_beats(data: Operands) -> Beats:
+    """Return 64 pieces of a layer, evenly spaced, each of whole results; all fields have the axes [stream, cycle]."""
+    beats, groups = layer(data.weights, data.activations), data.weights.codes.shape[1]
+    length = -(-_CYCLES // groups) * groups
+    starts = np.arange(WORD) * ((len(beats) - length) // groups) // (WORD - 1) * groups
+    return beats.select(starts[:, None] + np.arange(length))
+
+
+def mac_ports(config: MacConfig, beats: Beats) -> dict[str, Words]:
+    """Return the words [cycle, width, 1] of every field of the input stream."""
+    numbers = {
+        "weights": (config.weight, beats.weights),
+        "activations": (config.activation, beats.activations),
+        "weight_scale": (config.weight_scale, beats.weight_scales),
+        "activation_scale": (config.activation_scale, beats.activation_scales),
+    }
+    ports = {
+        name: pack_codes(element.encode(codes), element.bits)
+        for name, (element, codes) in numbers.items()
+        if element is not None and codes is not None
+    }
+    return {**ports, "first": pack_codes(beats.first, 1), "last": pack_codes(beats.last, 1)}
+
+
+def mac_activity(simulation: Simulation, config: MacConfig, beats: Beats) -> Activity:
+    """Return the activity of a MAC that takes a vector in every cycle, after as many as fill it, the last ones."""
+    cycles = np.arange(-config.pipeline - 2, beats.last.shape[1])
+    ports = {name: words[cycles] for name, words in mac_ports(config, beats).items()}
+    for cycle, _ in zip(cycles, play(simulation, {"in": ports}, "out"), strict=False):
+        if cycle == -1:
+            simulation.reset_counts()
+    return simulation.activity()
+
+
+def pe_streams(config: PeConfig, data: Operands) -> list[Streams]:
+    """Return the same commands with 64 different pieces of a layer's rows.
+
+    Each command computes as many rows as the activation buffer holds (at most two for each lane) with as many of the
+    layer's vectors as both buffers hold. Outputs are requantized, if there is post-processing, to their largest value.
+    """
+    lanes, ppu = config.lane_count, config.ppu
+    channels, groups, _ = data.weights.codes.shape
+    groups = min(groups, config.weight_depth, config.activation_depth)
+    rows = min(config.activation_depth // groups, 2 * lanes)
+    loads = [number % _MEASURED == 0 for number in range(_COMMANDS)]
+    relu = ppu and data.relu
+    commands = [
+        Command(rows=rows, vectors=groups, load_weights=load, load_params=load and ppu, requantize=ppu, relu=relu)
+        for load in loads
+    ]
+    tiles = sum(loads)
+    channel = np.arange(tiles * lanes).reshape(tiles, 1, lanes) % channels
+    group = np.arange(groups)[:, None]
+    params = None
+    if ppu:
+        # The largest accumulator becomes the largest z.
+        cut = (side.map(lambda array: array[:, :groups]) for side in (data.weights, data.activations))
+        products = matmul(config.mac, *cut)
+        factor = min(config.z_range[1] / max(1, int(np.abs(products.acc).max())), 1.0)
+        params = fit_params(config, np.full(tiles * lanes, factor), np.zeros(tiles * lanes))
+
+    def piece(number: int) -> Streams:
+        first = number * len(data.activations.codes) // WORD
+        row = (first + np.arange(_COMMANDS * rows)) % len(data.activations.codes)
+        return Streams(
+            commands=commands,
+            weights=data.weights.map(lambda array: array[channel, group].reshape(-1, *array.shape[2:])),
+            activations=data.activations.map(lambda array: array[row, :groups].reshape(-1, *array.shape[2:])),
+            params=params,
+        )
+
+    return [piece(number) for number in range(WORD)]
+
+
+def pe_ports(config: PeConfig, streams: Sequence[Streams]) -> dict[str, dict[str, Words]]:
+    """Return the words [beats, width, 1] of every field of the input streams."""
+    mac, commands = config.mac, streams[0].commands
+    loads = ["load_weights", "load_activations", *(["load_params", "requantize", "relu"] if config.ppu else [])]
+    widths = {"rows": config.rows_bits, "vectors": config.vectors_bits, **dict.fromkeys(loads, 1)}
+    ports = {
+        "command": {
+            name: pack_codes(np.tile([int(getattr(command, name)) for command in commands], (WORD, 1)), bits)
+            for name, bits in widths.items()
+        }
+    }
+    for side, element, scale in (
+        ("weights", mac.weight, mac.weight_scale),
+        ("activations", mac.activation, mac.activation_scale),
+    ):
+        codes, scales = zip(*(getattr(part, side) for part in streams), strict=True)
+        ports[side] = {"codes": pack_codes(element.encode(np.array(codes)), element.bits)}
+        if scale:
+            ports[side]["scale"] = pack_codes(scale.encode(np.array(scales)), scale.bits)
+    if config.ppu:
+        widths = {"multiplier": config.multiplier_bits, "shift": config.shift_bits, "bias": config.bias_bits}
+        ports["lane_params"] = {
+            name: pack_codes(np.array([getattr(part.params, name) for part in streams]), bits)
+            for name, bits in widths.items()
+        }
+    return ports
+
+
+def results(simulation: Simulation, config: PeConfig, streams: Sequence[Streams]) -> Iterator[None]:
+    """Play the streams; come back at each result, whose values are at the outputs, before the next clock edge.
+
+    Raises:
+        RuntimeError: If no result comes for 10,000 cycles.
+    """
+    idle = 0
+    for _ in play(simulation, pe_ports(config, streams), "result"):
+        idle += 1
+        if simulation.agreed("result_valid"):
+            idle = 0
+            yield
+        if idle == _WAIT:
+            raise RuntimeError(f"{config}: no result for {_WAIT} cycles")
+
+
+def _mac(simulation: Simulation, config: MacConfig, data: Operands) -> tuple[Activity, float]:
+    return mac_activity(simulation, config, mac_beats(data)), 1.0
+
+
+def _pe(simulation: Simulation, config: PeConfig, data: Operands) -> tuple[Activity, float]:
+    """Count the cycles between the last results of the first command and of the last one but two."""
+    streams = pe_streams(config, data)
+    ends = (None for _ in results(simulation, config, streams) if simulation.agreed("result_last"))
+    for finished, _ in enumerate(ends):
+        if finished == 0:
+            simulation.reset_counts()
+        elif finished == _MEASURED:
+            break
+    activity, command = simulation.activity(), streams[0].commands[0]
+    return activity, _MEASURED * command.rows * command.vectors * WORD / activity.cycles
+
+
+# By kind of design, the activity in steady state, and the share of cycles in which operands enter.
+ACTIVITY: dict[str, Callable[[Simulation, Any, Operands], tuple[Activity, float]]] = {"mac": _mac, "pe": _pe}

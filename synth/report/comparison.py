@@ -1,0 +1,230 @@
+"""Area, critical paths and energy of designs beside their 8-bit baselines: figures, tables, and records."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from vsq.golden.contract.configuration import Configuration, configuration, several
+from vsq.golden.contract.errors import InputError
+from vsq.hw.emit.design import TOP
+from vsq.synth.flow.synthesis import Flow, Goal
+from vsq.synth.library.liberty import Library
+from vsq.synth.library.power import Power
+from vsq.synth.measure.area import BIT_AREA, BUFFERS, DesignArea, checked_bit_area, measure
+from vsq.synth.measure.energy import CLOCK, INPUTS
+from vsq.synth.measure.energy_per_mac import MEMORIES, OperationEnergy, Setup, energy_per_operation
+from vsq.synth.measure.records import Record
+from vsq.synth.measure.timing import CriticalPath
+
+# Components in the order of the datapath.
+_ORDER = (INPUTS, "dot", "scale", "accumulator", "collector", "ppu", "control", TOP, BUFFERS, CLOCK, MEMORIES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AreaReport:
+    """Areas of vector MACs, or of processing elements, one for each design, and the flow that they come from."""
+
+    flow: Flow
+    areas: list[DesignArea]
+
+    def table(self) -> Table:
+        """Return one row a design: total area and its split by component, sequential share, cells and ratio.
+
+        Designs with buffers have, instead of the last three, memory bits and ratios of lanes, logic and everything.
+        """
+        unit, baselines = self.flow.library.unit, _names(area.baseline for area in self.areas)
+        components = [name for name in _components(area.components for area in self.areas) if name != BUFFERS]
+        title = f"rea in {unit}, library {self.flow.library.name}"
+        if any(area.total.memory_bits for area in self.areas):
+            table = plain_table(
+                f"Processing elements, a{title}",
+                f"Ratios to {baselines}: of the vector MACs alone, of all logic, and with buffers at "
+                f"{self.areas[0].bit_area} {unit} a bit.",
+                ("logic", *components, "memory bits", "MACs", "logic ", "all"),
+            )
+        else:
+            table = plain_table(
+                f"A{title}",
+                f"Ratio: to {baselines} of this run. Cells only: no wires, buffers or clock tree.",
+                ("total", *components, "FFs", "cells", "ratio"),
+            )
+        for area in self.areas:
+            parts = (area.components.get(name) for name in components)
+            total, lanes = area.total, "-" if area.lanes_ratio is None else f"{area.lanes_ratio:.3f}"
+            table.add_row(
+                _two_lines(area.config),
+                f"{total.area:,.0f}",
+                *(f"{part.area:,.0f}" if part else "-" for part in parts),
+                *(
+                    (f"{total.memory_bits:,}", lanes, f"{area.logic_ratio:.3f}")
+                    if total.memory_bits
+                    else (f"{total.sequential / total.area:.1%}", f"{total.cells.total():,}")
+                ),
+                f"{area.ratio:.3f}",
+            )
+        return table
+
+    def timing_table(self, paths: Sequence[Mapping[str, CriticalPath]]) -> Table:
+        """Return one row a design: total area, critical path of the whole and of each component, frequency."""
+        components = _components(paths)
+        table = plain_table(
+            f"Critical paths in ns, library {self.flow.library.name}, goal {self.flow.goal}",
+            "Components alone, from port to port; cells only: no wires, no loads at outputs, no clock skew.",
+            ("area", "total", *components, "MHz"),
+        )
+        for area, path in zip(self.areas, paths, strict=True):
+            table.add_row(
+                _two_lines(area.config),
+                f"{area.total.area:,.0f}",
+                f"{path['total'].delay:.2f}",
+                *(f"{path[name].delay:.2f}" if name in path else "-" for name in components),
+                f"{path['total'].frequency:.0f}",
+            )
+        return table
+
+    def records(self) -> list[Record]:
+        """Return every figure."""
+        return [record for area in self.areas for record in area.records(self.flow.library.unit)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyReport:
+    """Energies of vector MACs, or of processing elements, one for each design, and how they were measured."""
+
+    setup: Setup
+    energies: list[OperationEnergy]
+
+    def table(self) -> Table:
+        """Return one row a design: total, its split by component, and ratios to the baseline."""
+        setup, found = self.setup, self.energies
+        components = _components(one.components for one in found)
+        memories = MEMORIES in components
+        table = plain_table(
+            f"Energy of a multiply-accumulate in pJ, library {setup.power.library.name}, {setup.power.voltage} V, "
+            f"data {setup.source}{', with hazards' if setup.hazards else ''}",
+            f"Ratio to {_names(one.baseline for one in found)} on the same data"
+            f"{'; logic: without memories' if memories else ''}. No wires, no clock tree, no leakage.",
+            ("total", *components, *(["logic"] if memories else []), "ratio"),
+        )
+        for one in found:
+            table.add_row(
+                _two_lines(one.config),
+                f"{one.total * 1e12:.3f}",
+                *(f"{one.components[name].total * 1e12:.3f}" if name in one.components else "-" for name in components),
+                *([f"{one.logic_ratio:.3f}"] if memories else []),
+                f"{one.ratio:.3f}",
+            )
+        return table
+
+    def records(self) -> list[Record]:
+        """Return every figure."""
+        return [record for one in self.energies for record in one.records()]
+
+
+def area(
+    designs: Configuration | str | Iterable[Configuration | str],
+    *,
+    pe: bool = False,
+    liberty: str | Path = "nand2",
+    goal: str = Goal.AREA,
+    flatten: bool = False,
+    bit_area: Decimal | int | str = BIT_AREA,
+) -> AreaReport:
+    """Synthesize designs of one kind and their 8-bit baselines, on every core; return their areas.
+
+    Args:
+        designs: Vector MACs, or processing elements: configurations, or texts such as ``4/4/4/6`` and
+            ``4/4/4/6@lanes=32``.
+        pe: Whether texts without ``@`` name processing elements too.
+        liberty: A built-in library (``nand2``, ``gates``) or a Liberty file.
+        goal: What to minimize: ``area`` or ``delay``.
+        flatten: Whether to optimize across components; there is no split by component then.
+        bit_area: Area of a buffer bit of a processing element, in two-input NANDs.
+
+    Raises:
+        InputError: If the kinds are mixed, a value is out of range, or the library cannot hold a design.
+    """
+    if goal not in tuple(Goal):
+        raise InputError(f"goal {goal!r}: choose one of {', '.join(Goal)}")
+    configs, bit = of_one_kind(designs, pe=pe), checked_bit_area(bit_area)
+    flow = Flow(library=Library.load(liberty), goal=Goal(goal), flatten=flatten)
+    return AreaReport(flow=flow, areas=measure(configs, flow, bit))
+
+
+def energy(
+    designs: Configuration | str | Iterable[Configuration | str],
+    liberty: str | Path,
+    *,
+    pe: bool = False,
+    data: str = "gaussian",
+    slew: float = 0.1,
+    hazards: bool = False,
+) -> EnergyReport:
+    """Simulate mapped netlists of designs of one kind, and of their 8-bit baselines, on data; return their energies.
+
+    Args:
+        designs: Vector MACs, or processing elements: configurations, or texts such as ``4/4/4/6`` and
+            ``4/4/4/6@lanes=32``.
+        liberty: A Liberty file with power data.
+        pe: Whether texts without ``@`` name processing elements too.
+        data: What enters: ``digits``, ``minilm``, ``gaussian``, or an ``.npz`` file of a layer.
+        slew: Transition time of inputs, in the library's unit of time.
+        hazards: Whether transitions within a cycle count, at one delay a gate.
+
+    Raises:
+        InputError: If the kinds are mixed, a value is out of range, the library has no power data or cannot hold a
+            design, or the data is not there.
+    """
+    if not slew > 0:
+        raise InputError(f"slew {slew}: a transition takes time; give more than 0")
+    configs = of_one_kind(designs, pe=pe)
+    library = Library.load(liberty)
+    setup = Setup(flow=Flow(library=library), power=Power.of(library), source=data, slew=slew, hazards=hazards)
+    return EnergyReport(setup=setup, energies=energy_per_operation(configs, setup))
+
+
+def of_one_kind(
+    designs: Configuration | str | Iterable[Configuration | str], *, pe: bool = False
+) -> list[Configuration]:
+    """Return the designs of a comparison, as :func:`area` takes them, in order.
+
+    Raises:
+        InputError: If there is no design, if both kinds are there, or if a text is malformed.
+    """
+    found = [configuration(design, pe=pe and isinstance(design, str)) for design in several(designs)]
+    if not found:
+        raise InputError("no design: there is nothing to measure; give a configuration such as 4/4/4/6")
+    firsts = {config.kind: config for config in reversed(found)}
+    if len(firsts) > 1:
+        raise InputError(
+            f"{firsts['mac']} and {firsts['pe']}: a vector MAC is not compared with a processing element; give one kind"
+        )
+    return found
+
+
+def plain_table(title: str, caption: str, columns: Sequence[str]) -> Table:
+    """Return an empty table: the configuration on the left, figures to its right."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, title=title, caption=caption)
+    table.add_column("configuration", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _two_lines(config: Configuration) -> str:
+    """Return the configuration, and below it its options."""
+    return config.full_name.replace(":", "\n", 1)
+
+
+def _names(baselines: Iterable[Configuration]) -> str:
+    return ", ".join(dict.fromkeys(config.full_name for config in baselines))
+
+
+def _components(rows: Iterable[Iterable[str]]) -> list[str]:
+    """Return the components that occur in any row, in the order of the datapath."""
+    present = {name for row in rows for name in row}
+    return [name for name in _ORDER if name in present]
