@@ -2,22 +2,18 @@
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
-from vsq.synth.library.boolean import names, truth_table
-from vsq.synth.library.liberty import Group, Library
+from vsq.synth.library.liberty import Library
+from vsq.synth.library.syntax import Group, names, truth_table
 
 Floats = NDArray[np.float64]
 
 _SLEW = ("input_transition_time", "input_net_transition")
-_FARADS = {"ff": 1e-15, "pf": 1e-12}
-_WATTS = {"w": 1.0, "mw": 1e-3, "uw": 1e-6, "nw": 1e-9, "pw": 1e-12}
-_NUMBER = re.compile(r"[-+\d.][-+\d.eE]*")
+_UNITS = {"ff": 1e-15, "pf": 1e-12, "w": 1.0, "mw": 1e-3, "uw": 1e-6, "nw": 1e-9, "pw": 1e-12}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,7 +91,11 @@ class Power:
                 "characterised library, such as osu018_stdcells.lib of the Debian package qflow-tech-osu018"
             )
         try:
-            return _Reader(root, library).power
+            reader = _Reader(library)
+            cells = {group.name: reader.cell(group) for group in root.find("cell") if group.name in library.cells}
+            conditions = root.find("operating_conditions")
+            voltage = conditions[0].attributes["voltage"] if conditions else root.attributes["nom_voltage"]
+            return cls(library=library, voltage=float(voltage), cells=cells)
         except (ValueError, KeyError, IndexError) as error:
             raise InputError(
                 f"Liberty file {library.path}: its power data is not read ({type(error).__name__}: {error}); "
@@ -106,27 +106,16 @@ class Power:
 class _Reader:
     """Units and templates of one file, and what they make of its groups."""
 
-    def __init__(self, root: Group, library: Library) -> None:
-        self._root, self._library = root, library
-        scale, unit = root.tables["capacitive_load_unit"].split(",")
-        self._farad = float(scale) * _FARADS[unit.strip(' "').lower()]
-        number, unit = re.fullmatch(r"([\d.]*)\s*(\w+)", root.attributes["leakage_power_unit"]).groups()  # type: ignore[union-attr]
-        self._watt = float(number or 1) * _WATTS[unit.lower()]
-        # Energies are in units of capacitance times voltage squared.
-        self._joule = self._farad
+    def __init__(self, library: Library) -> None:
+        self._library, root = library, library.root
         if root.attributes.get("voltage_unit", "1V") != "1V":
             raise ValueError("voltage_unit is not 1V")
+        # With it, energies are in the unit of capacitance.
+        self._farad = _unit(root.tables["capacitive_load_unit"])
+        self._watt = _unit(root.attributes["leakage_power_unit"])
+        self._templates = {group.name: group for group in root.find("power_lut_template")}
 
-    @cached_property
-    def power(self) -> Power:
-        conditions = self._root.find("operating_conditions")
-        voltage = (conditions[0] if conditions else self._root).attributes["voltage" if conditions else "nom_voltage"]
-        cells = {
-            group.name: self._cell(group) for group in self._root.find("cell") if group.name in self._library.cells
-        }
-        return Power(library=self._library, voltage=float(voltage), cells=cells)
-
-    def _cell(self, group: Group) -> CellPower:
+    def cell(self, group: Group) -> CellPower:
         inputs = self._library.cells[group.name].inputs
         pins, arcs = {}, []
         for pin in group.find("pin"):
@@ -139,39 +128,39 @@ class _Reader:
 
     def _arc(self, pin: str, group: Group, inputs: tuple[str, ...]) -> Arc:
         when = group.attributes.get("when")
-        # Conditions on a register's state are not told apart.
-        known = when is not None and names(when) <= set(inputs)
+        if when is not None and not names(when) <= set(inputs):
+            when = None  # states of a register are not told apart
         tables = {
             kind: self._table(table) for kind in ("rise_power", "fall_power", "power") for table in group.find(kind)
         }
         return Arc(
             pin=pin,
             related=group.attributes.get("related_pin"),
-            when=truth_table(when, inputs) if known and when is not None else None,
+            when=None if when is None else truth_table(when, inputs),
             rise=tables.get("rise_power") or tables["power"],
             fall=tables.get("fall_power") or tables["power"],
         )
 
     def _table(self, group: Group) -> Table:
         axes: dict[str, Floats] = {}
-        order = []
         if group.name != "scalar":
-            (template,) = [t for t in self._root.find("power_lut_template") if t.name == group.name]
+            template = self._templates[group.name]
             for number in (1, 2):
-                variable = template.attributes.get(f"variable_{number}")
-                if variable:
-                    name = "slew" if variable in _SLEW else "load"
-                    order.append(name)
+                if variable := template.attributes.get(f"variable_{number}"):
                     index = group.tables.get(f"index_{number}") or template.tables[f"index_{number}"]
-                    axes[name] = _numbers(index)
-        values = _numbers(group.tables["values"]).reshape([len(axes[name]) for name in order])
-        if order == ["load", "slew"]:
-            values = values.T
+                    axes["slew" if variable in _SLEW else "load"] = _numbers(index)
+        values = _numbers(group.tables["values"]).reshape([len(axis) for axis in axes.values()])
         slews, loads = axes.get("slew", np.zeros(1)), axes.get("load", np.zeros(1))
-        return Table(
-            slews=slews, loads=loads * self._farad, values=values.reshape(len(slews), len(loads)) * self._joule
-        )
+        if list(axes) == ["load", "slew"]:
+            values = values.T
+        values = values.reshape(len(slews), len(loads)) * self._farad
+        return Table(slews=slews, loads=loads * self._farad, values=values)
 
 
-def _numbers(text: str) -> Any:
-    return np.array([float(number) for number in _NUMBER.findall(text)])
+def _unit(text: str) -> float:
+    [(number, unit)] = re.findall(r"^([\d.]*)\W*([a-z]+)\W*$", text.lower().strip())
+    return float(number or 1) * _UNITS[unit]
+
+
+def _numbers(text: str) -> Floats:
+    return np.array([float(number) for number in re.findall(r"[-+\d.][-+\d.eE]*", text)])
