@@ -44,6 +44,11 @@ def plan(
     _check(config, weights, activations, params, relu)
     (channels, groups, _), rows, lanes = weights.codes.shape, len(activations.codes), config.lane_count
     tiles = -(-channels // lanes)
+
+    def by_tile(array: Integers) -> Integers:
+        padded = np.pad(array, [(0, tiles * lanes - channels), *[(0, 0)] * (array.ndim - 1)])
+        return padded.reshape(tiles, lanes, *array.shape[1:]).swapaxes(1, 2).reshape(-1, *array.shape[2:])
+
     step = min(rows, config.activation_depth // groups)
     starts = range(0, rows, step)
     commands = [
@@ -62,7 +67,7 @@ def plan(
     repeats = tiles if len(starts) > 1 else 1
     return Streams(
         commands=commands,
-        weights=weights.map(lambda array: _by_tile(array, tiles, lanes)),
+        weights=weights.map(by_tile),
         activations=activations.map(lambda array: np.concatenate([array.reshape(-1, *array.shape[2:])] * repeats)),
         params=None if params is None else params.map(lambda column: np.pad(column, (0, tiles * lanes - channels))),
     )
@@ -74,21 +79,14 @@ def gather(config: PeConfig, results: Sequence[CommandResult], rows: int, channe
     That is accumulators and overflow flags [M, N], or codes [M, G', V] and scales [M, G']; G' = ceil(N / V), and the
     tail is zero: the codes are rows of the next layer as they are.
     """
+    tiles, vectors = -(-channels // config.lane_count), -(-channels // config.mac.vector_size)
     columns: dict[str, Integers | None] = {}
-    tiles = -(-channels // config.lane_count)
-    for name, width in (
-        ("acc", channels),
-        ("overflow", channels),
-        ("codes", -(-channels // config.mac.vector_size)),
-        ("scales", -(-channels // config.mac.vector_size)),
-    ):
+    for name, width in {"acc": channels, "overflow": channels, "codes": vectors, "scales": vectors}.items():
         parts = [getattr(result, name) for result in results]
-        if any(part is None for part in parts):
-            columns[name] = None
-            continue
-        stacked = np.concatenate(parts)  # [tiles * rows, lanes or vectors, ...]
-        by_tile = stacked.reshape(tiles, rows, *stacked.shape[1:]).swapaxes(0, 1)
-        columns[name] = by_tile.reshape(rows, -1, *stacked.shape[2:])[:, :width]
+        if all(part is not None for part in parts):
+            stacked = np.concatenate(parts)  # [tiles * rows, lanes or vectors, ...]
+            by_tile = stacked.reshape(tiles, rows, *stacked.shape[1:]).swapaxes(0, 1)
+            columns[name] = by_tile.reshape(rows, -1, *stacked.shape[2:])[:, :width]
     return CommandResult(**columns)
 
 
@@ -97,17 +95,15 @@ def unfold(maps: BlockOperand, *, kernel: int, padding: int = 0, stride: int = 1
 
     Args:
         maps: [B, H, W, G, V] and [B, H, W, G].
-        kernel, padding, stride: Side of the square window, zeros around the map (codes and scales 0), and step of the
-            window.
+        kernel, padding, stride: Side of the square window, zeros around the map, and step of the window.
 
     Returns:
         [B*H'*W', kernel^2 * G, V] and [B*H'*W', kernel^2 * G], window positions in row-major order.
     """
     height, width = maps.codes.shape[1:3]
     if min(height, width) + 2 * padding < kernel:
-        raise InputError(
-            f"kernel {kernel}: larger than the {height}x{width} map with padding {padding}; use a smaller one"
-        )
+        size = f"the {height}x{width} map with padding {padding}"
+        raise InputError(f"kernel {kernel}: larger than {size}; use a smaller one")
 
     def windows(array: Integers) -> Integers:
         rest = array.shape[3:]
@@ -131,9 +127,8 @@ def fit_params(config: PeConfig, factors: NDArray[Any], biases: NDArray[Any]) ->
     real = np.asarray(factors, np.float64)
     bad = np.flatnonzero(~((real >= 0) & (real < 2.0**bits - 0.5)))
     if bad.size:
-        raise InputError(
-            f"factor[{bad[0]}] = {real[bad[0]]}: must be from 0 to below 2^{bits}; calibrate the output's gamma again"
-        )
+        rule = f"must be from 0 to below 2^{bits}; calibrate the output's gamma again"
+        raise InputError(f"factor[{bad[0]}] = {real[bad[0]]}: {rule}")
     shift = np.clip(bits - np.frexp(real)[1], 0, most).astype(np.int64)
     multiplier = np.rint(np.ldexp(real, shift)).astype(np.int64)
     carried = multiplier == 1 << bits  # rounding up gave a power of two
@@ -152,22 +147,16 @@ def _check(
     """Refuse a layer that the element cannot compute."""
     left, right = weights.codes.shape, activations.codes.shape
     if len(left) != 3 or len(right) != 3 or left[1:] != right[1:]:
-        raise InputError(
-            f"weights {left} and activations {right}: [N, G, V] and [M, G, V] with the same G and V are needed; unfold "
-            "or reshape them"
-        )
+        rule = "[N, G, V] and [M, G, V] with the same G and V are needed; unfold or reshape them"
+        raise InputError(f"weights {left} and activations {right}: {rule}")
     (channels, groups, size), rows = left, right[0]
     if not channels or not groups or not rows or size != config.mac.vector_size:
-        raise InputError(
-            f"{rows} rows of {groups} vectors of {size} for {channels} channels: the element computes at least one of "
-            f"each, of V = {config.mac.vector_size}; reshape them"
-        )
+        rule = f"the element computes at least one of each, of V = {config.mac.vector_size}; reshape them"
+        raise InputError(f"{rows} rows of {groups} vectors of {size} for {channels} channels: {rule}")
     for name, depth in (("weight", config.weight_depth), ("activation", config.activation_depth)):
         if groups > depth:
-            raise InputError(
-                f"{groups} vectors a row: the {name} buffer holds {depth}; "
-                f"give {name}_depth={1 << (groups - 1).bit_length()} or split the layer"
-            )
+            remedy = f"give {name}_depth={1 << (groups - 1).bit_length()} or split the layer"
+            raise InputError(f"{groups} vectors a row: the {name} buffer holds {depth}; {remedy}")
     if params is None and relu:
         raise InputError("relu: accumulators leave the element as they are; give output parameters too")
     if params is not None:
@@ -176,13 +165,10 @@ def _check(
         params.check(config)
         if len(params) != channels:
             raise InputError(f"{len(params)} output parameters for {channels} channels: each has its own; give as many")
-    low, high = accumulator_range(config, weights)
-    half = 1 << (config.mac.acc_bits - 1)
-    if low < -half or high >= half:
-        raise InputError(
-            f"{groups} vectors: accumulators from {low} to {high} may pass their {config.mac.acc_bits} bits; "
-            "give more accumulator bits or split the layer"
-        )
+    (low, high), bits = accumulator_range(config, weights), config.mac.acc_bits
+    if low < -1 << (bits - 1) or high >= 1 << (bits - 1):
+        rule = f"may pass their {bits} bits; give more accumulator bits or split the layer"
+        raise InputError(f"{groups} vectors: accumulators from {low} to {high} {rule}")
 
 
 def accumulator_range(config: PeConfig, weights: BlockOperand) -> tuple[int, int]:
@@ -200,10 +186,3 @@ def accumulator_range(config: PeConfig, weights: BlockOperand) -> tuple[int, int
     ends = [codes * end for end in (mac.activation.min, mac.activation.max)]
     low, high = (np.sum(pick(*ends), axis=2).astype(object) for pick in (np.minimum, np.maximum))
     return min(0, *(low * factors).sum(axis=1)), max(0, *(high * factors).sum(axis=1))
-
-
-def _by_tile(values: Integers, tiles: int, lanes: int) -> Integers:
-    """Return values [N, G, ...] as beats [tiles * G * lanes, ...], channels beyond N being zero."""
-    padded = np.zeros((tiles * lanes, *values.shape[1:]), values.dtype)
-    padded[: len(values)] = values
-    return padded.reshape(tiles, lanes, *values.shape[1:]).swapaxes(1, 2).reshape(-1, *values.shape[2:])

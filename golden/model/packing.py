@@ -59,8 +59,7 @@ class Field:
     def words(self, column: NDArray[Any]) -> list[int]:
         """Return each row's values as one number: ``sum_j pattern(column[b, j]) << (j * bits)``, as stimulus."""
         if self.count is None:
-            numbers: list[int] = self.format.patterns(column).tolist()
-            return numbers
+            return list(self.format.patterns(column).tolist())
         raw = np.packbits(self.unpacked(column), axis=1, bitorder="little")
         return [int.from_bytes(row.tobytes(), "little") for row in raw]
 
@@ -87,11 +86,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Packed:
-    """The layout of a word.
-
-    Args:
-        fields: By name, from the least significant bit.
-    """
+    """The layout of a word: its fields by name, from the least significant bit."""
 
     fields: Mapping[str, Field]
 

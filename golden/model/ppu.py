@@ -7,7 +7,7 @@
 
 z is in units of the output's gamma, which ``mult`` has absorbed. It saturates to qmin*(2^M - 1) .. qmax*(2^M - 1), all
 that codes times scales can stand for; beyond it q and sq would be clipped to the same values. Without output scale,
-q = z. Everything is exact; divisions are Python's and NumPy's floor divisions of integers.
+q = z. Everything is exact.
 """
 
 from collections.abc import Callable
@@ -43,11 +43,7 @@ class LaneParams:
         return LaneParams(change(self.multiplier), change(self.shift), change(self.bias))
 
     def check(self, config: PeConfig) -> None:
-        """Refuse parameters that the element's ports cannot carry, or that are not as many of each.
-
-        Raises:
-            InputError: Naming the first such value.
-        """
+        """Refuse parameters that the element's ports cannot carry, or that are not as many of each."""
         half = 1 << (config.bias_bits - 1)
         limits = {
             "multiplier": (0, (1 << config.multiplier_bits) - 1),
@@ -57,15 +53,12 @@ class LaneParams:
         for name, (low, high) in limits.items():
             values = getattr(self, name)
             if values.shape != self.multiplier.shape:
-                raise InputError(
-                    f"{name}: shape {values.shape}, but there are {len(self)} multipliers; give one value each"
-                )
+                rule = f"there are {len(self)} multipliers; give one value each"
+                raise InputError(f"{name}: shape {values.shape}, but {rule}")
             bad = np.flatnonzero((values < low) | (values > high))
             if bad.size:
-                raise InputError(
-                    f"{name}[{bad[0]}] = {values[bad[0]]}: {config} holds {low} to {high}; "
-                    "calibrate the output's gamma again"
-                )
+                rule = f"{config} holds {low} to {high}; calibrate the output's gamma again"
+                raise InputError(f"{name}[{bad[0]}] = {values[bad[0]]}: {rule}")
 
 
 def rescale(config: PeConfig, acc: Integers, params: LaneParams, *, relu: bool) -> NDArray[np.int64]:
@@ -82,10 +75,7 @@ def rescale(config: PeConfig, acc: Integers, params: LaneParams, *, relu: bool) 
 
 
 def quantize(config: PeConfig, z: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Return codes [..., V] and scales [...] of vectors z [..., V]: the last three lines of the formulas above.
-
-    Scales are None if the configuration has no activation scale; then the codes are z.
-    """
+    """Return codes [..., V] and scales [...] of vectors z [..., V]: the last three lines of the formulas above."""
     element = config.mac.activation
     if config.mac.activation_scale is None:
         return z, None
