@@ -1,6 +1,6 @@
 """Commands for a processing element: seeded random streams that reach its corners, and the beats that must come out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -101,36 +101,23 @@ def lone(config: PeConfig, seed: int) -> tuple[Streams, list[CommandResult], lis
     return streams, ElementModel(config).run(streams), [len(group) for group in groups]
 
 
-def result_beats(config: PeConfig, results: Sequence[CommandResult]) -> Iterator[dict[str, Any]]:
+def result_beats(results: Iterable[CommandResult]) -> Iterator[dict[str, Any]]:
     """Yield the result stream's beats: the fields that matter, integers by name (``codes`` a list).
 
-    A beat without ``acc`` is a vector, or illegal; an element without post-processing has no ``raw``.
+    A beat without ``acc`` is a vector, or illegal.
     """
     for result in results:
-        if result.illegal:
-            yield {"raw": 0, "illegal": 1, "last": 1}
-            continue
-        beats = _raw_beats(result) if result.acc is not None else _vector_beats(result)
-        following = next(beats)
-        for beat in beats:
-            yield {**following, "illegal": 0, "last": 0}
-            following = beat
-        yield {**following, "illegal": 0, "last": 1}
-
-
-def _raw_beats(result: CommandResult) -> Iterator[dict[str, Any]]:
-    assert result.acc is not None
-    assert result.overflow is not None
-    for acc, overflow in zip(result.acc.ravel().tolist(), result.overflow.ravel().tolist(), strict=True):
-        yield {"raw": 1, "acc": acc, "overflow": int(overflow)}
-
-
-def _vector_beats(result: CommandResult) -> Iterator[dict[str, Any]]:
-    assert result.codes is not None
-    vectors = result.codes.reshape(-1, result.codes.shape[-1]).tolist()
-    scales = [None] * len(vectors) if result.scales is None else result.scales.ravel().tolist()
-    for codes, scale in zip(vectors, scales, strict=True):
-        yield {"raw": 0, "codes": codes} | ({} if scale is None else {"scale": scale})
+        beats: list[dict[str, Any]] = [{"raw": 0}]
+        if result.acc is not None and result.overflow is not None:
+            pairs = zip(result.acc.ravel().tolist(), result.overflow.ravel().tolist(), strict=True)
+            beats = [{"raw": 1, "acc": acc, "overflow": int(overflow)} for acc, overflow in pairs]
+        elif result.codes is not None:
+            beats = [{"raw": 0, "codes": codes} for codes in result.codes.reshape(-1, result.codes.shape[-1]).tolist()]
+            if result.scales is not None:
+                for beat, scale in zip(beats, result.scales.ravel().tolist(), strict=True):
+                    beat["scale"] = scale
+        for number, beat in enumerate(beats, 1):
+            yield {**beat, "illegal": int(result.illegal), "last": int(number == len(beats))}
 
 
 def _command(rng: np.random.Generator, config: PeConfig) -> Command:

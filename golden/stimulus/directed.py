@@ -6,6 +6,8 @@ are powers of two, or the largest one, times dot products built element by eleme
 
 from bisect import bisect_left, bisect_right
 from functools import cache
+from itertools import product
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +41,8 @@ def over_limit(config: MacConfig, direction: int) -> Run:
     Its results are, for an accumulator of exact width, the extreme sum of ``max_vectors`` vectors, and then for all the
     limit, one beyond it, one back, and far beyond it; a next accumulation clears the overflow.
     """
-    if not _extreme(config, direction) or direction in unaffordable(config):
+    extreme = config.term_range[direction > 0]
+    if not extreme or direction in unaffordable(config):
         return ()
     beyond = terms(config, direction)
     back = terms(config, -direction) if all(config.term_range) else []
@@ -47,7 +50,7 @@ def over_limit(config: MacConfig, direction: int) -> Run:
     if config.accumulator_bits is None:  # extreme terms come first, at least ``max_vectors`` of them
         vectors = config.max_vectors or DEFAULT_MAX_VECTORS
         landing[vectors - 1] = landing[vectors - 1]._replace(last=True)
-    results = [landing.pop(), *beyond, *back, *terms(config, bound(config, direction, 1))]
+    results = [landing.pop(), *beyond, *back, *terms(config, extreme)]
     run = [*landing, *(term._replace(last=True) for term in results)]
     return (run[0]._replace(first=True), *run[1:], beyond[0]._replace(first=True, last=True))
 
@@ -57,21 +60,16 @@ def unaffordable(config: MacConfig) -> dict[int, int]:
 
     A direction that no term has is not among them: terms of one sign alone never leave the range at the other end.
     """
-    lengths = {end: length(config, limit(config, end)) for end in (1, -1) if _extreme(config, end)}
+    lengths = {end: length(config, limit(config, end)) for end in (1, -1)}
     return {end: terms for end, terms in lengths.items() if terms > LONGEST}
-
-
-def _extreme(config: MacConfig, direction: int) -> int:
-    """Return the extreme term in ``direction``; 0 if no term has its sign."""
-    return config.term_range[direction > 0]
 
 
 @cache
 def gated(config: MacConfig) -> Run:
     """Return pairs of an extreme term and one that a scale of 0 or a product of 1 gates; half of these clear."""
-    if not config.weight_scale and not config.activation_scale:
+    if not any(config.scales):
         return ()
-    [extreme] = terms(config, bound(config, 1, 1))
+    [extreme] = terms(config, config.term_range[1])
     run: list[Term] = []
     for sw, sa in ((0, extreme.activation_scale), (extreme.weight_scale, 0), (1, 1)):
         gate = extreme._replace(weight_scale=sw, activation_scale=sa, last=True)
@@ -85,20 +83,15 @@ def there_and_back(rng: np.random.Generator, config: MacConfig, direction: int) 
     if not most:
         return ()
     target = direction * max(1, most >> int(rng.integers(most.bit_length())))
-    return accumulation([*terms(config, target), *terms(config, -target)])
+    start, *run, end = [*terms(config, target), *terms(config, -target)]
+    return (start._replace(first=True), *run, end._replace(last=True))
 
 
 def lane_by_lane(rng: np.random.Generator, config: MacConfig) -> Run:
     """Return a result for each element, of its product alone and the largest scales."""
-    sw, sa = (fmt.max if fmt else 1 for fmt in (config.weight_scale, config.activation_scale))
+    sw, sa = (fmt.max if fmt else 1 for fmt in config.scales)
     operands = zip(*(codes.tolist() for codes in corners.isolated(rng, config)), strict=True)
     return tuple(Term(weights, activations, sw, sa, first=True, last=True) for weights, activations in operands)
-
-
-def accumulation(run: list[Term]) -> Run:
-    """Return terms marked as one accumulation."""
-    marked = [run[0]._replace(first=True), *run[1:]]
-    return (*marked[:-1], marked[-1]._replace(last=True))
 
 
 def limit(config: MacConfig, direction: int) -> int:
@@ -107,27 +100,20 @@ def limit(config: MacConfig, direction: int) -> int:
     return half - 1 if direction > 0 else -half
 
 
-def bound(config: MacConfig, direction: int, vectors: int) -> int:
-    """Return the extreme sum of so many terms in ``direction``."""
-    low, high = config.term_range
-    return vectors * (high if direction > 0 else low)
-
-
 def length(config: MacConfig, target: int) -> int:
     """Return how many extreme terms fit ``target``, the lower bound of ``len(terms(config, target))``; 0 if none do."""
-    low, high = config.term_range
-    extreme = high if target > 0 else -low
-    return abs(target) // extreme if extreme else 0
+    extreme = config.term_range[target > 0]
+    return target // extreme if extreme else 0
 
 
 def terms(config: MacConfig, target: int) -> list[Term]:
     """Return terms whose sum is ``target``, which is not 0 and has the sign of some term."""
     sign_w, sign_a = (1, 1) if target > 0 else (-1, 1) if config.weight.signed else (1, -1)
     elements, factors = config.vector_size, _factors(config)
-    extreme_w, extreme_a = extreme_pair(config, 1 if target > 0 else -1)
-    extreme = Term([extreme_w] * elements, [extreme_a] * elements, *factors[0][1])
-    found = [extreme] * length(config, target)
-    left = abs(target) - len(found) * elements * abs(extreme_w * extreme_a) * factors[0][0]
+    ends = product((config.weight.min, config.weight.max), (config.activation.min, config.activation.max))
+    w, a = max(ends, key=lambda pair: sign_w * sign_a * prod(pair))
+    found = [Term([w] * elements, [a] * elements, *factors[0][1])] * length(config, target)
+    left = abs(target) % abs(config.term_range[target > 0])
     while left:
         factor, scales = next(item for item in factors if item[0] <= left)
         weights, activations = [0] * elements, [0] * elements
@@ -148,24 +134,13 @@ def _towards(fmt: Format, target: int) -> int:
     return fmt.values[bisect_right(fmt.values, target) - 1]
 
 
-def extreme_pair(config: MacConfig, direction: int) -> tuple[int, int]:
-    """Return the codes (w, a) whose product is extreme in ``direction``."""
-    pairs = [
-        (w, a) for w in (config.weight.min, config.weight.max) for a in (config.activation.min, config.activation.max)
-    ]
-    return max(pairs, key=lambda pair: direction * pair[0] * pair[1])
-
-
 def _factors(config: MacConfig) -> list[tuple[int, tuple[int, int]]]:
     """Return factors r > 0 from the largest down to 1, each with scales (sw, sa) that give it.
 
     r = 1 is among them if any is: with R >= 2 or no rounding, powers of two give p = 2^s; with R = 1 r is 1 at most.
     """
-    sides = [
-        [*(1 << bit for bit in range(fmt.bits)), fmt.max] if fmt else [1]
-        for fmt in (config.weight_scale, config.activation_scale)
-    ]
-    pairs = [(sw, sa) for sw in sides[0] for sa in sides[1]]
+    sides = [[*(1 << bit for bit in range(fmt.bits)), fmt.max] if fmt else [1] for fmt in config.scales]
+    pairs = list(product(*sides))
     _, factors = scale_factor(config, *np.array(pairs, np.int64).T)
     found = dict(zip(factors.tolist(), pairs, strict=True))
     return sorted(((factor, scales) for factor, scales in found.items() if factor), reverse=True)

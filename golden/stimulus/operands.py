@@ -47,7 +47,9 @@ def scales(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Any
     Half of them are uniform and the others 0, 1 or the maximum. Where products are rounded, some are ties, some next to
     one, some drop only zeros, and some are 1.
     """
-    sw, sa = (_scales(rng, fmt, count) for fmt in (config.weight_scale, config.activation_scale))
+    sw, sa = (
+        None if fmt is None else _mix(rng, fmt.sample(rng, count), (0, 1, fmt.max), uniform=3) for fmt in config.scales
+    )
     if config.scale_shift:
         _align(rng, config, sw, sa)
         _approach(rng, config, sw, sa)
@@ -90,13 +92,6 @@ def _mirror(rng: np.random.Generator, config: MacConfig, w: Codes, a: Codes) -> 
     other[rows] = codes
 
 
-def _scales(rng: np.random.Generator, fmt: Format | None, count: int) -> Any:
-    """Return scales [count], of which half are uniform and the others 0, 1 or the maximum; None without a format."""
-    if fmt is None:
-        return None
-    return _mix(rng, fmt.sample(rng, count), (0, 1, fmt.max), uniform=3)
-
-
 def _mix(rng: np.random.Generator, values: Codes, kinds: Sequence[Any], uniform: int) -> Codes:
     """Overwrite rows of uniform ``values``, each kind with the same odds and ``uniform`` times these left alone."""
     choice = rng.integers(len(kinds) + uniform, size=len(values)).reshape(-1, *[1] * (values.ndim - 1))
@@ -108,7 +103,7 @@ def _mix(rng: np.random.Generator, values: Codes, kinds: Sequence[Any], uniform:
 def _align(rng: np.random.Generator, config: MacConfig, sw: Any, sa: Any) -> None:
     """Make some products odd multiples of 2^(s-1), rounding ties, or of 2^s; the sides share the power of two."""
     count = len(sa if sw is None else sw)
-    bits_w, bits_a = (fmt.bits if fmt else 1 for fmt in (config.weight_scale, config.activation_scale))
+    bits_w, bits_a = (fmt.bits if fmt else 1 for fmt in config.scales)
     for zeros, share in ((config.scale_shift - 1, _TIES), (config.scale_shift, _EXACT)):
         if zeros > bits_w + bits_a - 2:
             continue
@@ -124,10 +119,7 @@ def _approach(rng: np.random.Generator, config: MacConfig, sw: Any, sa: Any) -> 
     """Choose some products, each the nearest of random candidates to a random distance of at most 2 from a tie."""
     rows = np.flatnonzero(rng.random(len(sa if sw is None else sw)) < _NEAR)
     shape = (len(rows), _CANDIDATES)
-    drawn = [
-        fmt.sample(rng, shape) if fmt else np.ones(shape, np.int64)
-        for fmt in (config.weight_scale, config.activation_scale)
-    ]
+    drawn = [fmt.sample(rng, shape) if fmt else np.ones(shape, np.int64) for fmt in config.scales]
     target = (1 << (config.scale_shift - 1)) + rng.integers(-2, 3, (len(rows), 1))
     distance = np.abs(drawn[0] * drawn[1] % (1 << config.scale_shift) - target)
     nearest = np.argmin(distance, axis=1)[:, None]

@@ -3,8 +3,8 @@
 Every random choice comes from a generator of its own, so that a configuration, a count and a seed name one stream.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,8 @@ class Beats:
 
     def select(self, which: Any) -> "Beats":
         """Return the beats that an index, as NumPy knows it, selects."""
-        columns: dict[str, Any] = {
-            name: column if column is None else column[which] for name, column in vars(self).items()
-        }
-        return Beats(**columns)
+        columns: Iterable[Any] = (None if column is None else column[which] for column in vars(self).values())
+        return Beats(*columns)
 
 
 def layer(weights: BlockOperand, activations: BlockOperand) -> Beats:
@@ -55,27 +53,17 @@ def layer(weights: BlockOperand, activations: BlockOperand) -> Beats:
     The arguments are those of :func:`vsq.golden.model.datapath.matmul`, which gives the expected results.
     """
     (channels, groups, _), rows = weights.codes.shape, len(activations.codes)
-
-    def spread(operand: BlockOperand, axis: int) -> BlockOperand:
-        def grid(array: Integers) -> Integers:
-            wide = np.broadcast_to(np.expand_dims(array, axis), (rows, channels, *array.shape[1:]))
-            return wide.reshape(rows * channels * groups, *array.shape[2:])
-
-        return operand.map(grid)
-
-    (w, sw), (a, sa) = spread(weights, 0), spread(activations, 1)
+    w, sw = weights.map(lambda array: np.broadcast_to(array, (rows, *array.shape)).reshape(-1, *array.shape[2:]))
+    a, sa = activations.map(lambda array: np.repeat(array, channels, axis=0).reshape(-1, *array.shape[2:]))
     group = np.arange(len(w)) % groups
     return Beats(w, a, sw, sa, first=group == 0, last=group == groups - 1)
 
 
 def concatenate(parts: Sequence[Beats]) -> Beats:
     """Return streams of one configuration one after another."""
-
-    def column(name: str) -> Any:
-        columns = [getattr(part, name) for part in parts]
-        return None if columns[0] is None else np.concatenate(columns)
-
-    return Beats(**{field.name: column(field.name) for field in fields(Beats)})
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    whole: Iterable[Any] = (None if column[0] is None else np.concatenate(column) for column in columns)
+    return Beats(*whole)
 
 
 def beats(config: MacConfig, count: int, seed: int) -> Beats:
@@ -83,9 +71,7 @@ def beats(config: MacConfig, count: int, seed: int) -> Beats:
 
     Operands and scales are those of :mod:`vsq.golden.stimulus.operands`. Accumulations last 1 to 40 beats; some give
     results on the way, some continue the one before (no ``first``), some are abandoned (no ``last``). Among them are
-    runs that reach a limit of the accumulator exactly, exceed it by one, return into the range and exceed it far, that
-    go to some value and back to 0, that follow an extreme term by r = 0, and that give each element's product alone;
-    short streams lack the long ones (:func:`complete` does not).
+    the runs of :mod:`vsq.golden.stimulus.directed`; short streams lack the long ones (:func:`complete` does not).
 
     Raises:
         InputError: If ``count`` is not positive.
@@ -155,20 +141,14 @@ def unreached(config: MacConfig) -> str:
     return f"the accumulator's overflow takes {' and '.join(left)}, and a run has {runs.LONGEST:,}: not exercised"
 
 
-def _overflow_runs(config: MacConfig, direction: int, count: int) -> list[runs.Run]:
-    """Return the runs over one end of the accumulator's range that a stream of ``count`` beats has room for."""
-    run = runs.over_limit(config, direction) if count >= _DIRECTED_FROM else ()
-    return [run] * min(_REPEATS, count // _OVERFLOW_SHARE // len(run)) if run else []
-
-
 def _directed(rng: np.random.Generator, config: MacConfig, count: int) -> list[runs.Run]:
     """Return the directed runs that a stream of ``count`` beats has room for."""
     if count < _DIRECTED_FROM:
         return []
-    long, short = [runs.lane_by_lane(rng, config)], [runs.gated(config)]
-    overflows = []
+    overflows, long, short = [], [runs.lane_by_lane(rng, config)], [runs.gated(config)]
     for direction in (1, -1):
-        overflows += _overflow_runs(config, direction, count)
+        if run := runs.over_limit(config, direction):
+            overflows += [run] * min(_REPEATS, count // _OVERFLOW_SHARE // len(run))
         short += [runs.there_and_back(rng, config, direction) for _ in range(_REPEATS)]
     shares = [(overflows, _OVERFLOW_SHARE), (long, _LONG_SHARE), (short, _SHORT_SHARE)]
     return [run for group, share in shares for run in group if 0 < len(run) <= count // share]
@@ -176,10 +156,8 @@ def _directed(rng: np.random.Generator, config: MacConfig, count: int) -> list[r
 
 def _of_terms(config: MacConfig, run: runs.Run) -> Beats:
     """Return terms as beats."""
-    weights, activations, weight_scales, activation_scales, first, last = map(np.array, zip(*run, strict=True))
-    sw = weight_scales if config.weight_scale else None
-    sa = activation_scales if config.activation_scale else None
-    return Beats(weights, activations, sw, sa, first, last)
+    w, a, sw, sa, first, last = map(np.array, zip(*run, strict=True))
+    return Beats(w, a, sw if config.weight_scale else None, sa if config.activation_scale else None, first, last)
 
 
 def _ordinary(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Beats, NDArray[np.int64]]:

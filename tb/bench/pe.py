@@ -54,7 +54,7 @@ async def full_speed(dut: Any) -> None:
     await start_clock(dut)
     streams, results = stimulus.steady(config, _STEADY_COMMANDS, run.seed)
     bench = await stream(dut, run, run.environment.interface(config).streams(streams), None, flowing())
-    beats = stimulus.result_beats(config, results)
+    beats = stimulus.result_beats(results)
     ends = [cycle for cycle, beat in zip(bench.outputs.cycles, beats, strict=True) if beat["last"]]
     command = streams.commands[0]
     rows, vectors, lanes = command.rows, command.vectors, config.lane_count

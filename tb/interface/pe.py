@@ -93,7 +93,7 @@ class PeInterface(Interface[Streams]):
 
     def results(self, results: Sequence[CommandResult]) -> list[Words]:
         """Return the model's results as the words of the port, fields that do not matter as :data:`DONT_CARE`."""
-        beats, columns = list(result_beats(self._config, results)), []
+        beats, columns = list(result_beats(results)), []
         for name, field in self.output.fields.items():
             given = iter(field.words(np.array(values)) if (values := [b[name] for b in beats if name in b]) else ())
             columns.append([next(given) if name in beat else DONT_CARE for beat in beats])

@@ -136,16 +136,16 @@ def write_pe_vectors(config: PeConfig, folder: Path, count: int, seed: int, name
     ]
     results = ElementModel(config).run(streams)
     result = Stream.of("expected", interface.result, interface.output, interface.results(results))
-    settings = {"stall": _stall(config, results), "fill": 0, "idle": interface.idle, "cycles": 0}
+    settings = {"stall": _stall(results), "fill": 0, "idle": interface.idle, "cycles": 0}
     return write_bench(folder, name, f"processing element {config.full_name}", inputs, result, **settings)
 
 
-def _stall(config: PeConfig, results: Sequence[CommandResult]) -> int:
+def _stall(results: Sequence[CommandResult]) -> int:
     """Return the number of the result beat to stall: the first of most that are requantized in a row, or the middle.
 
     Those behind it fill every stage.
     """
-    beats = list(result_beats(config, results))
+    beats = list(result_beats(results))
     runs = groupby(range(len(beats)), lambda number: "codes" in beats[number])
     requantized = [list(run) for is_vector, run in runs if is_vector]
     return max(requantized, key=len)[0] if requantized else len(beats) // 2

@@ -63,11 +63,10 @@ def test_terms_add_up_to_every_target(text):
 def test_extreme_sums_take_extreme_terms(text):
     config = MacConfig.parse(text)
     for end in (1, -1):
-        target = limits.bound(config, end, 7)
-        assert limits.length(config, target) == (7 if target else 0)
-        if target:
-            assert [value(config, term) for term in limits.terms(config, target)] == [limits.bound(config, end, 1)] * 7
-            assert limits.bound(config, end, 1) == config.term_range[end > 0]
+        extreme = config.term_range[end > 0]
+        assert limits.length(config, 7 * extreme) == (7 if extreme else 0)
+        if extreme:
+            assert [value(config, term) for term in limits.terms(config, 7 * extreme)] == [extreme] * 7
 
 
 def test_limits_of_the_range():

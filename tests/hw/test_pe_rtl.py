@@ -101,7 +101,7 @@ def test_results_equal_golden(text, idle, stall):
     config = PeConfig.parse(text)
     streams, results = commands(config, 30, seed=6)
     assert any(result.illegal for result in results)
-    simulate(config, streams, list(result_beats(config, results)), idle, stall)
+    simulate(config, streams, list(result_beats(results)), idle, stall)
 
 
 @pytest.mark.parametrize("text", ["4/4/4/6:V=2,pipeline=0@lanes=2", "8/8/-/-:V=1,pipeline=3@lanes=3"])
@@ -111,7 +111,7 @@ def test_latency_and_pace(text, vectors):
     lanes, count = config.lane_count, 6
     command = Command(rows=8, vectors=vectors)
     streams, results = repeated(config, command, count, seed=1)
-    cycles = simulate(config, streams, list(result_beats(config, results)), idle=0, stall=0)
+    cycles = simulate(config, streams, list(result_beats(results)), idle=0, stall=0)
     beats = 8 * lanes
     loads = max(lanes * vectors, 8 * vectors)
     # The command is accepted in cycle 1.

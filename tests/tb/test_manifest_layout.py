@@ -97,7 +97,7 @@ def test_processing_elements(chance, tmp_path):
         for stream, beats in expected.items():
             assert read(folder, stream) == [packed(ports, f"{stream}_", beat) for beat in beats]
         zeros = {"codes": [0] * config.mac.vector_size, "scale": 0, "acc": 0, "overflow": 0, "raw": 0}
-        results = list(result_beats(config, ElementModel(config).run(streams)))
+        results = list(result_beats(ElementModel(config).run(streams)))
         assert read(folder, "expected") == [packed(ports, "result_", zeros | beat) for beat in results]
         assert all(word & ~care == 0 for word, care in zip(read(folder, "expected"), read(folder, "care"), strict=True))
 
