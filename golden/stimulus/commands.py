@@ -20,6 +20,7 @@ _EXTREME_SHARE = 0.1  # commands whose accumulators go as far as they can
 _SMALL_SHARE = 0.05  # loads of parameters that give the least outputs
 _LIMIT_SHARE = 0.2  # commands as large as what is loaded permits, or one larger
 _ILLEGAL_SHARE = 0.15
+_VECTORS = {"load_weights": True, "load_activations": True}
 
 
 def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[CommandResult]]:
@@ -47,14 +48,13 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Com
             command = first
         elif extreme:
             vectors = min(config.weight_depth, config.activation_depth)
-            command = replace(command, rows=1, vectors=vectors, requantize=False, relu=False)
-            command = replace(command, load_weights=True, load_activations=True)
+            command = replace(command, rows=1, vectors=vectors, requantize=False, relu=False, **_VECTORS)
         elif kind < _EXTREME_SHARE + _LIMIT_SHARE:
             command = _at_a_limit(config, element, command, *(rng.random(3) < (0.5, 0.5, 0.2)).tolist())
         elif kind < _EXTREME_SHARE + _LIMIT_SHARE + _ILLEGAL_SHARE:
             command = replace(command, **_fault(rng, config))
         elif not element.loaded.is_legal(command):
-            command = replace(command, load_weights=True, load_activations=True, load_params=config.ppu)
+            command = replace(command, load_params=config.ppu, **_VECTORS)
         part = _beats(rng, config, command, element.loaded.is_legal(command))
         if extreme:
             _to_the_limits(rng, config, part)
@@ -148,8 +148,7 @@ def _opening(rng: np.random.Generator, config: PeConfig, element: ElementModel) 
     smallest = Command(rows=1, vectors=1, load_params=config.ppu, requantize=config.ppu)
     for name in ("weights", "activations", *(["params"] if config.ppu else [])):
         yield replace(smallest, **{f"load_{name}": False})
-    everything = replace(_command(rng, config), load_weights=True, load_activations=True, load_params=config.ppu)
-    yield everything
+    yield (everything := replace(_command(rng, config), load_params=config.ppu, **_VECTORS))
     for weights, larger in product((True, False), repeat=2):
         yield _at_a_limit(config, element, everything, weights, larger, loads=False)
 
@@ -161,17 +160,13 @@ def _at_a_limit(
 
     It loads all but perhaps the buffer that sets the limit, so that no other rule is broken.
     """
-    command = replace(command, load_weights=True, load_activations=True, load_params=config.ppu)
+    vectors_loaded = {"load_weights": loads or not weights, "load_activations": loads or weights}
+    command = replace(command, load_params=config.ppu, **vectors_loaded)
+    vectors, entries = (limit + larger for limit in element.loaded.limits(command))
     if weights:
-        command = replace(command, load_weights=loads)
-        vectors = min(
-            element.loaded.limits(command)[0] + larger, config.activation_depth, (1 << config.vectors_bits) - 1
-        )
-        return replace(command, rows=1, vectors=vectors)
-    command = replace(command, load_activations=loads)
-    return replace(
-        command, rows=min(element.loaded.limits(command)[1] + larger, (1 << config.rows_bits) - 1), vectors=1
-    )
+        most = min(config.activation_depth, (1 << config.vectors_bits) - 1)
+        return replace(command, rows=1, vectors=min(vectors, most))
+    return replace(command, rows=min(entries, (1 << config.rows_bits) - 1), vectors=1)
 
 
 def _fault(rng: np.random.Generator, config: PeConfig) -> dict[str, Any]:
@@ -181,14 +176,8 @@ def _fault(rng: np.random.Generator, config: PeConfig) -> dict[str, Any]:
     # What fits and one bit more, so that the command would be legal without that bit.
     bit = int(rng.integers(config.rows_bits - 1, config.rows_bits + config.vectors_bits))
     beyond = (1 << bit) + int(rng.integers(1, config.activation_depth, endpoint=True))
-    larger = {"vectors": fitting, "rows": min(beyond // fitting, (1 << config.rows_bits) - 1)}
-    faults: tuple[dict[str, Any], ...] = (
-        {"rows": 0},
-        {"vectors": 0},
-        {"rows": rows, "vectors": vectors},
-        {**larger, "load_weights": True, "load_activations": True},
-        {**larger, "load_weights": True, "load_activations": True},
-    )
+    larger = {"vectors": fitting, "rows": min(beyond // fitting, (1 << config.rows_bits) - 1), **_VECTORS}
+    faults = ({"rows": 0}, {"vectors": 0}, {"rows": rows, "vectors": vectors}, larger, larger)
     return faults[rng.integers(len(faults))]
 
 
