@@ -37,11 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` atomically.
-
-    Raises:
-        InputError: If the folder or the file cannot be written.
-    """
+    """Write ``text`` to ``path`` atomically, as :func:`replacing` does."""
     with replacing(path) as part:
         part.write_text(text)
 

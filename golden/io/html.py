@@ -1,9 +1,13 @@
 """HTML pages from templates beside the modules that fill them; a page refers to nothing outside itself."""
 
-from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+_LOADER = PackageLoader("vsq", "")
+_ENVIRONMENT = Environment(
+    loader=_LOADER, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
 
 
 def render(template: str, **values: Any) -> str:
@@ -11,15 +15,4 @@ def render(template: str, **values: Any) -> str:
 
     Templates extend ``golden/io/base.html``. Values are escaped; a name that the template does not get is an error.
     """
-    return _environment().get_template(template).render(values)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("vsq", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return _ENVIRONMENT.get_template(template).render(values)

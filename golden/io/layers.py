@@ -1,8 +1,7 @@
 """The layers of a quantized model in integers, with inputs to run them on; NumPy alone is needed.
 
 A file holds for every layer ``NAME.weights`` and, if inputs were recorded, ``NAME.inputs`` as
-:mod:`vsq.golden.io.tensors` writes them, ``NAME.bias`` and ``NAME.input_gamma``, and as manifest each layer's
-configuration and its tensors' formats and shapes.
+:mod:`vsq.golden.io.tensors` writes them, ``NAME.bias`` and ``NAME.input_gamma``, and each layer's configuration.
 """
 
 from collections.abc import Mapping
@@ -74,11 +73,8 @@ class IntegerLayer:
 def streams(layers: Mapping[str, IntegerLayer], pattern: str = "*") -> dict[MacConfig, stream.Beats]:
     """Return, for every configuration, its layers one after another as a stream for one vector MAC.
 
-    Args:
-        pattern: Of the layers' names, as a shell writes it.
-
     Raises:
-        InputError: If no layer matches, or one has no inputs.
+        InputError: If no layer's name matches ``pattern``, written as in a shell, or one has no inputs.
     """
     chosen = [layer for name, layer in layers.items() if fnmatchcase(name, pattern)]
     if not chosen:
@@ -100,18 +96,15 @@ def save(path: str | Path, layers: Mapping[str, IntegerLayer]) -> None:
     manifest: dict[str, Any] = {}
     for name, layer in layers.items():
         entry: dict[str, Any] = {"config": layer.config.full_name, "sign": layer.sign, "bias": layer.bias is not None}
-        for part in ("weights", "inputs"):
-            tensor = getattr(layer, part)
-            entry[part] = None
-            if tensor is not None:
-                tensors.check(f"{name}.{part}", tensor, layer.config)
-                arrays |= tensors.arrays_of(f"{name}.{part}", tensor)
-                entry[part] = tensors.describe(tensor)
+        entry["weights"] = tensors.disassemble(f"{name}.weights", layer.weights, arrays, layer.config)
+        entry["inputs"] = None
+        if layer.inputs is not None:
+            entry["inputs"] = tensors.disassemble(f"{name}.inputs", layer.inputs, arrays, layer.config)
         arrays[f"{name}.input_gamma"] = np.asarray(layer.input_gamma, np.float32).reshape(())
         if layer.bias is not None:
             arrays[f"{name}.bias"] = np.ascontiguousarray(layer.bias, np.float32)
         manifest[name] = entry
-    tensors.write(path, arrays, {"version": tensors.VERSION, "layers": manifest})
+    tensors.write(path, arrays, {"layers": manifest})
 
 
 def load(path: str | Path) -> dict[str, IntegerLayer]:
@@ -127,17 +120,14 @@ def _parse(metadata: dict[str, Any], arrays: tensors.Arrays) -> dict[str, Intege
     layers = {}
     for name, entry in metadata["layers"].items():
         config = MacConfig.parse(entry["config"])
-
-        def tensor(part: str, name: str = name, entry: Any = entry, config: MacConfig = config) -> Integers:
-            return tensors.assemble(f"{name}.{part}", entry[part], arrays, config)
-
-        weights, bias = tensor("weights"), arrays.pop(f"{name}.bias") if entry["bias"] else None
+        weights = tensors.assemble(f"{name}.weights", entry["weights"], arrays, config)
+        bias = arrays.pop(f"{name}.bias") if entry["bias"] else None
         if bias is not None and bias.shape != (len(weights.codes),):
             raise InputError(f"{name}: a bias of {bias.shape} for weights of {weights.codes.shape}")
         layers[name] = IntegerLayer(
             config=config,
             weights=weights,
-            inputs=tensor("inputs") if entry["inputs"] else None,
+            inputs=tensors.assemble(f"{name}.inputs", entry["inputs"], arrays, config) if entry["inputs"] else None,
             input_gamma=arrays.pop(f"{name}.input_gamma"),
             bias=bias,
             sign=entry["sign"],

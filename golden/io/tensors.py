@@ -1,9 +1,8 @@
 """Files of quantized tensors, ``.npz`` or ``.safetensors``: integers, gammas and all that is needed to read them.
 
 A tensor stands there as ``NAME.codes`` [..., G, V] and ``NAME.scales`` [..., G] in the narrowest integer type of their
-formats, and ``NAME.gamma`` in float32. A JSON text, ``metadata``, holds the version of this layout, each tensor's
-formats and original shape, and a digest of all this and the arrays. In a ``.safetensors`` file the text stands in the
-header. ``.npz`` needs no package but NumPy.
+formats, and ``NAME.gamma`` in float32. A JSON text, ``metadata``, in a ``.safetensors`` file in the header, holds the
+version of this layout, each tensor's formats and original shape, and a digest of all this and the arrays.
 """
 
 import hashlib
@@ -34,12 +33,12 @@ Content = TypeVar("Content")
 
 
 def write(path: str | Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
-    """Write ``arrays`` with ``metadata``, which holds the layout's version, and the digest of both.
+    """Write ``arrays`` and ``metadata`` with the layout's version and a digest.
 
     Raises:
         InputError: If the suffix is neither ``.npz`` nor ``.safetensors``, or the file cannot be written.
     """
-    path = Path(path)
+    path, metadata = Path(path), {"version": VERSION, **metadata}
     to_bytes, _ = _container(path)
     content = to_bytes(arrays, json.dumps(metadata | {"sha256": _digest(arrays, metadata)}))
     with replacing(path) as part:
@@ -66,8 +65,7 @@ def read(path: str | Path, parse: Callable[[dict[str, Any], Arrays], Content]) -
     try:
         if metadata["version"] != VERSION:
             raise InputError(f"layout version {metadata['version']}, but {VERSION} is read here")
-        digest = metadata.pop("sha256")
-        intact = digest == _digest(arrays, metadata)
+        intact = metadata.pop("sha256") == _digest(arrays, metadata)
         content = parse(metadata, arrays)
         if arrays:
             raise InputError(f"array {min(arrays)} is not in the metadata")
@@ -83,20 +81,14 @@ def read(path: str | Path, parse: Callable[[dict[str, Any], Arrays], Content]) -
 # A tensor and its description ---------------------------------------------------------------------------------
 
 
-def arrays_of(name: str, tensor: Quantized[NDArray[Any]]) -> Arrays:
-    """Return the tensor's arrays as they stand in a file."""
-    arrays: Arrays = {
-        f"{name}.codes": np.ascontiguousarray(tensor.codes, _dtype(tensor.format.element)),
-        f"{name}.gamma": np.ascontiguousarray(tensor.gamma, np.float32),
-    }
-    if tensor.format.scale is not None:
-        arrays[f"{name}.scales"] = np.ascontiguousarray(tensor.scales, _dtype(tensor.format.scale))
-    return arrays
-
-
-def describe(tensor: Quantized[NDArray[Any]]) -> dict[str, Any]:
-    """Return what the metadata say of a tensor."""
+def disassemble(name: str, tensor: Quantized[NDArray[Any]], arrays: Arrays, config: MacConfig) -> dict[str, Any]:
+    """Return what the metadata say of a tensor, adding its arrays to ``arrays``; inverse of :func:`assemble`."""
+    _check(name, tensor, config)
     form = tensor.format
+    arrays[f"{name}.codes"] = np.ascontiguousarray(tensor.codes, _dtype(form.element))
+    arrays[f"{name}.gamma"] = np.ascontiguousarray(tensor.gamma, np.float32)
+    if form.scale is not None:
+        arrays[f"{name}.scales"] = np.ascontiguousarray(tensor.scales, _dtype(form.scale))
     return {
         "shape": [*tensor.codes.shape[:-2], tensor.length],
         "element": str(form.element),
@@ -114,24 +106,22 @@ def assemble(name: str, entry: dict[str, Any], arrays: Arrays, config: MacConfig
         vector_size=entry["vector_size"],
         granularity=entry["granularity"],
     )
-    codes, gamma = arrays.pop(f"{name}.codes"), arrays.pop(f"{name}.gamma")
-    scales = None if form.scale is None else arrays.pop(f"{name}.scales")
     *lead, length = entry["shape"]
     shape = (*lead, -(-length // form.vector_size), form.vector_size)
-    if codes.shape != shape:
-        raise InputError(f"{name}.codes: shape {codes.shape} where the metadata say {shape}")
     tensor = Quantized(
-        codes=codes.astype(np.int32),
-        scales=None if scales is None else scales.astype(np.int32),
-        gamma=gamma,
+        codes=arrays.pop(f"{name}.codes").astype(np.int32),
+        scales=None if form.scale is None else arrays.pop(f"{name}.scales").astype(np.int32),
+        gamma=arrays.pop(f"{name}.gamma"),
         length=length,
         format=form,
     )
-    check(name, tensor, config)
+    if tensor.codes.shape != shape:
+        raise InputError(f"{name}.codes: shape {tensor.codes.shape} where the metadata say {shape}")
+    _check(name, tensor, config)
     return tensor
 
 
-def check(name: str, tensor: Quantized[NDArray[Any]], config: MacConfig) -> None:
+def _check(name: str, tensor: Quantized[NDArray[Any]], config: MacConfig) -> None:
     """Refuse a tensor that contradicts itself or is of neither side of ``config``."""
     form = tensor.format
     formats = (form.element, form.scale, form.vector_size)
