@@ -58,9 +58,6 @@ class Quantizer(TensorFormat):
 
     Attributes:
         format: The format alone, of all tensors that it makes.
-
-    Raises:
-        InputError: As the format does, or if a name is not one of its options.
     """
 
     order: Order = Order.REQUANTIZED
@@ -107,13 +104,11 @@ class Quantizer(TensorFormat):
         """Quantize ``x``.
 
         Args:
-            x: Real values, [..., K] with at least two axes; vectors run along the last one, its tail is padded with
-                zeros.
+            x: Real values, [..., K] with at least two axes; vectors run along the last one, padded with zeros.
             gamma: Calibrated values, as many as the granularity asks for; None takes them from the vector scales.
             vector_scales: s, [..., G], where another rule than the maximum chose them; None takes them from ``x``.
-            name: What error messages call ``x``.
-            checked: Whether values are looked at first; without that no step depends on data, as a compiled graph
-                needs.
+            name: Of ``x`` in error messages.
+            checked: Whether values are looked at first; otherwise no step depends on data, as a compiled graph needs.
             xp: The array namespace: ``numpy``, or ``torch`` through :mod:`vsq.golden.quantizer.pytorch`.
 
         Raises:
@@ -123,14 +118,9 @@ class Quantizer(TensorFormat):
         """
         with quiet(xp):
             values = _real(x, name, xp)
-            vectors = self.split(values, xp)
-            peaks = xp.amax(xp.abs(vectors), axis=-1)
-            if checked:
-                self._check(values, peaks, name, xp)
-            shape = tuple(peaks.shape)
-            if vector_scales is None:
-                s = _divide_by_constant(peaks, self.element.qmax, xp)
-            else:
+            vectors, s = self._vectors(values, name, checked, xp)
+            shape = tuple(s.shape)
+            if vector_scales is not None:
                 what, rule = f"vector scales of {name}", "there is one for each vector"
                 s = _given(vector_scales, shape, what, rule, checked, xp)
             if gamma is None:
@@ -156,21 +146,21 @@ class Quantizer(TensorFormat):
         The largest gamma of several batches is the gamma of all of them: this is max calibration.
         """
         with quiet(xp):
-            values = _real(x, name, xp)
-            peaks = xp.amax(xp.abs(self.split(values, xp)), axis=-1)
-            self._check(values, peaks, name, xp)
-            return self._shared_scale(_divide_by_constant(peaks, self.element.qmax, xp), xp)
+            return self._shared_scale(self._vectors(_real(x, name, xp), name, True, xp)[1], xp)
 
     # The steps ------------------------------------------------------------------------------------------------
 
-    def _check(self, values: Any, peaks: Any, name: str, xp: Any) -> None:
-        """Refuse values that cannot be quantized; a vector's peak is finite only if all its elements are."""
-        if not xp.isfinite(peaks).all():
+    def _vectors(self, values: Any, name: str, checked: bool, xp: Any) -> tuple[Any, Any]:
+        """Return vectors [..., G, V] and s by their peaks, [..., G]; refuse what cannot be quantized."""
+        vectors = self.split(values, xp)
+        peaks = xp.amax(xp.abs(vectors), axis=-1)
+        if checked and not xp.isfinite(peaks).all():  # a peak is finite only if all elements are
             rule = "must be finite in float32; remove NaN and infinity first"
             _refuse(~xp.isfinite(values), values, name, rule, xp)
-        if not self.element.signed:
+        if checked and not self.element.signed:
             rule = f"the unsigned format {self.element} holds no negative value; choose a signed one or apply ReLU"
             _refuse(values < 0, values, name, rule, xp)
+        return vectors, _divide_by_constant(peaks, self.element.qmax, xp)
 
     def _shared_scale(self, s: Any, xp: Any) -> Any:
         """Return gamma: the largest s of what shares it, over 2^M-1 if scales are integers."""
@@ -221,7 +211,7 @@ def _divide_by_constant(x: Any, constant: int, xp: Any) -> Any:
 
 
 def _refuse(bad: Any, values: Any, name: str, rule: str, xp: Any) -> None:
-    """Raise an InputError that names the first of the bad values."""
+    """Raise an InputError that names the first of the bad values, if there are any."""
     if bad.any():
         where = [int(i) for i in xp.argwhere(bad)[0]]
         raise InputError(f"{name}{where} = {float(values[tuple(where)])}: {rule}")

@@ -1,7 +1,6 @@
-"""The quantizer on PyTorch tensors, equal code for code to the one on NumPy arrays.
+"""The quantizer on PyTorch tensors, equal code for code to the one on NumPy arrays: device, gradient, conversion.
 
-The arithmetic stands in :mod:`vsq.golden.quantizer.core`; here are the tensors' own concerns: device, gradient,
-conversion. No gradient flows through the integers; straight-through estimation wraps these functions.
+No gradient flows through the integers; straight-through estimation wraps these functions.
 """
 
 from typing import Any
@@ -20,15 +19,12 @@ def quantize(
 ) -> Quantized[torch.Tensor]:
     """Return :meth:`Quantizer.quantize <vsq.golden.quantizer.core.Quantizer.quantize>` of ``x``, on its device.
 
-    ``torch.compile`` takes it as one graph, with the same integers, in which values are not looked at for NaN and the
-    like.
+    ``torch.compile`` takes it as one graph, with the same integers, in which values are not checked.
     """
     if gamma is not None:
         gamma = torch.as_tensor(gamma, dtype=torch.float32, device=x.device)
-    checked = not torch.compiler.is_compiling()
-    return quantizer.quantize(
-        x.detach(), gamma=gamma, vector_scales=vector_scales, name=name, checked=checked, xp=torch
-    )
+    given = {"gamma": gamma, "vector_scales": vector_scales}
+    return quantizer.quantize(x.detach(), **given, name=name, checked=not torch.compiler.is_compiling(), xp=torch)
 
 
 @torch.no_grad()
@@ -39,7 +35,5 @@ def gamma(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> tor
 
 
 def to_numpy(quantized: Quantized[torch.Tensor]) -> Quantized[NDArray[Any]]:
-    """Return the same integers as NumPy arrays, as :mod:`vsq.golden.model.datapath` and :mod:`vsq.golden.io.tensors`
-    take them.
-    """
+    """Return the same integers as NumPy arrays, as the model of the datapath and files take them."""
     return quantized.convert(lambda array: array.numpy(force=True), np)

@@ -49,9 +49,8 @@ class TensorFormat:
     def __post_init__(self) -> None:
         object.__setattr__(self, "granularity", choice("granularity", self.granularity, Granularity))
         if not 1 <= self.vector_size <= MAX_VECTOR_SIZE:
-            raise InputError(
-                f"vector size {self.vector_size}: must be 1 to {MAX_VECTOR_SIZE}; choose one in that range"
-            )
+            rule = f"must be 1 to {MAX_VECTOR_SIZE}; choose one in that range"
+            raise InputError(f"vector size {self.vector_size}: {rule}")
         if self.scale is not None and self.scale.signed:
             raise InputError(f"scale {self.scale}: scales are unsigned; give an unsigned format")
 
