@@ -21,6 +21,7 @@ _SMALL_SHARE = 0.05  # loads of parameters that give the least outputs
 _LIMIT_SHARE = 0.2  # commands as large as what is loaded permits, or one larger
 _ILLEGAL_SHARE = 0.15
 _VECTORS = {"load_weights": True, "load_activations": True}
+_POST_PROCESSED = 16  # lanes that post-processing holds at most beside its last two vectors
 
 
 def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[CommandResult]]:
@@ -99,6 +100,20 @@ def lone(config: PeConfig, seed: int) -> tuple[Streams, list[CommandResult], lis
         groups.append([replace(narrow, requantize=True)])
     streams = concatenate(_beats(rng, config, command, legal=True) for group in groups for command in group)
     return streams, ElementModel(config).run(streams), [len(group) for group in groups]
+
+
+def backlogs(config: PeConfig, rounds: int, seed: int) -> Streams:
+    """Return a command that loads all, and ``rounds`` pairs of commands that load nothing, so that results come soon.
+
+    All have vectors of one read each, so that the lanes never wait for the next row, and are requantized if there is
+    post-processing. Those of the pairs have one row to as many as are loaded, enough to fill post-processing.
+    """
+    rng = np.random.default_rng(seed)
+    rows = min(config.activation_depth, 2 + _POST_PROCESSED // config.lane_count)
+    load = Command(rows=rows, vectors=1, load_params=config.ppu, requantize=config.ppu)
+    again = replace(load, load_weights=False, load_activations=False, load_params=False)
+    pairs = (replace(again, rows=count) for count in rng.integers(1, rows, 2 * rounds, endpoint=True).tolist())
+    return concatenate(_beats(rng, config, command, legal=True) for command in (load, *pairs))
 
 
 def result_beats(results: Iterable[CommandResult]) -> Iterator[dict[str, Any]]:

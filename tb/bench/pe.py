@@ -18,6 +18,8 @@ _WARM_UP = 2  # commands until loading, computing and handing out overlap
 _HANDOVER = 8  # cycles that a command takes at most from stage to stage, beside its lanes' parameters and latency
 _SETTLED = 64  # cycles in which an element that has answered comes to rest
 _MOMENTS = (10, 30, 100, 400)  # cycles to which resets come
+_BACKLOGS = 24
+_TAKES = 6  # results that are taken of a backlog before it grows
 _ATTEMPTS = 10  # at closing what coverage is still open
 
 
@@ -64,6 +66,7 @@ async def full_speed(dut: Any) -> None:
     assert measured == pace or measured <= short, f"{measured} cycles a command, not {pace}"
     bench.done()
     await _lone_commands(dut, run)
+    await _backlogs(dut, run)
 
 
 async def _lone_commands(dut: Any, run: Run) -> None:
@@ -94,6 +97,34 @@ async def _lone_commands(dut: Any, run: Run) -> None:
     raw, vectors = bench.outputs.cycles[loaded : loaded + len(cycles)], bench.outputs.cycles[loaded + len(cycles) :]
     assert raw == cycles, f"accumulators in cycles {raw}, not {cycles}"
     assert set(np.diff(vectors).tolist()) <= {size}, f"vectors in cycles {vectors}, not each {size}"
+    bench.done()
+
+
+async def _backlogs(dut: Any, run: Run) -> None:
+    """Check that results which waited leave without a pause between them, whatever the element held as they waited.
+
+    In each round a command comes while no result is taken; then some are taken, one after the other; then another
+    command comes, and at last all results are taken.
+    """
+    config, rng = run.config, run.rng(4)
+    size = config.mac.vector_size if config.ppu else 1
+    streams = stimulus.backlogs(config, _BACKLOGS, run.seed)
+    settled = (streams.commands[0].rows + 1) * config.lane_count + 4 * run.latency + _SETTLED
+    gap = 2 * size + _HANDOVER
+    sending, taking, drained = [(0, 1), (2 * settled, 1)], [(0, 2 * settled + 1)], []
+    for count in rng.integers(0, _TAKES, _BACKLOGS, endpoint=True).tolist():
+        sending += [(settled + count * gap - 1, 1), (3 * settled - 1, 1)]
+        taking += [(settled, 0), *count * [(gap - 1, 1)], (settled, 2 * settled)]
+        end = sum(map(sum, taking))
+        drained.append(range(end - 2 * settled, end))
+    interface = run.environment.interface(config)
+    bursts = dict.fromkeys(interface.inputs, flowing()) | {"command": iter(sending)}
+    bench = await stream(dut, run, interface.streams(streams), bursts, iter(taking), longest_pause=4 * settled)
+    for cycles in drained:
+        vectors = [cycle for cycle in bench.outputs.cycles if cycle in cycles]
+        assert set(np.diff(vectors).tolist()) <= {size}, (
+            f"results that waited leave in cycles {vectors}, not each {size}"
+        )
     bench.done()
 
 
