@@ -21,7 +21,7 @@ from vsq.golden.model.operand import BlockOperand
 from vsq.golden.stimulus import stream
 from vsq.golden.stimulus.stream import Beats
 from vsq.hw.emit.design import design
-from vsq.hw.mac.stages import latency
+from vsq.hw.mac.pipeline import latency
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.mac import MacInterface
 from vsq.tb.playback.playback import play

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from vsq.hw.arithmetic.compressor import Adder, Bit, Plan, Wire, compress
-from vsq.hw.mac.stages import register
+from vsq.hw.mac.pipeline import register
 
 
 class BitHeap:

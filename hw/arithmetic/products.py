@@ -6,11 +6,14 @@ heap costs what makes it and the one full adder that removes it. The costs of re
 """
 
 from collections.abc import Callable
+from functools import reduce
+from itertools import product
+from operator import or_
 
 from amaranth.hdl import Cat, Const, Value
 
 from vsq.hw.arithmetic.bitheap import BitHeap
-from vsq.hw.arithmetic.operand import Operand, product_shifts, shifted
+from vsq.hw.arithmetic.decode import Operand, shifted
 
 _FULL_ADDER = 16 / 3
 _ROW_BIT = 4  # of a Booth row: and-or-invert and exclusive-or
@@ -38,7 +41,12 @@ def multiply_shifted(heap: BitHeap, a: Operand, b: Operand) -> None:
     exact = a.significand * b.significand
     significand: Value = heap.signal("significand", exact)
     significand = significand.as_signed() if exact.shape().signed else significand
-    shifts = product_shifts(a.shifts, b.shifts)
+    shifts = a.shifts or b.shifts
+    if a.shifts and b.shifts:  # one is high for the sum of the factors' shifts
+        sums: list[list[Value]] = [[] for _ in range(len(a.shifts) + len(b.shifts) - 1)]
+        for (i, x), (j, y) in product(enumerate(a.shifts), enumerate(b.shifts)):
+            sums[i + j].append(x & y)
+        shifts = [reduce(or_, terms) for terms in sums]
     negative = a.negative if b.negative is None else b.negative if a.negative is None else a.negative ^ b.negative
     heap.add_negated(shifted(significand, shifts), negative, arrival=4)
 

@@ -8,9 +8,9 @@ from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 from vsq.golden.contract.config import Arithmetic, MacConfig, Target
 from vsq.hw.arithmetic import products
 from vsq.hw.arithmetic.bitheap import BitHeap
-from vsq.hw.arithmetic.operand import Operand
-from vsq.hw.mac.ranges import least_shape
-from vsq.hw.mac.stages import register
+from vsq.hw.arithmetic.decode import Operand
+from vsq.hw.mac.pipeline import register
+from vsq.hw.mac.shapes import least_shape
 
 
 class Style(Protocol):

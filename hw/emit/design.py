@@ -11,10 +11,9 @@ from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit import emission
-from vsq.hw.emit.axis import AxisMac, axis_fields, axis_signature
-from vsq.hw.emit.emission import PlainPorts, plain_fields, plain_ports
 from vsq.hw.emit.manifest import describe, mac_facts, pe_facts
-from vsq.hw.mac.stages import latency
+from vsq.hw.emit.ports import AxisMac, PlainPorts, axis_fields, axis_signature, plain_fields, plain_ports
+from vsq.hw.mac.pipeline import latency
 from vsq.hw.mac.top import VectorMac, mac_signature
 from vsq.hw.pe.top import ProcessingElement, pe_signature
 
@@ -133,7 +132,7 @@ class MacDesign(Design):
 
 
 class AxisDesign(MacDesign):
-    """The vector MAC with AXI4-Stream ports (:class:`vsq.hw.emit.axis.AxisMac`)."""
+    """The vector MAC with AXI4-Stream ports (:class:`vsq.hw.emit.ports.AxisMac`)."""
 
     kind = "mac_axis"
     waivers: ClassVar = {"UNUSEDSIGNAL": "the padding of TDATA is not read"}

@@ -5,20 +5,20 @@ Verilog. (Amaranth's own Verilog leaves combinational outputs undefined at time 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
 
 from amaranth.back import rtlil as amaranth_rtlil
-from amaranth.hdl import Cat, Module
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import ClockSignal, Instance, Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
 
 from vsq.golden.contract.distribution import VERSION
-from vsq.hw.emit.manifest import field
-from vsq.hw.emit.rtlil_text import with_plain_port_names, without_unused_resets
-from vsq.hw.emit.shared import SharedModules
 from vsq.hw.emit.yosys import run_yosys
+
+_MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module (\S+)\n(.*?)^end\n", flags=re.MULTILINE | re.DOTALL)
+_CELL = re.compile(r"^  cell (\S+) .*?^  end\n", flags=re.MULTILINE | re.DOTALL)
 
 # Verilog's linters ask for operands of one width, and Amaranth shortens extended ones: extend them once more. Nor do
 # they like the logical negation of a number.
@@ -51,64 +51,38 @@ endmodule
 )
 
 
-def plain_ports(signature: wiring.Signature, prefixes: Mapping[str, str]) -> dict[str, wiring.Member]:
-    """Return ports by name, clock and reset aside: each stream's handshake and payload fields.
+@dataclass
+class SharedModules:
+    """The platform of emission: collects one component of each kind, by the name of its module.
+
+    The components have a clock and no reset; emission converts them apart from the design that instantiates them.
+    """
+
+    components: dict[str, wiring.Component] = field(default_factory=dict)
+
+
+def instantiate(
+    m: Module, platform: object, name: str, kind: str, make: Callable[[], wiring.Component]
+) -> wiring.PureInterface:
+    """Add a submodule and return its members' signals.
 
     Args:
-        signature: Of a component all of whose members are streams of structures.
-        prefixes: What the names of a stream's ports start with, if not with the member's name.
+        m, platform: As in the ``elaborate`` that calls this.
+        name, kind: Of the submodule, and of the module that all of its kind share on a :class:`SharedModules` platform.
+        make: Returns the component; all of a kind are alike.
     """
-    ports: dict[str, wiring.Member] = {}
-    for member, about in signature.members.items():
-        prefix = prefixes.get(member, member)
-        flow, back = (In, Out) if about.flow == In else (Out, In)
-        ports |= {f"{prefix}_valid": flow(1), f"{prefix}_ready": back(1)}
-        for name, shape in about.signature.members["payload"].shape.members.items():
-            ports[f"{prefix}_{name}"] = flow(shape.size if isinstance(shape, data.Layout) else shape)
-    return ports
-
-
-def plain_fields(signature: wiring.Signature, prefixes: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the manifest's entry of the field that each of :func:`plain_ports` is."""
-    return {
-        f"{prefixes.get(member, member)}_{name}": [field(name, shape)]
-        for member, about in signature.members.items()
-        for name, shape in {"valid": 1, "ready": 1, **about.signature.members["payload"].shape.members}.items()
-    }
-
-
-class PlainPorts(wiring.Component):
-    """A component whose streams are single ports, such as ``in_valid``, ``in_weights``, ..., ``out_acc``.
-
-    Vectors are packed with element 0 in the least significant bits.
-    """
-
-    def __init__(self, component: wiring.Component, instance: str, prefixes: Mapping[str, str]):
-        self.component, self.instance, self.prefixes = component, instance, prefixes
-        super().__init__(plain_ports(component.signature, prefixes))
-
-    def elaborate(self, platform: object) -> Module:
-        """Wire ports to streams."""
-        m = Module()
-        m.submodules[self.instance] = self.component
-        for member, about in self.component.signature.members.items():
-            prefix, stream = self.prefixes.get(member, member), getattr(self.component, member)
-            ports = {name: getattr(self, f"{prefix}_{name}") for name in stream.payload.shape().members}
-            valid, ready = getattr(self, f"{prefix}_valid"), getattr(self, f"{prefix}_ready")
-            if about.flow == In:
-                m.d.comb += [
-                    stream.valid.eq(valid),
-                    ready.eq(stream.ready),
-                    # One assignment of the whole payload keeps the ports' names on the modules inside.
-                    stream.payload.as_value().eq(Cat(ports.values())),
-                ]
-            else:
-                m.d.comb += [
-                    valid.eq(stream.valid),
-                    stream.ready.eq(ready),
-                    *(port.eq(stream.payload[name]) for name, port in ports.items()),
-                ]
-        return m
+    shared = platform.components if isinstance(platform, SharedModules) else {}
+    component = shared.get(kind) or make()
+    pins = wiring.PureInterface(component.signature)
+    members = component.signature.members
+    if isinstance(platform, SharedModules):
+        shared[kind] = component
+        ports = {f"{'i' if about.flow == In else 'o'}_{port}": getattr(pins, port) for port, about in members.items()}
+        m.submodules[name] = Instance(kind, i_clk=ClockSignal(), **ports)
+        return pins
+    m.submodules[name] = component
+    wiring.connect(m, component, wiring.flipped(pins))
+    return pins
 
 
 def rtlil(top: wiring.Component, name: str, parts: Mapping[str, str]) -> str:
@@ -184,3 +158,52 @@ def _convert(top: wiring.Component, name: str, parts: Mapping[str, str], write: 
         write,
     ]
     return run_yosys(commands, {"in.il": source, "lint.v": _LINT_MAP}, ["out.txt"])["out.txt"]
+
+
+def without_unused_resets(source: str) -> str:
+    """Drop the reset port that Amaranth gives to every module with a clock from those that do not reset anything."""
+    while True:
+        bodies = re.findall(r"^module (\S+)\n(.*?)^end$", source, flags=re.MULTILINE | re.DOTALL)
+        unused = {module for module, body in bodies if body.count("\\rst ") + body.count("\\rst\n") == 1}
+        if not unused:
+            return source
+        kept, module, cell = [], "", ""
+        for line in source.splitlines(keepends=True):
+            words = line.split()
+            if line.startswith("module "):
+                module = words[1]
+            elif words[:1] == ["cell"]:
+                cell = words[1]
+            port = module in unused and words[:1] == ["wire"] and words[-1] == "\\rst"
+            connection = cell in unused and words[:2] == ["connect", "\\rst"]
+            if not port and not connection:
+                kept.append(line)
+            if words == ["end"]:
+                cell = ""
+        source = "".join(kept)
+
+
+def with_plain_port_names(source: str) -> str:
+    """Rename ports whose names Amaranth made up, such as ``port$8215$20`` or ``d$1``, to ``port`` and a number.
+
+    Yosys would make plain names of them in the module, and leave the connections of its instances as they are.
+    """
+    names: dict[str, dict[str, str]] = {}
+    for module, body in _MODULE.findall(source):
+        ports = re.findall(r"^  wire .*(?:input|output) (\d+)  (?:signed )?(\S*\$\S*)$", body, flags=re.MULTILINE)
+        names[module] = {port: f"\\port{number}" for number, port in ports}
+
+    def rename_own(match: re.Match[str]) -> str:
+        own = names[match[1]]
+        return (
+            re.sub(r"\\[^\s\[\]]*\$[^\s\[\]]*", lambda name: own.get(name[0], name[0]), match[0]) if own else match[0]
+        )
+
+    def rename_connections(match: re.Match[str]) -> str:
+        ports = names.get(match[1], {})
+        return re.sub(
+            r"^(    connect )(\S+)", lambda line: line[1] + ports.get(line[2], line[2]), match[0], flags=re.MULTILINE
+        )
+
+    # Connections first: a module may call a wire of its own as a part calls its port.
+    return _MODULE.sub(rename_own, _CELL.sub(rename_connections, source))

@@ -10,8 +10,8 @@ from amaranth.lib import data, wiring
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.distribution import VERSION
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.mac.ranges import dot_shape, factor_max, term_shape
-from vsq.hw.mac.stages import THROUGHPUT, latency, scaled
+from vsq.hw.mac.pipeline import THROUGHPUT, latency, scaled
+from vsq.hw.mac.shapes import dot_shape, factor_max, term_shape
 
 _PARAMETER = "of z = round(acc * multiplier / 2^shift) + bias"
 _MEANING = {

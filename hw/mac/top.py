@@ -5,10 +5,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.config import MacConfig
-from vsq.hw.mac.control import Control
 from vsq.hw.mac.datapath import Datapath
-from vsq.hw.mac.stages import THROUGHPUT, latency, scaled
-from vsq.hw.mac.streams import beat_layout, result_layout, vector_layout
+from vsq.hw.mac.pipeline import THROUGHPUT, Control, latency, scaled
+from vsq.hw.mac.shapes import beat_layout, result_layout, vector_layout
 
 
 def mac_signature(config: MacConfig) -> wiring.Signature:
@@ -31,8 +30,8 @@ class VectorMac(wiring.Component):
         config: Formats, V, R, rounding, accumulator, pipeline depth D, arithmetic style.
 
     Members:
-        i: In(stream of vsq.hw.mac.streams.beat_layout(config))
-        o: Out(stream of vsq.hw.mac.streams.result_layout(config))
+        i: In(stream of vsq.hw.mac.shapes.beat_layout(config))
+        o: Out(stream of vsq.hw.mac.shapes.result_layout(config))
 
     Attributes:
         latency: Cycles from an accepted last vector to its valid result, without back-pressure: D + 1.
@@ -54,14 +53,9 @@ class VectorMac(wiring.Component):
         m.submodules.control = control = self.control
         m.submodules.datapath = datapath = self.datapath
         beat, result = self.i.payload, self.o.payload
+        control.attach(m, self.i, self.o)
         m.d.comb += [
-            control.in_valid.eq(self.i.valid),
-            self.i.ready.eq(control.in_ready),
-            control.first.eq(beat.first),
-            control.last.eq(beat.last),
             datapath.first.eq(control.acc_first),
-            self.o.valid.eq(control.out_valid),
-            control.out_ready.eq(self.o.ready),
             datapath.enables.eq(control.enables.as_value()),
             *(getattr(datapath, name).eq(beat[name]) for name in vector_layout(self.config)),
             *(result[name].eq(getattr(datapath, name)) for name in result_layout(self.config).members),

@@ -1,16 +1,17 @@
-"""The lanes: vector MACs that share the activation vector and the control."""
+"""The lanes: vector MACs that share the activation vector and the control, and the collector of their results."""
 
-from amaranth.hdl import Cat, Module
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.emit.shared import instantiate
-from vsq.hw.mac.control import Control
+from vsq.hw.emit.emission import instantiate
 from vsq.hw.mac.datapath import Datapath
-from vsq.hw.mac.stages import THROUGHPUT, latency, scaled
-from vsq.hw.mac.streams import result_layout
-from vsq.hw.pe.streams import group_layout, operand_layout
+from vsq.hw.mac.pipeline import THROUGHPUT, Control, latency, scaled
+from vsq.hw.mac.shapes import result_layout
+from vsq.hw.pe.streams import bits_for, group_layout, operand_layout
 
 
 class Lanes(wiring.Component):
@@ -65,3 +66,62 @@ class Lanes(wiring.Component):
             if scaled(mac):
                 m.d.comb += control.nonzero[number].eq(lane.nonzero)
         return m
+
+
+class Collector(wiring.Component):
+    """Holds one row's accumulators, so that the lanes go on with the next row while these leave.
+
+    Latency: 1 cycle to lane 0. Throughput: one row in L cycles, without a pause between rows.
+
+    Members:
+        i: In(stream of group_layout)
+        o: Out(stream of vsq.hw.mac.shapes.result_layout), lane 0 first
+        lane: Out, number of the lane on offer
+        last: Out(1), it is the row's last one
+    """
+
+    def __init__(self, config: PeConfig):
+        self.config = config
+        super().__init__(
+            {
+                "i": In(stream.Signature(group_layout(config))),
+                "o": Out(stream.Signature(result_layout(config.mac))),
+                "lane": Out(bits_for(config.lane_count)),
+                "last": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Describe the hardware."""
+        m = Module()
+        full = Signal()
+        held = Signal(group_layout(self.config), reset_less=True)
+        leaves = Signal()
+        m.d.comb += [
+            self.last.eq(self.lane == self.config.lane_count - 1),
+            self.o.valid.eq(full),
+            self.o.payload.eq(
+                _select([held[number].as_value() for number in range(self.config.lane_count)], self.lane)
+            ),
+            leaves.eq(self.o.ready & self.last),
+            self.i.ready.eq(~full | leaves),
+        ]
+        with m.If(full & self.o.ready):
+            m.d.sync += self.lane.eq(self.lane + 1)
+            with m.If(self.last):
+                m.d.sync += self.lane.eq(0)
+        with m.If(self.i.ready):
+            m.d.sync += full.eq(self.i.valid)
+            with m.If(self.i.valid):
+                m.d.sync += held.eq(self.i.payload)
+        return m
+
+
+def _select(values: Sequence[Value], index: Value) -> Value:
+    """Return ``values[index]`` as a binary tree of two-to-one multiplexers."""
+    for bit in index:
+        values = [
+            Mux(bit, *reversed(values[i : i + 2])) if i + 1 < len(values) else values[i]
+            for i in range(0, len(values), 2)
+        ]
+    return values[0]

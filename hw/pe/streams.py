@@ -1,11 +1,14 @@
-"""Payloads of the processing element's five streams, and of those between its parts."""
+"""Payloads of the processing element's five streams and of those between its parts, and a register on a stream."""
 
-from amaranth.hdl import Shape, signed, unsigned
-from amaranth.lib import data
+from typing import Any
+
+from amaranth.hdl import Module, Shape, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.formats.base import Format
-from vsq.hw.mac.streams import pattern, result_layout
+from vsq.hw.mac.shapes import pattern, result_layout
 
 
 def _vector(config: PeConfig, element: Format, scale: Format | None) -> data.StructLayout:
@@ -140,3 +143,29 @@ def packed_layout(config: PeConfig) -> data.StructLayout:
 def bits_for(count: int) -> Shape:
     """Return the shape of an index 0 .. count-1."""
     return unsigned((count - 1).bit_length())
+
+
+class Stage(wiring.Component):
+    """A stream, one register later: it loads when it is empty or moves on in the same cycle, so bubbles close.
+
+    Only validity is reset. Latency: 1 cycle. Throughput: 1 beat per cycle.
+
+    Members:
+        i, o: streams of ``layout``
+    """
+
+    def __init__(self, layout: Any):
+        self.layout = layout
+        super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(layout))})
+
+    def elaborate(self, platform: object) -> Module:
+        """Describe the hardware."""
+        m = Module()
+        valid = Signal()
+        held = Signal(self.layout, reset_less=True)
+        m.d.comb += [self.i.ready.eq(~valid | self.o.ready), self.o.valid.eq(valid), self.o.payload.eq(held)]
+        with m.If(self.i.ready):
+            m.d.sync += valid.eq(self.i.valid)
+            with m.If(self.i.valid):
+                m.d.sync += held.eq(self.i.payload)
+        return m

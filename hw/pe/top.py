@@ -5,12 +5,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.pe.collector import Collector
+from vsq.hw.pe.control import IssueControl, LoadControl, OutputControl
 from vsq.hw.pe.double_buffer import DoubleBuffer
-from vsq.hw.pe.issue_control import IssueControl
-from vsq.hw.pe.lanes import Lanes
-from vsq.hw.pe.load_control import LoadControl
-from vsq.hw.pe.output_control import OutputControl
+from vsq.hw.pe.lanes import Collector, Lanes
 from vsq.hw.pe.ppu import PostProcessing
 from vsq.hw.pe.streams import activation_layout, command_layout, output_layout, params_layout, weight_layout
 

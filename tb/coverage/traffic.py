@@ -25,7 +25,7 @@ class Marks:
 
 
 class Pipeline:
-    """The pace that ``vsq.hw.mac.control`` promises.
+    """The pace that ``vsq.hw.mac.pipeline`` promises.
 
     Stages 0 .. D-1 hold vectors and stage D a result; each loads when it is empty or moves on.
     """

@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.formats.elements import NAMED, Minifloat, element_format
 from vsq.hw.arithmetic.decode import decoder
-from vsq.hw.mac.dot import DotProduct
+from vsq.hw.mac.datapath import DotProduct
 
 INTEGERS = ["1U", "3U", "2", "4"]
 PAIRS = [pair for name in NAMED for pair in [(name, name), *product([name], INTEGERS), *product(INTEGERS, [name])]]

@@ -9,9 +9,8 @@ from amaranth.sim import Simulator
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.ppu import LaneParams, rescale
-from vsq.hw.pe.divider import STEPS_PER_STAGE, Divider
-from vsq.hw.pe.output_scale import ceil_quotient
-from vsq.hw.pe.rescale import Rescale
+from vsq.hw.pe.ppu import Rescale
+from vsq.hw.pe.requantize import STEPS_PER_STAGE, Divider, ceil_quotient
 
 
 @pytest.mark.parametrize(("bits", "most"), [(1, 9), (2, 93), (3, 441), (4, 945), (7, 1905), (8, 765), (3, 7), (5, 30)])

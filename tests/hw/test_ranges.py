@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsq.golden.contract.config import MacConfig, Rounding, round_shift
-from vsq.hw.mac.ranges import dot_range, dot_shape, factor_max, least_shape, term_shape
+from vsq.hw.mac.shapes import dot_range, dot_shape, factor_max, least_shape, term_shape
 
 SMALL = [
     "2/2/2/2",

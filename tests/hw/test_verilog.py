@@ -9,7 +9,7 @@ import pytest
 from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.hw.emit.design import MacDesign, design
 from vsq.hw.emit.yosys import YosysError, run_yosys
-from vsq.hw.mac.scale import ScalePath
+from vsq.hw.mac.datapath import ScalePath
 from vsq.tb.simulation.simulators import find
 
 EDGES = [

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.arithmetic.styles import style_of
 from vsq.hw.emit.yosys import run_yosys
-from vsq.hw.pe.divider import Divider
+from vsq.hw.pe.requantize import Divider
 from vsq.hw.pe.streams import code_layout, scaled_layout
 from vsq.synth.flow.synthesis import Flow, synthesize
 from vsq.synth.library.liberty import Library

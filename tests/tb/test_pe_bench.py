@@ -7,7 +7,7 @@ from amaranth.hdl import Const, Mux
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
-from vsq.hw.pe import divider, output_control, output_scale, rescale
+from vsq.hw.pe import control, ppu, requantize
 from vsq.tb.coverage.points import missing
 from vsq.tb.designs import ENVIRONMENTS, RANDOM_TESTS
 from vsq.tb.regression.job import TOP, Job
@@ -49,38 +49,36 @@ def test_every_coverage_point_closes(require_tool, tmp_path):
 
 def floor_scale(monkeypatch):
     """The output scale is that of a maximum one less."""
-    sound = output_scale.ceil_quotient
+    sound = requantize.ceil_quotient
 
     def unsound(m, value, most, bits):
         return sound(m, Mux(value == 0, 0, value - 1)[: len(value)], most, bits)
 
-    monkeypatch.setattr(output_scale, "ceil_quotient", unsound)
+    monkeypatch.setattr(requantize, "ceil_quotient", unsound)
 
 
 def last_digit_lost(monkeypatch):
     """The division's last digit is 0."""
-    sound = divider._step
+    sound = requantize._step
 
     def unsound(m, rest, scale, step):
         rest, digit = sound(m, rest, scale, step)
         return rest, digit if step else Const(0, 1)
 
-    monkeypatch.setattr(divider, "_step", unsound)
+    monkeypatch.setattr(requantize, "_step", unsound)
 
 
 def relu_ignored(monkeypatch):
     """Negative values pass the ReLU."""
-    sound = rescale.Rescale._saturate
-    monkeypatch.setattr(
-        rescale.Rescale, "_saturate", lambda self, m, value, relu, z: sound(self, m, value, Const(0, 1), z)
-    )
+    sound = ppu.Rescale._saturate
+    monkeypatch.setattr(ppu.Rescale, "_saturate", lambda self, m, value, relu, z: sound(self, m, value, Const(0, 1), z))
 
 
 def accumulators_run_on(monkeypatch):
     """Beside a waiting vector the accumulator's fields show what the lanes do meanwhile."""
-    sound = output_control.Mux
+    sound = control.Mux
     monkeypatch.setattr(
-        output_control, "Mux", lambda test, one, other: one if isinstance(other, int) else sound(test, one, other)
+        control, "Mux", lambda test, one, other: one if isinstance(other, int) else sound(test, one, other)
     )
 
 

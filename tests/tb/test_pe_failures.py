@@ -10,7 +10,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Loaded
 from vsq.hw.emit.design import design
-from vsq.hw.pe import rescale
+from vsq.hw.pe import ppu
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.pe import PeInterface
 from vsq.tb.regression.job import TOP, Job
@@ -22,10 +22,8 @@ CONFIG = PeConfig.parse("3/4/2/3:V=2,acc=12,style=behavioural@weight_depth=2,act
 @pytest.fixture
 def broken(monkeypatch, tmp_path):
     """Return the file of an element whose negative values pass the ReLU."""
-    sound = rescale.Rescale._saturate
-    monkeypatch.setattr(
-        rescale.Rescale, "_saturate", lambda self, m, value, relu, z: sound(self, m, value, Const(0, 1), z)
-    )
+    sound = ppu.Rescale._saturate
+    monkeypatch.setattr(ppu.Rescale, "_saturate", lambda self, m, value, relu, z: sound(self, m, value, Const(0, 1), z))
     path = tmp_path / "broken.v"
     path.write_text(design(CONFIG).verilog("broken"))
     monkeypatch.undo()

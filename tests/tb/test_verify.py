@@ -12,7 +12,7 @@ from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
-from vsq.hw.pe import rescale
+from vsq.hw.pe import ppu
 from vsq.tb.regression import covering
 from vsq.tb.regression.verify import VerificationStage, reduced, verify
 from vsq.tb.simulation import simulators
@@ -142,6 +142,6 @@ def test_a_sign_that_is_not_extended_is_found(require_tool, tmp_path, capsys, mo
     """The element computed 7fff instead of 8008 where the product of accumulator and multiplier is a narrow one."""
     require_tool("icarus")
     config = PeConfig.parse("2/16/-/16:V=1,R=1@weight_depth=1,activation_depth=2")
-    monkeypatch.setattr(rescale, "max", lambda width, _: width, raising=False)
+    monkeypatch.setattr(ppu, "max", lambda width, _: width, raising=False)
     stages = failed_stages(config.full_name, design(config).verilog(), tmp_path, capsys)
     assert stages == ["regression, icarus", "netlist, icarus"]

@@ -1,12 +1,14 @@
-"""Exact value ranges inside the MAC and the least shapes that hold them, each with its proof.
+"""Exact value ranges inside the MAC, each with its proof, the least shapes that hold them, and its streams' payloads.
 
 ``golden`` derives its own bounds from its lists of values; these come from the formats' definitions, so that a mistake
 in one does not hide in the other.
 """
 
 from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data
 
 from vsq.golden.contract.config import MacConfig, Overflow, Rounding
+from vsq.golden.formats.base import Format
 from vsq.hw.arithmetic.decode import decoder
 
 
@@ -72,3 +74,36 @@ def term_shape(config: MacConfig) -> Shape:
 def _wrapped(config: MacConfig, shape: Shape) -> Shape:
     """Cut a shape to the accumulator's bits if it wraps: sums and products modulo 2^P need no higher bits."""
     return Shape(min(shape.width, config.acc_bits), shape.signed) if config.overflow == Overflow.WRAP else shape
+
+
+def pattern(fmt: Format) -> Shape:
+    """Return the shape of a number's bit pattern."""
+    return decoder(fmt).shape()
+
+
+def scale_shapes(config: MacConfig) -> dict[str, Shape]:
+    """Return shapes by name of a vector's scales; a side without scale has none."""
+    scales = {"weight_scale": config.weight_scale, "activation_scale": config.activation_scale}
+    return {name: pattern(fmt) for name, fmt in scales.items() if fmt}
+
+
+def vector_layout(config: MacConfig) -> dict[str, object]:
+    """Return shapes by name of what one vector brings: codes and scales."""
+    return {
+        "weights": data.ArrayLayout(pattern(config.weight), config.vector_size),
+        "activations": data.ArrayLayout(pattern(config.activation), config.vector_size),
+        **scale_shapes(config),
+    }
+
+
+def beat_layout(config: MacConfig) -> data.StructLayout:
+    """One vector of the accumulation, and its marks: ``first`` starts a new one, ``last`` asks for its result."""
+    return data.StructLayout({**vector_layout(config), "first": unsigned(1), "last": unsigned(1)})
+
+
+def result_layout(config: MacConfig) -> data.StructLayout:
+    """One result: the accumulator, and with a saturating one the sticky overflow flag."""
+    members: dict[str, object] = {"acc": signed(config.acc_bits)}
+    if config.overflow == Overflow.SATURATE:
+        members["overflow"] = unsigned(1)
+    return data.StructLayout(members)

@@ -1,0 +1,209 @@
+"""Requantization: the output scale of a vector, the division by it, and codes as vectors."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.hw.pe.streams import Stage, bits_for, code_layout, packed_layout, rescaled_layout, scaled_layout
+
+STEPS_PER_STAGE = 3  # quotient bits between registers
+
+
+class OutputScale(wiring.Component):
+    """``sq = ceil(max_l |z[l]| / qmax)`` beside each z of the vector. |z| <= qmax * sq_max, so that sq fits.
+
+    The z wait until their vector is complete, while those of the vector before leave.
+
+    Latency: V + 1 cycles. Throughput: one z per cycle, without a pause between vectors.
+
+    Members:
+        i: In(stream of rescaled_layout)
+        o: Out(stream of scaled_layout)
+
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5, the post-processing unit's vector maximum; ``ceil`` is ours.
+    """
+
+    def __init__(self, config: PeConfig):
+        self.config = config
+        super().__init__(
+            {"i": In(stream.Signature(rescaled_layout(config))), "o": Out(stream.Signature(scaled_layout(config)))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Describe the hardware."""
+        m = Module()
+        config, size = self.config, self.config.mac.vector_size
+        z = self.i.payload.z
+        # The next vector's first z arrives while the scale is taken, and its second while the first of this one leaves.
+        m.submodules.waiting = waiting = fifo.SyncFIFO(width=len(z.as_value()), depth=size + 2)
+        most, first, full, end = Signal.like(z.magnitude), Signal(init=1), Signal(), Signal(reset_less=True)
+        active, lane = Signal(), Signal(bits_for(size))
+        scale, active_end = Signal(self.o.payload.scale.shape(), reset_less=True), Signal(reset_less=True)
+        start, leaves, last_lane = Signal(), Signal(), Signal()
+        m.d.comb += [
+            last_lane.eq(lane == size - 1),
+            leaves.eq(active & self.o.ready),
+            start.eq(full & (~active | (leaves & last_lane))),
+            self.i.ready.eq(waiting.w_rdy & (~full | start)),
+            waiting.w_data.eq(z),
+            waiting.w_en.eq(self.i.valid & self.i.ready),
+            waiting.r_en.eq(leaves),
+            self.o.valid.eq(active),
+            self.o.payload.z.eq(waiting.r_data),
+            self.o.payload.scale.eq(scale),
+            self.o.payload.end.eq(active_end),
+        ]
+        with m.If(leaves):
+            m.d.sync += lane.eq(lane + 1)
+            with m.If(last_lane):
+                m.d.sync += [lane.eq(0), active.eq(0)]
+        with m.If(start):
+            m.d.sync += [
+                active.eq(1),
+                full.eq(0),
+                active_end.eq(end),
+                scale.eq(ceil_quotient(m, most, config.z_range[1], config.mac.activation.qmax.bit_length())),
+            ]
+        with m.If(waiting.w_en):
+            m.d.sync += [
+                most.eq(Mux(first | (z.magnitude > most), z.magnitude, most)),
+                first.eq(self.i.payload.last),
+                full.eq(self.i.payload.last),
+                end.eq(self.i.payload.end),
+            ]
+        return m
+
+
+def ceil_quotient(m: Module, value: Value, most: int, bits: int) -> Value:
+    """Return ceil(value / (2^bits - 1)) for values 0 .. most, by adders.
+
+    Proof: with value = high * 2^bits + low, value = high * (2^bits - 1) + (high + low), so the quotient is high plus
+    that of the smaller sum; of a value up to the divisor it is 0 or 1. The sum is largest for the largest high, or for
+    one less beside the largest low.
+    """
+    divisor = (1 << bits) - 1
+    if divisor == 1:
+        return value
+    if most <= divisor:
+        return value.any()
+    high, low = value[bits:], value[:bits]
+    smaller = max((most >> bits) + (most & divisor), (most >> bits) - 1 + divisor)
+    folded = Signal(smaller.bit_length(), name=f"folded_{smaller}")
+    m.d.comb += folded.eq(high + low)
+    return high + ceil_quotient(m, folded, smaller, bits)
+
+
+class Divider(wiring.Component):
+    """``code = round_half_up(z / scale)``, 0 if the scale is 0, by digit recurrence: exact for every input.
+
+    With n = |z| + floor((scale - (z < 0)) / 2), the code's magnitude is floor(n / scale), because half up of a negative
+    number is half down of its magnitude. |z| <= qmax * scale, hence n < 2^b * scale with b bits of qmax, and b steps of
+    comparing with the scale and subtracting it give the quotient's bits, the highest first.
+
+    Latency: ceil(b / STEPS_PER_STAGE) - 1 cycles. Throughput: one code per cycle.
+
+    Members:
+        i: In(stream of scaled_layout)
+        o: Out(stream of code_layout)
+    """
+
+    def __init__(self, config: PeConfig):
+        self.config = config
+        super().__init__(
+            {"i": In(stream.Signature(scaled_layout(config))), "o": Out(stream.Signature(code_layout(config)))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Describe the hardware."""
+        m = Module()
+        element, z, scale = self.config.mac.activation, self.i.payload.z, self.i.payload.scale
+        bits = element.qmax.bit_length()
+        rest = Signal(len(scale) + bits, name="numerator")
+        digits: list[Value] = []
+        side = {"scale": scale, "end": self.i.payload.end}
+        if element.signed:
+            side["negative"] = z.negative
+            m.d.comb += rest.eq(z.magnitude + scale[1:] - (z.negative & ~scale[0]))
+        else:
+            m.d.comb += rest.eq(z.magnitude + scale[1:])
+
+        valid, ready = self.i.valid, self.i.ready
+        for step in reversed(range(bits)):
+            rest, digit = _step(m, rest, side["scale"], step)
+            digits.insert(0, digit)
+            if step and len(digits) % STEPS_PER_STAGE == 0:
+                values = {**side, "rest": rest, "digits": Cat(digits)}
+                stage = Stage(data.StructLayout({name: len(value) for name, value in values.items()}))
+                m.submodules[f"stage{step}"] = stage
+                m.d.comb += [
+                    stage.i.valid.eq(valid),
+                    ready.eq(stage.i.ready),
+                    *(stage.i.payload[name].eq(value) for name, value in values.items()),
+                ]
+                valid, ready = stage.o.valid, stage.o.ready
+                side = {name: stage.o.payload[name] for name in side}
+                rest, digits = stage.o.payload.rest, list(stage.o.payload.digits)
+
+        m.d.comb += [
+            self.o.valid.eq(valid),
+            ready.eq(self.o.ready),
+            self.o.payload.magnitude.eq(Cat(digits)),
+            *(self.o.payload[name].eq(value) for name, value in side.items()),
+        ]
+        return m
+
+
+def _step(m: Module, rest: Value, scale: Value, step: int) -> tuple[Value, Value]:
+    """Return the rest below scale * 2^step, and the quotient's digit of that weight.
+
+    rest < scale * 2^(step+1), so its bits from ``step`` up are one more than the scale's, and after it as many.
+    """
+    top = rest[step:]
+    difference, digit = Signal(len(scale) + 2, name=f"difference{step}"), Signal(name=f"digit{step}")
+    remaining = Signal(len(scale), name=f"remaining{step}")
+    m.d.comb += [
+        difference.eq(top - scale),
+        digit.eq(~difference[-1] & scale.any()),
+        remaining.eq(Mux(digit, difference, top)),
+    ]
+    return Cat(rest[:step], remaining), digit
+
+
+class Packer(wiring.Component):
+    """Gathers V codes, in two's complement, and their common scale.
+
+    Latency: 1 cycle after the last code. Throughput: one code per cycle, without a pause if vectors are taken at once.
+
+    Members:
+        i: In(stream of code_layout)
+        o: Out(stream of packed_layout)
+    """
+
+    def __init__(self, config: PeConfig):
+        self.config = config
+        super().__init__(
+            {"i": In(stream.Signature(code_layout(config))), "o": Out(stream.Signature(packed_layout(config)))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Describe the hardware."""
+        m = Module()
+        size = self.config.mac.vector_size
+        valid, lane = Signal(), Signal(bits_for(size))
+        held = Signal(packed_layout(self.config), reset_less=True)
+        code = self.i.payload
+        signed_code = code.magnitude
+        if self.config.mac.activation.signed:
+            bits = Cat(code.magnitude, Const(0, 1))
+            signed_code = (bits ^ code.negative.replicate(len(bits))) + code.negative
+        m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(held), self.i.ready.eq(~valid | self.o.ready)]
+        with m.If(self.i.ready):
+            m.d.sync += valid.eq(self.i.valid & (lane == size - 1))
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [held.vector.codes[lane].eq(signed_code), lane.eq(lane + 1)]
+            with m.If(lane == size - 1):
+                m.d.sync += [lane.eq(0), held.end.eq(code.end)]
+                if self.config.mac.activation_scale:
+                    m.d.sync += held.vector.scale.eq(code.scale)
+        return m
