@@ -66,7 +66,7 @@ class AccuracyReport:
             title=f"{self.task}: {self.metric}, {FLOAT} {self.float_score:.4f}",
         )
         for row in self.rows:
-            scores = (f"{score:.4f}" for score in (getattr(row, kind) for kind in KINDS))
+            scores = (f"{getattr(row, kind):.4f}" for kind in KINDS)
             table.add_row(row.config, row.mode, *scores, f"{row.per_vector - row.per_channel:+.4f}")
         return table
 
@@ -90,6 +90,7 @@ class AccuracyReport:
         kinds = list(KINDS.values())
         x = alt.X("score:Q", title=title).scale(zero=False, padding=15)
         y = alt.Y("row:N", title="configuration and mode", sort=None).axis(grid=True)
+        score = alt.Tooltip("score:Q", title=self.metric, format=".4f")
         marks = (
             alt.Chart(alt.InlineData(values=values))
             .mark_point(filled=True, size=110, opacity=0.9)
@@ -99,10 +100,7 @@ class AccuracyReport:
                 color=alt.Color("scales:N", title="scales").scale(domain=kinds),
                 shape=alt.Shape("scales:N", title="scales").scale(domain=kinds, range=["circle", "diamond", "square"]),
                 tooltip=[
-                    alt.Tooltip("configuration:N"),
-                    alt.Tooltip("mode:N"),
-                    alt.Tooltip("scales:N"),
-                    alt.Tooltip("score:Q", title=self.metric, format=".4f"),
+                    *("configuration:N", "mode:N", "scales:N", score),
                     alt.Tooltip("gain:Q", title="per-vector over per-channel", format="+.4f"),
                 ],
             )
@@ -114,7 +112,7 @@ class AccuracyReport:
             .encode(
                 x=x,
                 strokeDash=alt.StrokeDash("model:N", title=None).scale(range=[[6, 4]]),
-                tooltip=[alt.Tooltip("model:N"), alt.Tooltip("score:Q", title=self.metric, format=".4f")],
+                tooltip=["model:N", score],
             )
         )
         return alt.layer(marks, line).properties(width=640, height=alt.Step(34))
@@ -156,46 +154,33 @@ def measure(
         "torch": torch.__version__,
     }
     store = Store(path, about, "scores")
-    scores = store.results
-    options: dict[str, Any] = {"input_gamma": input_gamma, "calibration": calibration}
-    triples = [_variants(config, options) for config in configs]
-    cells = list(dict.fromkeys((scheme, mode) for mode in chosen for schemes in triples for scheme in schemes))
+    triples = [_variants(config, {"input_gamma": input_gamma, "calibration": calibration}) for config in configs]
+    cells = {_key(scheme, mode): (scheme, mode) for mode in chosen for triple in triples for scheme in triple}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
-        bar = progress.add_task(f"{task.name}: {FLOAT}", total=len(cells) + 1)
-
-        def score(key: str, model: Any) -> None:
+        bar = progress.add_task("", total=len(cells) + 1)
+        for key in (FLOAT, *cells):
             progress.update(bar, description=f"{task.name}: {key}")
-            if key not in scores:
-                store.keep(key, task.evaluate(model()))
+            if key not in store.results:
+                model = task.model()
+                if key in cells:
+                    scheme, mode = cells[key]
+                    model = split_model(model) if split else model
+                    model = quantize(model, scheme, task.calibrate, mode=mode, inplace=True)
+                    if mode == Mode.QAT and task.train is not None:
+                        task.train(model)
+                store.keep(key, task.evaluate(model))
             progress.advance(bar)
-
-        score(FLOAT, task.model)
-        for scheme, mode in cells:
-            score(_key(scheme, mode), lambda s=scheme, m=mode: _quantized(task, s, m, split))
-    return AccuracyReport(
-        task=task.name,
-        metric=task.metric,
-        float_score=scores[FLOAT],
-        rows=[
-            AccuracyRow(
-                config=str(schemes[0]),
-                mode=mode,
-                **dict(zip(KINDS, (scores[_key(s, mode)] for s in schemes), strict=True)),
-            )
-            for mode in chosen
-            for schemes in triples
-        ],
-    )
-
-
-def _quantized(task: Workload, scheme: Scheme, mode: Mode, split: bool) -> torch.nn.Module:
-    """Return the task's model, quantized, and trained if the mode says so."""
-    model = split_model(task.model()) if split else task.model()
-    model = quantize(model, scheme, task.calibrate, mode=mode, inplace=True)
-    if mode == Mode.QAT and task.train is not None:
-        task.train(model)
-    return model
+    rows = [
+        AccuracyRow(
+            config=str(triple[0]),
+            mode=mode,
+            **{kind: store.results[_key(scheme, mode)] for kind, scheme in zip(KINDS, triple, strict=True)},
+        )
+        for mode in chosen
+        for triple in triples
+    ]
+    return AccuracyReport(task=task.name, metric=task.metric, float_score=store.results[FLOAT], rows=rows)
 
 
 def _variants(config: MacConfig, options: dict[str, Any]) -> tuple[Scheme, Scheme, Scheme]:

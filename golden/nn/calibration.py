@@ -6,14 +6,13 @@ T/qmax/(2^M-1) for two levels. Observers see one batch after another and keep a 
 Source: VS-Quant (Dai et al., MLSys 2021), section 4; Wu et al., Integer Quantization (arXiv 2004.09602).
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from vsq.golden.contract.errors import InputError, choice, did_you_mean
 from vsq.golden.nn.histogram import Histogram
@@ -38,18 +37,8 @@ class Calibration(StrEnum):
     MSE = "mse"
 
 
-class Calibrator(Protocol):
-    """The interface that :func:`calibrate` requires: that of an :class:`Observer` or of a wrapper around one."""
-
-    def observe(self, x: torch.Tensor) -> None:
-        """Take one batch."""
-
-    def gamma(self) -> torch.Tensor:
-        """Return the calibrated gamma."""
-
-
-class Observer(ABC):
-    """Sees a tensor's batches and returns its gamma.
+class Observer:
+    """Sees a tensor's batches and returns its gamma, here the one of the largest magnitude: nothing is clipped.
 
     Args:
         quantizer: With granularity ``tensor``: what is static cannot depend on tokens that are yet to come.
@@ -91,63 +80,28 @@ class Observer(ABC):
             raise InputError(f"{self.name}: calibration saw no data; run the model on calibration batches first")
         return self._choose(self.maximum)
 
-    @abstractmethod
     def _take(self, x: torch.Tensor) -> None:
         """Remember what the choice will need of one batch."""
 
-    @abstractmethod
     def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
         """Return gamma, given the one of the largest magnitude."""
-
-    def _of_threshold(self, threshold: float) -> torch.Tensor:
-        """Return the gamma for which ``threshold`` is the largest magnitude."""
-        return pytorch.gamma(self.quantizer, torch.tensor([[threshold]])).reshape(())
-
-
-class MaxObserver(Observer):
-    """The largest magnitude: nothing is clipped."""
-
-    def _take(self, x: torch.Tensor) -> None:
-        pass
-
-    def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
         return maximum
 
 
-class PercentileObserver(Observer):
-    """The magnitude that ``percentile`` of 100 elements do not exceed, to a bin of the histogram."""
+class HistogramObserver(Observer):
+    """The gamma of the threshold that ``threshold`` reads off a histogram of magnitudes, to a bin."""
 
-    def __init__(self, quantizer: Quantizer, name: str, percentile: float) -> None:
+    def __init__(self, quantizer: Quantizer, name: str, threshold: Callable[[Histogram], float]) -> None:
         super().__init__(quantizer, name)
-        if not 0 < percentile <= 100:
-            raise InputError(f"percentile {percentile}: must be above 0 and at most 100; choose for example 99.99")
-        self.percentile = percentile
+        self.threshold = threshold
         self.histogram = Histogram()
 
     def _take(self, x: torch.Tensor) -> None:
         self.histogram.add(x.abs())
 
     def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
-        return torch.minimum(self._of_threshold(self.histogram.percentile(self.percentile)).to(maximum), maximum)
-
-
-class EntropyObserver(Observer):
-    """The threshold whose quantized histogram is nearest to the clipped one, by Kullback-Leibler divergence.
-
-    The levels are the multiples of gamma that can be represented: 0 .. qmax, and with two levels 0 .. qmax*(2^M-1).
-    """
-
-    def __init__(self, quantizer: Quantizer, name: str) -> None:
-        super().__init__(quantizer, name)
-        self.histogram = Histogram()
-
-    def _take(self, x: torch.Tensor) -> None:
-        self.histogram.add(x.abs())
-
-    def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
-        steps = self.quantizer.element.qmax * (self.quantizer.scale.max if self.quantizer.scale else 1)
-        threshold = self.histogram.least_divergence(steps + 1)
-        return torch.minimum(self._of_threshold(threshold).to(maximum), maximum)
+        threshold = torch.tensor([[self.threshold(self.histogram)]])
+        return torch.minimum(pytorch.gamma(self.quantizer, threshold).reshape(()).to(maximum), maximum)
 
 
 class MseObserver(Observer):
@@ -179,31 +133,36 @@ class MseObserver(Observer):
     def _choose(self, maximum: torch.Tensor) -> torch.Tensor:
         if self.rows is None or not maximum > 0:
             return maximum
-        rows = self.rows
-        exact = rows.double()
+        rows, exact = self.rows, self.rows.double()
 
         def error(factor: torch.Tensor) -> torch.Tensor:
             quantized = pytorch.quantize(self.quantizer, rows, gamma=factor * maximum, name=self.name)
             return (exact - quantized.dequantize()).square().sum()
 
-        return minimize(error, torch.zeros((), dtype=torch.float64, device=rows.device)).factor.to(maximum) * maximum
+        return minimize(error, exact.new_zeros(())).factor.to(maximum) * maximum
 
 
 def observer(
     method: Calibration | str, quantizer: Quantizer, *, name: str = "activations", percentile: float = 99.99
 ) -> Observer:
-    """Return a fresh observer; ``percentile`` is for the method of that name.
+    """Return a fresh observer.
+
+    Args:
+        percentile: Of the method of that name: how many of 100 elements the threshold is not below.
 
     Raises:
         InputError: If there is no such method, or it cannot serve ``quantizer``.
     """
     match choice("calibration", method, Calibration):
         case Calibration.MAX:
-            return MaxObserver(quantizer, name)
+            return Observer(quantizer, name)
         case Calibration.PERCENTILE:
-            return PercentileObserver(quantizer, name, percentile)
-        case Calibration.ENTROPY:
-            return EntropyObserver(quantizer, name)
+            if not 0 < percentile <= 100:
+                raise InputError(f"percentile {percentile}: must be above 0 and at most 100; choose for example 99.99")
+            return HistogramObserver(quantizer, name, lambda histogram: histogram.percentile(percentile))
+        case Calibration.ENTROPY:  # the levels: the multiples of gamma that can be represented, and 0
+            levels = quantizer.element.qmax * (quantizer.scale.max if quantizer.scale else 1) + 1
+            return HistogramObserver(quantizer, name, lambda histogram: histogram.least_divergence(levels))
         case Calibration.MSE:
             return MseObserver(quantizer, name)
 
@@ -219,37 +178,17 @@ def watch(
     Raises:
         InputError: If the model has no module of such a name.
     """
+
+    def showing(watcher: Callable[[torch.Tensor], object]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:  # whose result would replace the inputs
+            watcher(inputs[0])
+
+        return hook
+
     modules = dict(model.named_modules())
-    for name in watchers:
-        if name not in modules:
-            raise InputError(f"module {name!r}: the model has none of that name; {did_you_mean(name, modules)}")
-    hooks: list[RemovableHandle] = []
-    try:
+    if unknown := next((name for name in watchers if name not in modules), None):
+        raise InputError(f"module {unknown!r}: the model has none of that name; {did_you_mean(unknown, modules)}")
+    with ExitStack() as hooks, torch.no_grad():
         for name, watcher in watchers.items():
-            hooks.append(modules[name].register_forward_pre_hook(_showing(watcher)))
-        with torch.no_grad():
-            forward_loop(model)
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def calibrate(
-    model: nn.Module, observers: Mapping[str, Calibrator], forward_loop: Callable[[nn.Module], Any]
-) -> dict[str, torch.Tensor]:
-    """Return each observer's gamma after ``forward_loop(model)``, in which it sees its module's first input.
-
-    Raises:
-        InputError: If the model has no module of an observer's name, or a module never ran.
-    """
-    watch(model, {name: seen.observe for name, seen in observers.items()}, forward_loop)
-    return {name: seen.gamma() for name, seen in observers.items()}
-
-
-def _showing(watcher: Callable[[torch.Tensor], object]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    """Return a forward pre-hook that passes the first input on and changes nothing."""
-
-    def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        watcher(inputs[0])
-
-    return hook
+            hooks.enter_context(modules[name].register_forward_pre_hook(showing(watcher)))
+        forward_loop(model)

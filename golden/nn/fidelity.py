@@ -1,11 +1,9 @@
-"""Fidelity of quantized tensors to the real ones, layer by layer."""
+"""Fidelity of quantized tensors to the real ones."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from rich.table import Column, Table
 
 from vsq.golden.quantizer.tensor import Quantized, step_size
 
@@ -23,6 +21,10 @@ class Fidelity:
     sqnr: float
     clipped: float
     zero_scales: float
+
+    def cells(self) -> list[str]:
+        """Return the figures as a table shows them."""
+        return [f"{self.sqnr:.1f} dB", f"{self.clipped:.2%}", f"{self.zero_scales:.2%}"]
 
 
 @torch.no_grad()
@@ -42,29 +44,3 @@ def fidelity(x: torch.Tensor, quantized: Quantized[torch.Tensor]) -> Fidelity:
         clipped=clipped.sum().item() / x.numel(),
         zero_scales=lost.float().mean().item(),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerSummary:
-    """One layer's configuration and figures; None for what is in float, or for inputs that calibration did not see."""
-
-    name: str
-    scheme: str
-    weights: Fidelity | None = None
-    inputs: Fidelity | None = None
-
-
-def table(layers: Iterable[LayerSummary]) -> Table:
-    """Return the figures of all layers: those of weights, then those of inputs."""
-    columns = [Column(f"{side} {figure}", justify="right") for side in "wx" for figure in ("SQNR", "clipped", "zero")]
-    result = Table(Column("layer", overflow="fold"), Column("configuration", overflow="fold"), *columns)
-    for layer in layers:
-        cells = []
-        for figures in (layer.weights, layer.inputs):
-            cells += (
-                ["-"] * 3
-                if figures is None
-                else [f"{figures.sqnr:.1f} dB", f"{figures.clipped:.2%}", f"{figures.zero_scales:.2%}"]
-            )
-        result.add_row(layer.name, layer.scheme, *cells)
-    return result

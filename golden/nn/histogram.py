@@ -26,23 +26,15 @@ class Histogram:
     def add(self, magnitudes: torch.Tensor) -> None:
         """Count a batch of non-negative finite values."""
         values = magnitudes.double().flatten()
-        largest = values.max().item()
-        if largest > 0:
-            self._grow(2.0 ** math.frexp(largest)[1])
-        if not self.limit:  # nothing but zeros so far
-            self.counts[0] += values.numel()
-            return
-        bins = (values / self.width).long().clamp_(max=BINS - 1)
+        if largest := values.max().item():
+            needed = 2.0 ** math.frexp(largest)[1]
+            self.limit = self.limit or needed
+            while self.limit < needed:
+                merged = self.counts.reshape(-1, 2).sum(dim=1)
+                self.counts = torch.cat([merged, torch.zeros_like(merged)])
+                self.limit *= 2
+        bins = (values / (self.width or 1)).long().clamp_(max=BINS - 1)  # without a limit all are zeros
         self.counts += torch.bincount(bins, minlength=BINS).cpu()
-
-    def _grow(self, limit: float) -> None:
-        """Merge bins until they reach ``limit``."""
-        if not self.limit:
-            self.limit = limit
-        while self.limit < limit:
-            merged = self.counts.reshape(-1, 2).sum(dim=1)
-            self.counts = torch.cat([merged, torch.zeros_like(merged)])
-            self.limit *= 2
 
     def percentile(self, percent: float) -> float:
         """Return the upper edge of the first bin up to which ``percent`` of 100 values lie."""

@@ -1,7 +1,7 @@
 """Quantized layers in the hardware's integers: run, compared with their float arithmetic, exported and imported."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,40 +75,32 @@ def inference(model: nn.Module) -> Iterator[dict[str, Difference]]:
     layer's output has another type than float32, half a unit in its last place is added.
     """
     differences: dict[str, Difference] = {}
-    hooks = []
 
-    def replacing(name: str) -> Callable[[nn.Module, tuple[Any, ...], torch.Tensor], torch.Tensor]:
-        def hook(layer: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
-            rows = layer.rows(inputs[0])
-            integers = integer_layer(layer, rows)
-            exact = torch.from_numpy(integers.outputs()).to(rows.device)
-            y: torch.Tensor = layer.output(exact, inputs[0])
+    def replaced(name: str, layer: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+        rows = layer.rows(inputs[0])
+        integers = integer_layer(layer, rows)
+        exact = torch.from_numpy(integers.outputs()).to(rows.device)
+        y: torch.Tensor = layer.output(exact, inputs[0])
 
-            def shaped(products: torch.Tensor) -> torch.Tensor:
-                return _flat(layer.output(products, inputs[0].double()))
+        def shaped(products: torch.Tensor) -> torch.Tensor:
+            return _flat(layer.output(products.to(exact), inputs[0].double()))
 
-            overflow = torch.from_numpy(integers.result.overflow)
-            bound, flags = shaped(_bound(integers, exact.cpu(), y.dtype).to(exact)), shaped(overflow.to(exact)) > 0
-            gap = (_flat(output).double() - shaped(exact)).abs()[~flags]
-            before = differences.get(name, Difference())
-            differences[name] = Difference(
-                outputs=before.outputs + gap.numel(),
-                overflows=before.overflows + int(flags.sum()),
-                largest=max([before.largest, *gap.max().reshape(-1).tolist()] if gap.numel() else [before.largest]),
-                share=max([before.share, (gap / bound[~flags]).max().item()] if gap.numel() else [before.share]),
-            )
-            return y
+        flags = shaped(torch.from_numpy(integers.result.overflow)) > 0
+        gap = (_flat(output).double() - shaped(exact)).abs()[~flags]
+        share = gap / shaped(_bound(integers, exact.cpu(), y.dtype))[~flags]
+        before = differences.get(name, Difference())
+        differences[name] = Difference(
+            outputs=before.outputs + gap.numel(),
+            overflows=before.overflows + int(flags.sum()),
+            largest=float(gap.numpy(force=True).max(initial=before.largest)),
+            share=float(share.numpy(force=True).max(initial=before.share)),
+        )
+        return y
 
-        return hook
-
-    try:
-        with torch.no_grad():
-            for name, layer in quantized_layers(model).items():
-                hooks.append(layer.register_forward_hook(replacing(name)))
-            yield differences
-    finally:
-        for handle in hooks:
-            handle.remove()
+    with ExitStack() as hooks, torch.no_grad():
+        for name, layer in quantized_layers(model).items():
+            hooks.enter_context(layer.register_forward_hook(partial(replaced, name)))
+        yield differences
 
 
 def _flat(y: torch.Tensor) -> torch.Tensor:
@@ -153,11 +145,12 @@ def integers(
         raise InputError(f"model {type(model).__name__}: no layer is quantized; call quantize first")
     seen: dict[str, torch.Tensor] = {}
 
-    def recorder(name: str) -> Callable[[torch.Tensor], object]:
-        return lambda x: seen.setdefault(name, layers[name].rows(x)[:rows].clone())
+    def record(name: str, x: torch.Tensor) -> None:
+        if name not in seen:
+            seen[name] = layers[name].rows(x)[:rows].clone()
 
     if forward_loop is not None:
-        watch(model, {name: recorder(name) for name in layers}, forward_loop)
+        watch(model, {name: partial(record, name) for name in layers}, forward_loop)
     return {name: integer_layer(layer, seen.get(name)) for name, layer in layers.items()}
 
 

@@ -17,7 +17,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -35,24 +35,30 @@ class QuantizedLayer(nn.Module):
 
     Weights are quantized anew in each call, for training, until :meth:`freeze` keeps their integers.
 
-    Attributes:
-        name: What error messages call the layer.
+    Args:
+        layer: The float layer, whose parameters are shared.
         scheme: How it is quantized.
+        name: What error messages call the layer.
+        sign: Of all weights, whose integers are then unsigned magnitudes: 1 or -1; 0 for weights of both signs.
+
+    Attributes:
         sign: -1 where the integers are magnitudes of weights that are not positive, else 1.
         input_gamma: Buffer, float32, one value: the calibrated gamma of the inputs; NaN before calibration.
         weight_codes, weight_scales, weight_gamma: Buffers of a frozen layer, [N, P, G, V], [N, P, G] and [N, 1, 1];
             otherwise None.
     """
 
+    GEOMETRY: ClassVar[tuple[str, ...]]  # arguments that make a float layer of the same shape
     weight: torch.Tensor
     bias: Any  # a tensor or None, which PyTorch's Linear and convolutions declare differently
     input_gamma: torch.Tensor
-    weight_codes: torch.Tensor | None
-    weight_scales: torch.Tensor | None
-    weight_gamma: torch.Tensor | None
+    weight_codes: Any  # tensors or None
+    weight_scales: Any
+    weight_gamma: Any
 
-    def _adopt(self, layer: nn.Linear | nn.Conv1d | nn.Conv2d, scheme: Scheme, name: str, sign: int) -> None:
-        """Take over the parameters of a float layer."""
+    def __init__(self, layer: Any, scheme: Scheme, name: str = "layer", sign: int = 0) -> None:
+        geometry = {argument: getattr(layer, argument) for argument in self.GEOMETRY}
+        super().__init__(**geometry, bias=layer.bias is not None, device="meta")
         self.weight, self.bias = layer.weight, layer.bias
         if sign:
             scheme = replace(scheme, config=replace(scheme.config, weight=scheme.config.weight.unsigned()))
@@ -84,15 +90,10 @@ class QuantizedLayer(nn.Module):
 
     # Quantization ---------------------------------------------------------------------------------------------
 
-    @property
-    def frozen(self) -> bool:
-        """Whether the weights' integers are frozen."""
-        return self.weight_codes is not None
-
     def quantized_weights(self) -> Quantized[torch.Tensor]:
         """Return the weights' integers: the frozen ones, or those of the weights as they are now."""
         rows = self.magnitudes()
-        if self.weight_codes is not None and self.weight_gamma is not None:
+        if self.weight_codes is not None:
             return Quantized(
                 codes=self.weight_codes.int(),
                 scales=None if self.weight_scales is None else self.weight_scales.int(),
@@ -117,24 +118,23 @@ class QuantizedLayer(nn.Module):
     def freeze(self, weights: Quantized[torch.Tensor] | None = None) -> None:
         """Keep the weights' integers from now on: those given, else those of the weights as they are now."""
         weights = weights or self.quantized_weights()
-        element, scale = self.scheme.weights.element, self.scheme.weights.scale
-        self.weight_codes = weights.codes.to(_narrowest(element.qmax))
-        self.weight_scales = (
-            None if scale is None or weights.scales is None else weights.scales.to(_narrowest(scale.max))
-        )
+        form = self.scheme.weights
+        self.weight_codes = weights.codes.to(_narrowest(form.element.qmax))
+        if form.scale is not None and weights.scales is not None:
+            self.weight_scales = weights.scales.to(_narrowest(form.scale.max))
         self.weight_gamma = weights.gamma
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the layer's output from quantized weights and inputs, in the type of ``x``, also under autocast.
+        """Return the layer's output, in the type of ``x``, also under autocast.
 
-        Operands keep their padding up to whole vectors. Products of unpadded ones would be garbage where
-        ``torch.compile`` makes C++ of them: inductor drops the last vector of a slice (``docs/quantizer.md``).
+        Operands keep their padding up to whole vectors: in C++ of ``torch.compile`` slices of them would be garbage
+        (``docs/quantizer.md``).
         """
         with torch.autocast(x.device.type, enabled=False):
             rows = self.rows(x)
             weights, inputs, split = self.quantized_weights(), self.quantized_inputs(rows), self.scheme.inputs.split
             w = weights.vectors()
-            if not self.frozen:
+            if self.weight_codes is None:
                 w = _straight_through(split(self.magnitudes(), torch), w)
             if self.sign < 0:
                 w = -w
@@ -166,12 +166,11 @@ class QuantizedLayer(nn.Module):
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> nn.Module:
         """Move the layer to another device or type; gammas stay float32."""
-        before = {
-            name: buffer for name in ("input_gamma", "weight_gamma") if (buffer := getattr(self, name)) is not None
-        }
+        gammas = {"input_gamma": self.input_gamma, "weight_gamma": self.weight_gamma}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
-        for name, buffer in before.items():
-            setattr(self, name, buffer.to(getattr(self, name).device))
+        for name, gamma in gammas.items():
+            if gamma is not None:
+                setattr(self, name, gamma.to(getattr(self, name).device))
         return self
 
     def extra_repr(self) -> str:
@@ -182,9 +181,7 @@ class QuantizedLayer(nn.Module):
 class QuantizedLinear(QuantizedLayer, nn.Linear):
     """A quantized Linear: rows are tokens, [M, 1, K]. It takes nested tensors, as nn.TransformerEncoder passes them."""
 
-    def __init__(self, layer: nn.Linear, scheme: Scheme, name: str = "linear", sign: int = 0) -> None:
-        super().__init__(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
-        self._adopt(layer, scheme, name, sign)
+    GEOMETRY = ("in_features", "out_features")
 
     def rows(self, x: torch.Tensor) -> torch.Tensor:
         """Return [M, 1, K]."""
@@ -209,6 +206,7 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):
 class _QuantizedConv(QuantizedLayer):
     """The base of the quantized convolutions, which have one group."""
 
+    GEOMETRY = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "padding_mode")
     in_channels: int
     kernel_size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -253,30 +251,13 @@ class _QuantizedConv(QuantizedLayer):
 class QuantizedConv1d(_QuantizedConv, nn.Conv1d):
     """A quantized Conv1d."""
 
-    def __init__(self, layer: nn.Conv1d, scheme: Scheme, name: str = "conv1d", sign: int = 0) -> None:
-        super().__init__(**_geometry(layer))
-        self._adopt(layer, scheme, name, sign)
-
 
 class QuantizedConv2d(_QuantizedConv, nn.Conv2d):
     """A quantized Conv2d."""
 
-    def __init__(self, layer: nn.Conv2d, scheme: Scheme, name: str = "conv2d", sign: int = 0) -> None:
-        super().__init__(**_geometry(layer))
-        self._adopt(layer, scheme, name, sign)
-
 
 def _seen(_module: nn.Module, _inputs: Any) -> None:
-    """Do nothing: a hook that makes nn.TransformerEncoderLayer call its layers.
-
-    Without hooks it hands their float weights to one fused kernel, in evaluation without gradients.
-    """
-
-
-def _geometry(layer: nn.Conv1d | nn.Conv2d) -> dict[str, Any]:
-    """Return the arguments that make a convolution of the same geometry."""
-    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "padding_mode")
-    return {name: getattr(layer, name) for name in names} | {"bias": layer.bias is not None, "device": "meta"}
+    """Do nothing: a hook keeps nn.TransformerEncoderLayer from handing float weights to its fused kernel."""
 
 
 def _along_window(rows: torch.Tensor) -> torch.Tensor:

@@ -7,24 +7,25 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from rich.console import Console
+from rich.table import Column, Table
 from torch import nn
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError, choice
-from vsq.golden.nn import fidelity
 from vsq.golden.nn.calibration import Observer, observer, watch
+from vsq.golden.nn.fidelity import fidelity
 from vsq.golden.nn.modules import QuantizedConv1d, QuantizedConv2d, QuantizedLayer, QuantizedLinear
 from vsq.golden.nn.planes.splitquant import SplitLayer, plane_sign
 from vsq.golden.nn.scheme import Rule, Scheme, assign
 
 _SAMPLE_ROWS = 512
-_KINDS: dict[type[nn.Module], Callable[..., QuantizedLayer]] = {
+_KINDS: dict[type[nn.Module], type[QuantizedLayer]] = {
     nn.Linear: QuantizedLinear,
     nn.Conv1d: QuantizedConv1d,
     nn.Conv2d: QuantizedConv2d,
@@ -91,7 +92,11 @@ def quantize(
             or, in an unsigned format, negative; the message names it. If the model cannot be copied.
     """
     if not inplace:
-        model = _copied(model)
+        try:
+            model = copy.deepcopy(model)
+        except (RuntimeError, TypeError) as error:  # a parameter that is computed, an attribute that cannot be copied
+            kind = type(model).__name__
+            raise InputError(f"model {kind}: it cannot be copied ({error}); give inplace=True") from error
     layers = _fresh_layers(model, config, rules, skip, mode)
     watches = {name: _Watch(layer) for name, layer in layers.items()}
     if forward_loop is not None:
@@ -103,15 +108,8 @@ def quantize(
             f"layer {static[0]!r}: its static gamma needs calibration; give a forward_loop, or input_gamma='row'"
         )
     if console is not None:
-        console.print(fidelity.table(_summaries(model, watches)))
+        console.print(_summary(model, watches))
     return _place(model, layers)
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(model)
-    except (RuntimeError, TypeError) as error:  # a parameter that is computed, an attribute that cannot be copied
-        raise InputError(f"model {type(model).__name__}: it cannot be copied ({error}); give inplace=True") from error
 
 
 def quantizable(module: nn.Module) -> bool:
@@ -128,20 +126,18 @@ class _Watch:
     """Sees one layer's inputs during calibration: chooses its gamma, and keeps some rows for the summary."""
 
     def __init__(self, layer: QuantizedLayer) -> None:
-        scheme = layer.scheme
-        self.layer = layer
+        self.layer, scheme = layer, layer.scheme
         self.rows: torch.Tensor | None = None
-        self.observer: Observer | None = None
+        self._observer: Observer | None = None
         if scheme.calibrated:
-            self.observer = observer(
-                scheme.calibration, scheme.inputs, name=f"inputs of {layer.name}", percentile=scheme.percentile
-            )
+            name = f"inputs of {layer.name}"
+            self._observer = observer(scheme.calibration, scheme.inputs, name=name, percentile=scheme.percentile)
 
     def observe(self, x: torch.Tensor) -> None:
         """Take one batch of the layer's inputs."""
         rows = self.layer.rows(x)
-        if self.observer is not None:
-            self.observer.observe(rows)
+        if self._observer:
+            self._observer.observe(rows)
         if self.rows is None:
             self.rows = rows[:_SAMPLE_ROWS].clone()
 
@@ -152,8 +148,8 @@ class _Watch:
                 f"inputs of {self.layer.name}: the calibration loop never ran the layer; run the whole model that it "
                 "is given"
             )
-        if self.observer is not None:
-            self.layer.input_gamma.copy_(self.observer.gamma())
+        if self._observer:
+            self.layer.input_gamma.copy_(self._observer.gamma())
 
 
 def _fresh_layers(
@@ -165,13 +161,12 @@ def _fresh_layers(
 ) -> dict[str, QuantizedLayer]:
     """Return the quantized layers of a float model by name; the model stays as it is."""
     mode = choice("mode", mode, Mode)
-    if isinstance(config, str):
-        config = MacConfig.parse(config)
+    config = MacConfig.parse(config) if isinstance(config, str) else config
     default = config if isinstance(config, Scheme) else Scheme(config=config)
     layers: dict[str, nn.Module] = {}
     problems: dict[str, str] = {}
-    attentions = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
-    uncalled = {part for attention in attentions for part in attention.children()}
+    modules = set(model.modules())
+    uncalled = {part for module in modules if isinstance(module, nn.MultiheadAttention) for part in module.children()}
     for name, module in model.named_modules():
         problem = _problem(module)
         if not problem and module in uncalled:
@@ -181,34 +176,29 @@ def _fresh_layers(
         if problem or type(module) in _KINDS:
             layers[name] = module
     if len(layers) == len(problems):
-        _refuse(model)
-    schemes = {name: scheme for name, scheme in assign(layers, default, rules, skip).items() if scheme is not None}
-    for name in [name for name in problems if name in schemes]:
-        del schemes[name]
-        warnings.warn(f"layer {name!r} stays in float: {problems[name]}", UserWarning, stacklevel=3)
-    planes = {plane for module in model.modules() if isinstance(module, SplitLayer) for plane in module.children()}
+        kind = type(model).__name__
+        for name, done in quantized_layers(model).items():
+            raise InputError(
+                f"model {kind}: quantized already (layer {name!r}: {done.scheme}), and no float layer is left; start "
+                "from the float model"
+            )
+        raise InputError(f"model {kind}: no Linear, Conv1d or Conv2d to quantize; give one that has some")
+    planes = {plane for module in modules if isinstance(module, SplitLayer) for plane in module.children()}
     fresh = {}
-    for name, scheme in schemes.items():
+    for name, scheme in assign(layers, default, rules, skip).items():
+        if scheme is None:
+            continue
+        if name in problems:
+            warnings.warn(f"layer {name!r} stays in float: {problems[name]}", UserWarning, stacklevel=3)
+            continue
         layer: Any = layers[name]
-        sign = plane_sign(layer.weight) if layer in planes else 0
-        fresh[name] = fresh_layer(layer, scheme, name or "layer", sign)
+        fresh[name] = fresh_layer(layer, scheme, name or "layer", plane_sign(layer.weight) if layer in planes else 0)
         if mode == Mode.PTQ:
             fresh[name].freeze()
     return fresh
 
 
-def _refuse(model: nn.Module) -> NoReturn:
-    """Refuse a model without a float layer that could be quantized."""
-    kind = type(model).__name__
-    for name, layer in quantized_layers(model).items():
-        raise InputError(
-            f"model {kind}: quantized already (layer {name!r}: {layer.scheme}), and no float layer is left; start from "
-            "the float model"
-        )
-    raise InputError(f"model {kind}: no Linear, Conv1d or Conv2d to quantize; give one that has some")
-
-
-def _place(model: nn.Module, layers: dict[str, QuantizedLayer]) -> nn.Module:
+def _place(model: nn.Module, layers: Mapping[str, QuantizedLayer]) -> nn.Module:
     """Put quantized layers in the places of the float ones; return the model."""
     modules = dict(model.named_modules())
     fresh = {
@@ -234,16 +224,17 @@ def _problem(module: nn.Module) -> str | None:
 
 
 @torch.no_grad()
-def _summaries(model: nn.Module, watches: dict[str, "_Watch"]) -> Iterator[fidelity.LayerSummary]:
-    """Yield the figures of every layer of the float model; those of inputs from the rows that calibration kept."""
+def _summary(model: nn.Module, watches: Mapping[str, _Watch]) -> Table:
+    """Return the figures of every layer of the float model: of weights, and of the inputs that calibration kept."""
+    columns = [Column(f"{side} {figure}", justify="right") for side in "wx" for figure in ("SQNR", "clipped", "zero")]
+    table = Table(Column("layer", overflow="fold"), Column("configuration", overflow="fold"), *columns)
     for name, module in model.named_modules():
         if name in watches:
             layer, rows = watches[name].layer, watches[name].rows
-            yield fidelity.LayerSummary(
-                name=name,
-                scheme=str(layer.scheme),
-                weights=fidelity.fidelity(layer.magnitudes(), layer.quantized_weights()),
-                inputs=None if rows is None else fidelity.fidelity(layer.grouped(rows), layer.quantized_inputs(rows)),
-            )
+            cells = fidelity(layer.magnitudes(), layer.quantized_weights()).cells()
+            if rows is not None:
+                cells += fidelity(layer.grouped(rows), layer.quantized_inputs(rows)).cells()
+            table.add_row(name, str(layer.scheme), *cells, *["-"] * (len(columns) - len(cells)))
         elif type(module) in _KINDS or _problem(module):
-            yield fidelity.LayerSummary(name=name, scheme="float")
+            table.add_row(name, "float", *["-"] * len(columns))
+    return table

@@ -43,14 +43,21 @@ def refine(
     """
     if not batches:
         raise InputError("refinement: got no batches; give at least one batch of inputs")
-    _check(model, weights)
+    parameters = dict(model.named_parameters())
+    for name, weight in weights.items():
+        if name not in parameters:
+            raise InputError(f"{name}: the model has no such parameter; it has {', '.join(parameters)}")
+        needed, given = tuple(parameters[name].shape), tuple(weight.dequantize().movedim(-1, 1).shape)
+        if needed != given:
+            raise InputError(f"{name}: shape {given}, but the parameter has {needed}; quantize weight.movedim(1, -1)")
     with torch.no_grad():
         targets = [model(batch) for batch in batches]
     thetas = {name: torch.zeros_like(weight.gamma, requires_grad=True) for name, weight in weights.items()}
 
     def error(batch: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        parameters = {name: _values(weight, thetas[name]) for name, weight in weights.items()}
-        output: torch.Tensor = functional_call(model, parameters, (batch,))
+        scaled = {name: replace(weight, gamma=weight.gamma * thetas[name].exp()) for name, weight in weights.items()}
+        values = {name: weight.dequantize().movedim(-1, 1) for name, weight in scaled.items()}
+        output: torch.Tensor = functional_call(model, values, (batch,))
         return (output - target).square().mean()
 
     def total() -> float:
@@ -61,25 +68,9 @@ def refine(
     optimizer = torch.optim.Adam(thetas.values(), lr=learning_rate)
     for _ in range(epochs):
         for pair in zip(batches, targets, strict=True):
-            gradients = torch.autograd.grad(error(*pair), list(thetas.values()))
-            for theta, gradient in zip(thetas.values(), gradients, strict=True):
-                theta.grad = gradient
+            optimizer.zero_grad()
+            error(*pair).backward(inputs=[*thetas.values()])  # type: ignore[no-untyped-call]  # PyTorch leaves it so
             optimizer.step()
         if (reached := total()) < least:
             least, best = reached, {name: theta.detach().clone() for name, theta in thetas.items()}
     return {name: replace(weight, gamma=weight.gamma * best[name].exp()) for name, weight in weights.items()}
-
-
-def _check(model: nn.Module, weights: Mapping[str, Quantized[torch.Tensor]]) -> None:
-    parameters = dict(model.named_parameters())
-    for name, weight in weights.items():
-        if name not in parameters:
-            raise InputError(f"{name}: the model has no such parameter; it has {', '.join(parameters)}")
-        needed, given = tuple(parameters[name].shape), tuple(weight.dequantize().movedim(-1, 1).shape)
-        if needed != given:
-            raise InputError(f"{name}: shape {given}, but the parameter has {needed}; quantize weight.movedim(1, -1)")
-
-
-def _values(weight: Quantized[torch.Tensor], theta: torch.Tensor) -> torch.Tensor:
-    """Return the weight in the layer's layout, differentiable by theta."""
-    return replace(weight, gamma=weight.gamma * theta.exp()).dequantize().movedim(-1, 1)

@@ -1,10 +1,9 @@
 """The quantization of a layer: formats, source and rounding of its scales; and the rules that assign it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
 
 from torch import nn
 
@@ -70,27 +69,21 @@ class Scheme:
     inputs: Quantizer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name, kind in (
-            ("weight_scales", WeightScales),
-            ("input_gamma", InputGamma),
-            ("calibration", Calibration),
-            ("order", Order),
-            ("weight_rounding", ScaleRounding),
-            ("input_rounding", ScaleRounding),
-        ):
-            object.__setattr__(self, name, choice(name.replace("_", " "), getattr(self, name), kind))
+        for each in fields(self):
+            if isinstance(each.default, StrEnum):
+                value = choice(each.name.replace("_", " "), getattr(self, each.name), type(each.default))
+                object.__setattr__(self, each.name, value)
         if self.float_scales and self.config.full_product_bits:
             raise InputError(f"float scales: {self.config} has integer scales; write - in their place")
 
-        def options(granularity: Granularity, rounding: ScaleRounding) -> dict[str, Any]:
-            shared = Granularity.TOKEN if self.float_scales else granularity
-            return {"granularity": shared, "order": self.order, "scale_rounding": rounding}
-
         of_rows = Granularity.CHANNEL if self.input_gamma == InputGamma.ROW else Granularity.TENSOR
-        weights = Quantizer.for_weights(self.config, **options(Granularity.CHANNEL, self.weight_rounding))
-        inputs = Quantizer.for_activations(self.config, **options(of_rows, self.input_rounding))
-        object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "inputs", inputs)
+        for side, make, granularity, rounding in (
+            ("weights", Quantizer.for_weights, Granularity.CHANNEL, self.weight_rounding),
+            ("inputs", Quantizer.for_activations, of_rows, self.input_rounding),
+        ):
+            shared = Granularity.TOKEN if self.float_scales else granularity
+            quantizer = make(self.config, granularity=shared, order=self.order, scale_rounding=rounding)
+            object.__setattr__(self, side, quantizer)
 
     def __str__(self) -> str:
         """The configuration's full name; with float32 scales, ``fp`` in their place."""
@@ -143,8 +136,5 @@ def assign(
                 f"pattern {rule.pattern!r}: matches no layer{of_kind} that can be quantized; "
                 f"{did_you_mean(rule.pattern, layers)}"
             )
-    everything = Rule(scheme=default)
-    return {
-        name: next(rule.scheme for rule in (*ordered, everything) if rule.matches(name, layer))
-        for name, layer in layers.items()
-    }
+    ordered.append(Rule(scheme=default))
+    return {name: next(rule.scheme for rule in ordered if rule.matches(name, layer)) for name, layer in layers.items()}

@@ -33,8 +33,7 @@ class Hessian:
     def observe(self, x: torch.Tensor) -> None:
         """Take one batch of inputs, [..., K]."""
         rows = x.detach().double().reshape(-1, x.shape[-1])
-        products = rows.T @ rows
-        self.products = products if self.products is None else self.products + products
+        self.products = rows.T @ rows if self.products is None else self.products + rows.T @ rows
         self.rows += len(rows)
 
     def matrix(self, name: str = "layer") -> torch.Tensor:

@@ -23,7 +23,7 @@ _STEPS = 256
 
 
 class SumLayer(nn.Module):
-    """``y = sum of part(x)`` over the parts, which are named as they are given."""
+    """``y = sum of part(x)`` over layers of one kind, which are named as they are given."""
 
     def __init__(self, **parts: nn.Module) -> None:
         super().__init__()
@@ -61,6 +61,25 @@ class SplitLayer(SumLayer):
     """The sum of three layers of one kind: ``lower(x) + middle(x) + upper(x)``."""
 
 
+def split_model(model: nn.Module) -> nn.Module:
+    """Replace every Linear and convolution inside ``model``, in place, by its :class:`SplitLayer`; return ``model``.
+
+    See :func:`replace_layers`.
+    """
+    return replace_layers(model, split_layer)
+
+
+def split_layer(layer: Layer) -> SplitLayer:
+    """Return the layer as the sum of three copies of it that share its weights and bias out."""
+    parts = {name: copy.deepcopy(layer) for name in PLANES}
+    weights = split(layer.weight, per_kernel=not isinstance(layer, nn.Linear))
+    biases = [None] * len(PLANES) if layer.bias is None else split(layer.bias)
+    for part, weight, bias in zip(parts.values(), weights, biases, strict=True):
+        part.weight = nn.Parameter(weight)
+        part.bias = None if bias is None else nn.Parameter(bias)
+    return SplitLayer(**parts)
+
+
 @torch.no_grad()
 def split(values: torch.Tensor, *, per_kernel: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return three planes of the shape of ``values`` that sum up to it exactly: each element stands in one of them.
@@ -70,42 +89,16 @@ def split(values: torch.Tensor, *, per_kernel: bool = False) -> tuple[torch.Tens
         per_kernel: Whether each index of the first axis is clustered by itself.
     """
     values = values.detach()
-    kernels = list(values) if per_kernel else [values]
-    low, high = torch.stack([boundaries(kernel) for kernel in kernels]).unbind(dim=1)
-    shape = (-1, *[1] * (values.ndim - 1)) if per_kernel else (1,) * values.ndim
-    below, above = values <= low.reshape(shape), values > high.reshape(shape)
-    zero = torch.zeros_like(values)
-    return (
-        torch.where(below, values, zero),
-        torch.where(below | above, zero, values),
-        torch.where(above, values, zero),
-    )
-
-
-def split_layer(layer: Layer) -> SplitLayer:
-    """Return the layer as the sum of three copies of it that share its weights and bias out."""
-    parts = [copy.deepcopy(layer) for _ in PLANES]
-    for part, weight in zip(parts, split(layer.weight, per_kernel=not isinstance(layer, nn.Linear)), strict=True):
-        part.weight = nn.Parameter(weight)
-    if layer.bias is not None:
-        for part, bias in zip(parts, split(layer.bias), strict=True):
-            part.bias = nn.Parameter(bias)
-    return SplitLayer(**dict(zip(PLANES, parts, strict=True)))
-
-
-def split_model(model: nn.Module) -> nn.Module:
-    """Replace every Linear and convolution inside ``model``, in place, by its :class:`SplitLayer`; return ``model``.
-
-    See :func:`replace_layers`.
-    """
-    return replace_layers(model, split_layer)
+    kernels = values.flatten(1) if per_kernel else values.reshape(1, -1)
+    low, high = torch.stack([boundaries(kernel) for kernel in kernels]).T.reshape(2, -1, *[1] * (values.ndim - 1))
+    below, above = values <= low, values > high
+    lower, middle, upper = (torch.where(plane, values, 0.0) for plane in (below, ~below & ~above, above))
+    return lower, middle, upper
 
 
 def plane_sign(plane: torch.Tensor) -> int:
     """Return 1 for a plane without negative values, else -1 for one without positive values, else 0."""
-    if bool((plane >= 0).all()):
-        return 1
-    return -1 if bool((plane <= 0).all()) else 0
+    return 1 if (plane >= 0).all() else -1 if (plane <= 0).all() else 0
 
 
 def boundaries(values: torch.Tensor) -> torch.Tensor:
@@ -114,9 +107,6 @@ def boundaries(values: torch.Tensor) -> torch.Tensor:
     They are the midpoints of neighbouring centres; a value on a boundary belongs below it. Clusters of numbers are
     intervals, so all pairs of cuts are tried: exact up to 256 distinct values. Of more, only cuts at 256 equal steps in
     rank and at 256 equal steps in value are tried, and Lloyd's iterations carry the best pair to the nearest optimum.
-
-    Args:
-        values: Any shape.
 
     Returns:
         float64, [2], ascending. Fewer than three distinct values have a cluster each; the rest of the boundaries is

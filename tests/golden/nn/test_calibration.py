@@ -13,7 +13,7 @@ from vsq.golden.quantizer.tensor import Granularity
 torch = pytest.importorskip("torch")
 
 from vsq.golden.nn import histogram
-from vsq.golden.nn.calibration import SAMPLE_ELEMENTS, Calibration, calibrate, observer
+from vsq.golden.nn.calibration import SAMPLE_ELEMENTS, Calibration, observer, watch
 from vsq.golden.quantizer import pytorch
 
 LEVELS = [None, IntFormat(bits=6, signed=False)]
@@ -142,16 +142,18 @@ def test_no_method_exceeds_the_maximum_by_much_and_zeros_give_zero(method, eleme
 @pytest.mark.parametrize("method", Calibration)
 def test_calibration_that_never_ran_is_an_error(method):
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU())
-    observers = {"0": observer(method, quantizer(), name="input of 0")}
+    seen = observer(method, quantizer(), name="input of 0")
+    watch(model, {"0": seen.observe}, lambda model: None)
     with pytest.raises(InputError, match="input of 0: calibration saw no data"):
-        calibrate(model, observers, lambda model: None)
+        seen.gamma()
 
 
 def test_calibrating_a_model_sees_inputs_and_leaves_no_hooks():
     model = torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     data = batches()
     observers = {"0": observer("max", quantizer()), "2": observer("max", quantizer("4U"))}
-    gammas = calibrate(model, observers, lambda model: [model(x) for x in data])
+    watch(model, {name: seen.observe for name, seen in observers.items()}, lambda model: [model(x) for x in data])
+    gammas = {name: seen.gamma() for name, seen in observers.items()}
     hidden = model[1](model[0](torch.cat(data)))
     assert gammas["0"].item() == pytest.approx(torch.cat(data).abs().max().item() / 7)
     assert gammas["2"].item() == pytest.approx(hidden.max().item() / 15)
@@ -170,7 +172,7 @@ def test_errors_name_what_is_wrong():
     with pytest.raises(InputError, match="rows of 8 after rows of 4"):
         observed("mse", quantizer(), [torch.ones(1, 4), torch.ones(1, 8)])
     with pytest.raises(InputError, match=r"module 'fc': .* did you mean .*fc1"):
-        calibrate(torch.nn.ModuleDict({"fc1": torch.nn.ReLU()}), {"fc": observer("max", quantizer())}, print)
+        watch(torch.nn.ModuleDict({"fc1": torch.nn.ReLU()}), {"fc": observer("max", quantizer()).observe}, print)
 
 
 def test_entropy_clips_less_where_vectors_have_their_own_scales():
