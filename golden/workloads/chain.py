@@ -7,6 +7,7 @@ in, so that both run the same chain.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -21,7 +22,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.io.layers import IntegerLayer
 from vsq.golden.model.mapping import fit_params, gather, plan, unfold
 from vsq.golden.model.operand import BlockOperand
-from vsq.golden.model.pe import CommandResult, ElementModel, Streams
+from vsq.golden.model.pe import CommandResult, Streams, simulate
 from vsq.golden.model.ppu import quantize as quantize_outputs
 from vsq.golden.nn.integer import inference, integer_layer, integers
 from vsq.golden.nn.quantize import quantize
@@ -76,41 +77,28 @@ class Chain:
         return next(stage.relu for stage in _stages(self.model) if stage.name == name)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(eq=False)
 class _Stage:
     """A layer, and what follows it: whether there is a ReLU, and the side of the max-pooling window (1 for none)."""
 
     name: str
     module: Any
     relu: bool = False
-    pool: int = 1
-
-    @property
-    def kernel(self) -> int:
-        """The side of the window."""
-        side: int = self.module.kernel_size[0]
-        return side
-
-    @property
-    def padding(self) -> int:
-        """Zeros around the map."""
-        zeros: int = self.module.padding[0]
-        return zeros
+    pool: Any = 1
 
 
 def _stages(model: nn.Module) -> list[_Stage]:
     stages: list[_Stage] = []
-    children: dict[str, Any] = dict(model.named_children())
-    for name, module in children.items():
+    for name, module in model.named_children():
         match module:
             case nn.ReLU():
-                stages[-1] = replace(stages[-1], relu=True)
+                stages[-1].relu = True
             case nn.MaxPool2d():
-                stages[-1] = replace(stages[-1], pool=children[name].kernel_size)
+                stages[-1].pool = module.kernel_size
             case nn.Flatten():
                 pass
             case _:
-                stages.append(_Stage(name=name, module=module))
+                stages.append(_Stage(name, module))
     return stages
 
 
@@ -138,20 +126,20 @@ class ElementChain:
         Args:
             execute: Runs a layer's commands on an element that was just reset; None means the golden model.
         """
-        execute = execute or (lambda streams: ElementModel(self._config).run(streams))
+        execute = execute or partial(simulate, self._config)
         first = self._stages[0].module
         rows = pytorch.to_numpy(first.quantized_inputs(first.rows(self._inputs))).operand()
         sides = [*self._inputs.shape[2:]]
-        every = zip_longest(self._stages, self._layers, self._params, self._stages[1:])
-        for stage, layer, params, after in every:
+        for stage, layer, params, after in zip_longest(self._stages, self._layers, self._params, self._stages[1:]):
             weights = layer.weights.operand()
             streams = plan(self._config, weights, rows, params=params, relu=stage.relu and params is not None)
             output = gather(self._config, execute(streams), len(rows.codes), len(weights.codes))
             yield stage.name, output
             if after is not None:
-                sides = [side + 2 * stage.padding - stage.kernel + 1 for side in sides]
+                conv, following = stage.module, after.module
+                sides = [side + 2 * conv.padding[0] - conv.kernel_size[0] + 1 for side in sides]
                 maps = self._pooled(output, sides, stage.pool)
-                rows = unfold(maps, kernel=after.kernel, padding=after.padding)
+                rows = unfold(maps, kernel=following.kernel_size[0], padding=following.padding[0])
                 sides = [side // stage.pool for side in sides]
 
     def _pooled(self, output: CommandResult, sides: Sequence[int], pool: int) -> BlockOperand:
@@ -167,14 +155,12 @@ class ElementChain:
     def outputs(self, output: CommandResult) -> NDArray[Any]:
         """Return the real values [B, N] of the last layer's outputs."""
         last = self._layers[-1]
-        values: NDArray[Any]
         if output.acc is None:
-            z = _z(BlockOperand(output.codes, output.scales)).reshape(len(self._inputs), -1)
-            values = z[:, : len(last.weights.codes)] * self._units[-1]
+            z = _z(output).reshape(len(self._inputs), -1)
+            values: NDArray[Any] = z[:, : len(last.weights.codes)] * self._units[-1]
             return values
         factor, bias = _output(last, 1)
-        values = (output.acc * factor + bias).astype(np.float32)
-        return values
+        return np.asarray(output.acc * factor + bias, np.float32)
 
 
 def _output(layer: IntegerLayer, unit: float) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -183,7 +169,7 @@ def _output(layer: IntegerLayer, unit: float) -> tuple[NDArray[Any], NDArray[Any
     return layer.unit(layer.input_gamma).reshape(-1) / unit, bias / unit
 
 
-def _z(vectors: BlockOperand) -> NDArray[Any]:
+def _z(vectors: Any) -> NDArray[Any]:
     """Return codes * scales, [..., V]."""
     z: NDArray[Any] = vectors.codes if vectors.scales is None else vectors.codes * vectors.scales[..., None]
     return z

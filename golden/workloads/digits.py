@@ -9,8 +9,7 @@ Pixels are scaled to 0 .. 1, so that every layer's inputs are non-negative and u
 """
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -99,17 +98,6 @@ def workload() -> Workload:
     )
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch compute on one thread, so that training is reproducible."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _network(generator: torch.Generator) -> nn.Sequential:
     """Return the untrained network, whose modules have the layers' names; the global random state is left alone."""
     network = nn.Sequential()
@@ -126,24 +114,20 @@ def _network(generator: torch.Generator) -> nn.Sequential:
     return network
 
 
-@one_thread()
 def _train(
-    model: nn.Module,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    generator: torch.Generator,
-    *,
-    epochs: int,
-    rate: float,
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator, epochs: int, rate: float
 ) -> None:
-    """Train a model in place; a generator of its own keeps the result reproducible."""
+    """Train a model in place; a generator of its own and one thread keep the result reproducible."""
     optimizer = torch.optim.Adam(model.parameters())
     batches = -(-len(images) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * batches)
-    for _ in range(epochs):
-        for batch in torch.chunk(torch.randperm(len(images), generator=generator), batches):
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(model(images[batch]), labels[batch])
-            loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
-            optimizer.step()
-            schedule.step()
+    with ExitStack() as stack:
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)
+        for _ in range(epochs):
+            for batch in torch.chunk(torch.randperm(len(images), generator=generator), batches):
+                optimizer.zero_grad()
+                loss = functional.cross_entropy(model(images[batch]), labels[batch])
+                loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
+                optimizer.step()
+                schedule.step()

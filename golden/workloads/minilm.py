@@ -12,6 +12,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -70,10 +71,7 @@ class Attention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.query = nn.Linear(WIDTH, WIDTH)
-        self.key = nn.Linear(WIDTH, WIDTH)
-        self.value = nn.Linear(WIDTH, WIDTH)
-        self.output = nn.Linear(WIDTH, WIDTH)
+        self.query, self.key, self.value, self.output = (nn.Linear(WIDTH, WIDTH) for _ in range(4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the output projection of every head's weighted values."""
@@ -122,6 +120,7 @@ class MiniLM(nn.Module):
         return functional.normalize(x.mean(dim=1), dim=1)
 
 
+@dataclass(frozen=True, eq=False)
 class Encoder:
     """The model with its tokenizer.
 
@@ -130,9 +129,8 @@ class Encoder:
         tokenizer: Maps a text to token ids, which start with ``[CLS]`` and end with ``[SEP]``.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Tokenizer) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
+    model: nn.Module
+    tokenizer: Tokenizer
 
     @torch.no_grad()
     def embed(self, sentences: Sequence[str]) -> torch.Tensor:
@@ -167,30 +165,35 @@ def load_encoder() -> Encoder:
     if digest != SHA256:
         raise InputError(f"{folder / 'model.safetensors'}: SHA-256 {digest}, but {SHA256} is expected; {INSTALL}")
     model = MiniLM()
-    model.load_state_dict(
-        {_renamed(name): tensor for name, tensor in load(content).items() if not name.startswith(_UNUSED)}
-    )
-    return Encoder(model.eval(), _tokenizer(folder))
+    parameters = {name: tensor for name, tensor in load(content).items() if not name.startswith(_UNUSED)}
+    for pattern, ours in _NAMES:
+        parameters = {re.sub(pattern, ours, name): tensor for name, tensor in parameters.items()}
+    model.load_state_dict(parameters)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True  # ``[CLS]`` in a text is read as any other word
+    return Encoder(model.eval(), tokenizer)
 
 
 def workload() -> Workload:
     """Return the encoder with the mean cosine of its embeddings to the float model's."""
     encoder = load_encoder()
     reference = encoder.embed(EVALUATION)
-
-    def sample() -> tuple[Chain, str]:
-        return _query(encoder, lambda model: Encoder(model, encoder.tokenizer).embed(EVALUATION)), "query"
-
     ids = torch.tensor([encoder.tokenizer.encode(" ".join(EVALUATION)).ids[:TOKENS]])
+
+    def embed(model: nn.Module, sentences: Sequence[str] = EVALUATION) -> torch.Tensor:
+        return Encoder(model, encoder.tokenizer).embed(sentences)
+
     return Workload(
         name="minilm",
         metric="cosine",
         model=lambda: copy.deepcopy(encoder.model),
-        calibrate=lambda model: Encoder(model, encoder.tokenizer).embed(CALIBRATION),
-        evaluate=lambda model: mean_cosine(reference, Encoder(model, encoder.tokenizer).embed(EVALUATION)),
+        calibrate=lambda model: embed(model, CALIBRATION),
+        evaluate=lambda model: mean_cosine(reference, embed(model)),
         configs=("8/8/6/6", "4/8/6/10", "3/8/6/6", "4/4/6/6"),
         chain=lambda: _query(encoder, lambda model: model(ids)),
-        sample=sample,
+        sample=lambda: (_query(encoder, embed), "query"),
     )
 
 
@@ -219,15 +222,6 @@ def _query(encoder: Encoder, forward_loop: Callable[[nn.Module], object]) -> Cha
     )
 
 
-def _tokenizer(folder: Path) -> Tokenizer:
-    """Return the package's tokenizer, which neither cuts nor pads, and reads ``[CLS]`` in a text as any other word."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
 def mean_cosine(reference: torch.Tensor, embeddings: torch.Tensor) -> float:
     """Return the mean over rows of the cosine between two sets of embeddings, [B, WIDTH] each."""
     return functional.cosine_similarity(reference.double(), embeddings.double(), dim=1).mean().item()
@@ -239,10 +233,3 @@ def _folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"workload minilm: the package {PACKAGE} is not installed; {INSTALL}")
     return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def _renamed(name: str) -> str:
-    """Return our name of one of the package's parameters."""
-    for pattern, ours in _NAMES:
-        name = re.sub(pattern, ours, name)
-    return name

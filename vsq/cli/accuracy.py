@@ -20,29 +20,20 @@ CALIBRATIONS = ("max", "percentile", "entropy", "mse")
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("workload", help=arguments.WORKLOAD)
-    parser.add_argument(
-        "configs", nargs="*", metavar="config", help="configurations or presets (default: some of each)"
-    )
-    parser.add_argument(
-        "--mode", type=_modes, default=["ptq"], metavar="NAMES", help="ptq, qat, or both with a comma (default: ptq)"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("workload", help=arguments.WORKLOAD)
+    add("configs", nargs="*", metavar="config", help="configurations or presets (default: some of each)")
+    add("--mode", type=_modes, default=["ptq"], metavar="NAMES", help="ptq, qat, or both with a comma (default: ptq)")
+    add(
         "--input-gamma",
         choices=INPUT_GAMMAS,
         default="static",
         help="where gammas of inputs come from (default: static)",
     )
-    parser.add_argument(
-        "--calibration", choices=CALIBRATIONS, default="max", help="of static input gammas (default: max)"
-    )
-    parser.add_argument("--split", action="store_true", help="split weights into three planes first (SplitQuant)")
-    parser.add_argument(
-        "--json", type=arguments.file(), metavar="FILE", help="cache the scores there; a second run resumes"
-    )
-    parser.add_argument(
-        "--plot", type=arguments.file(*PICTURES), metavar="FILE", help="also draw the scores: .html, .svg or .png"
-    )
+    add("--calibration", choices=CALIBRATIONS, default="max", help="of static input gammas (default: max)")
+    add("--split", action="store_true", help="split weights into three planes first (SplitQuant)")
+    add("--json", type=arguments.file(), metavar="FILE", help="cache the scores there; a second run resumes")
+    add("--plot", type=arguments.file(*PICTURES), metavar="FILE", help="also draw the scores: .html, .svg or .png")
 
 
 def _modes(text: str) -> list[str]:

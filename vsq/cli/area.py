@@ -13,19 +13,16 @@ from vsq.golden.contract.errors import InputError
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("configs", nargs="+", metavar="config", help=arguments.CONFIGS)
-    parser.add_argument("--pe", action="store_true", help=arguments.PE)
+    add = parser.add_argument
+    add("configs", nargs="+", metavar="config", help=arguments.CONFIGS)
+    add("--pe", action="store_true", help=arguments.PE)
     arguments.add_bit_area(parser)
-    parser.add_argument(
-        "--liberty", default="nand2", metavar="FILE", help="standard-cell library, or a built-in one: nand2, gates"
-    )
-    parser.add_argument("--goal", choices=["area", "delay"], default="area", help="what to minimize (default: area)")
-    parser.add_argument("--flatten", action="store_true", help="optimize across components; no split by component then")
-    parser.add_argument(
-        "--timing", action="store_true", help="also critical paths, by OpenSTA with the library's timing"
-    )
-    parser.add_argument("--sweep-pipeline", action="store_true", help="every pipeline depth, area against frequency")
-    parser.add_argument("--json", type=arguments.file(), metavar="FILE", help="also write the report as JSON")
+    add("--liberty", default="nand2", metavar="FILE", help="standard-cell library, or a built-in one: nand2, gates")
+    add("--goal", choices=["area", "delay"], default="area", help="what to minimize (default: area)")
+    add("--flatten", action="store_true", help="optimize across components; no split by component then")
+    add("--timing", action="store_true", help="also critical paths, by OpenSTA with the library's timing")
+    add("--sweep-pipeline", action="store_true", help="every pipeline depth, area against frequency")
+    add("--json", type=arguments.file(), metavar="FILE", help="also write the report as JSON")
 
 
 def run(args: Namespace, console: Console) -> int:

@@ -16,18 +16,19 @@ _MAX_SLEW = 100  # in the library's unit of time
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("configs", nargs="+", metavar="config", help=arguments.CONFIGS)
-    parser.add_argument("--pe", action="store_true", help=arguments.PE)
-    parser.add_argument("--liberty", required=True, metavar="FILE", help="standard-cell library with power data")
-    parser.add_argument(
+    add = parser.add_argument
+    add("configs", nargs="+", metavar="config", help=arguments.CONFIGS)
+    add("--pe", action="store_true", help=arguments.PE)
+    add("--liberty", required=True, metavar="FILE", help="standard-cell library with power data")
+    add(
         "--data",
         default="gaussian",
         metavar="NAME",
         help=f"{', '.join(WORKLOADS)}, gaussian, or an .npz file of a layer",
     )
-    parser.add_argument("--slew", type=_slew, default=0.1, metavar="T", help="input transition time (default: 0.1)")
-    parser.add_argument("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate")
-    parser.add_argument("--json", type=arguments.file(), metavar="FILE", help="also write the report as JSON")
+    add("--slew", type=_slew, default=0.1, metavar="T", help="input transition time (default: 0.1)")
+    add("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate")
+    add("--json", type=arguments.file(), metavar="FILE", help="also write the report as JSON")
 
 
 def _slew(text: str) -> float:

@@ -16,14 +16,11 @@ CONTAINERS = (".safetensors", ".npz")
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("workload", help=arguments.WORKLOAD)
-    parser.add_argument("config", help="configuration or preset")
-    parser.add_argument(
-        "--out", type=arguments.file(*CONTAINERS), required=True, metavar="FILE", help=".safetensors or .npz"
-    )
-    parser.add_argument(
-        "--rows", type=arguments.count, default=4, help="input rows recorded for each layer (default: 4)"
-    )
+    add = parser.add_argument
+    add("workload", help=arguments.WORKLOAD)
+    add("config", help="configuration or preset")
+    add("--out", type=arguments.file(*CONTAINERS), required=True, metavar="FILE", help=".safetensors or .npz")
+    add("--rows", type=arguments.count, default=4, help="input rows recorded for each layer (default: 4)")
 
 
 def run(args: Namespace, console: Console) -> int:

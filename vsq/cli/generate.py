@@ -15,22 +15,19 @@ _MAX_VECTORS = 1_000_000
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("config", help=arguments.CONFIG)
-    parser.add_argument(
-        "--out", type=arguments.folder, default=Path(), metavar="DIR", help="folder of the files (default: here)"
-    )
-    parser.add_argument(
-        "--name", type=arguments.text, help="module and file name (default: vsq_mac_ and the configuration)"
-    )
-    parser.add_argument("--pe", action="store_true", help="a processing element even without @")
-    parser.add_argument(
+    add = parser.add_argument
+    add("config", help=arguments.CONFIG)
+    add("--out", type=arguments.folder, default=Path(), metavar="DIR", help="folder of the files (default: here)")
+    add("--name", type=arguments.text, help="module and file name (default: vsq_mac_ and the configuration)")
+    add("--pe", action="store_true", help="a processing element even without @")
+    add(
         "--vectors",
         type=_vectors,
         metavar="N",
         help="also write N test vectors, or more where overflow takes them, and a plain-Verilog bench",
     )
-    parser.add_argument("--seed", type=arguments.seed, default=1, help="seed of the test vectors (default: 1)")
-    parser.add_argument("--interface", choices=["native", "axis"], default="native", help="axis: AXI4-Stream ports")
+    add("--seed", type=arguments.seed, default=1, help="seed of the test vectors (default: 1)")
+    add("--interface", choices=["native", "axis"], default="native", help="axis: AXI4-Stream ports")
     arguments.add_overrides(parser)
 
 

@@ -13,12 +13,11 @@ from vsq.golden.contract.pe_config import PeConfig
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("workload", help=arguments.WORKLOAD)
-    parser.add_argument("config", help="of the processing element, as in 4/4U/4/6:R=6@lanes=32")
-    parser.add_argument(
-        "--images", type=arguments.count, metavar="N", help="inputs of the workload, images or tokens (default: all)"
-    )
-    parser.add_argument("--sim", default="verilator", metavar="NAME", help="verilator (default), or icarus")
+    add = parser.add_argument
+    add("workload", help=arguments.WORKLOAD)
+    add("config", help="of the processing element, as in 4/4U/4/6:R=6@lanes=32")
+    add("--images", type=arguments.count, metavar="N", help="inputs of the workload, images or tokens (default: all)")
+    add("--sim", default="verilator", metavar="NAME", help="verilator (default), or icarus")
 
 
 def run(args: Namespace, console: Console) -> int:

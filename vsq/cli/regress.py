@@ -18,36 +18,31 @@ from vsq.golden.contract.errors import InputError
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("configs", nargs="*", metavar="config", help=f"{arguments.CONFIGS} (default: all presets)")
-    parser.add_argument("--pe", action="store_true", help=arguments.PE)
-    parser.add_argument("--preset", help="one preset by name, or 'all'")
-    parser.add_argument("--full", action="store_true", help="the pairwise covering regression")
-    parser.add_argument(
-        "--sim", metavar="NAMES", help="simulators, separated by commas (default: those that are found)"
-    )
-    parser.add_argument("--jobs", type=arguments.count, help="jobs at a time (default: one a core)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("configs", nargs="*", metavar="config", help=f"{arguments.CONFIGS} (default: all presets)")
+    add("--pe", action="store_true", help=arguments.PE)
+    add("--preset", help="one preset by name, or 'all'")
+    add("--full", action="store_true", help="the pairwise covering regression")
+    add("--sim", metavar="NAMES", help="simulators, separated by commas (default: those that are found)")
+    add("--jobs", type=arguments.count, help="jobs at a time (default: one a core)")
+    add(
         "--beats",
         type=arguments.count,
         help="vectors for each MAC (default: 2000, with which a preset closes its coverage), or commands for each "
         "processing element (default: 600)",
     )
-    parser.add_argument("--seed", type=arguments.seed, help="seed of all jobs (default: drawn, and printed)")
+    add("--seed", type=arguments.seed, help="seed of all jobs (default: drawn, and printed)")
     arguments.add_dut(parser)
-    parser.add_argument(
+    add(
         "--out",
         type=arguments.folder,
         default=Path("build/regress"),
         metavar="DIR",
         help="reports of the last run; each run keeps its own and its failures in DIR/run-<number>",
     )
-    parser.add_argument(
-        "--workload", type=Path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote"
-    )
-    parser.add_argument("--layer", metavar="PATTERN", help="layers of the workload (default: all)")
-    parser.add_argument(
-        "--reproduce", type=Path, metavar="FILE", help="replay the recording of a failed job, and shrink it"
-    )
+    add("--workload", type=Path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote")
+    add("--layer", metavar="PATTERN", help="layers of the workload (default: all)")
+    add("--reproduce", type=Path, metavar="FILE", help="replay the recording of a failed job, and shrink it")
 
 
 def run(args: Namespace, console: Console) -> int:

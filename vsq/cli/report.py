@@ -15,18 +15,13 @@ from vsq.golden.contract.pe_config import PeConfig
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("configs", nargs="*", metavar="config", help="processing elements (default: the paper's)")
-    parser.add_argument(
-        "--liberty", metavar="FILE", help="library with timing and power, for critical paths and energy"
-    )
-    parser.add_argument("--data", default="digits", metavar="NAME", help="what energy is measured on (default: digits)")
+    add = parser.add_argument
+    add("configs", nargs="*", metavar="config", help="processing elements (default: the paper's)")
+    add("--liberty", metavar="FILE", help="library with timing and power, for critical paths and energy")
+    add("--data", default="digits", metavar="NAME", help="what energy is measured on (default: digits)")
     arguments.add_bit_area(parser)
-    parser.add_argument(
-        "--accuracy", type=Path, nargs="*", default=[], metavar="FILE", help="scores that 'vsq accuracy --json' wrote"
-    )
-    parser.add_argument(
-        "--out", type=arguments.folder, default=Path("build/report"), metavar="DIR", help="folder of the report"
-    )
+    add("--accuracy", type=Path, nargs="*", default=[], metavar="FILE", help="scores that 'vsq accuracy --json' wrote")
+    add("--out", type=arguments.folder, default=Path("build/report"), metavar="DIR", help="folder of the report")
 
 
 def run(args: Namespace, console: Console) -> int:

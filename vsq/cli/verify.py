@@ -15,18 +15,13 @@ from vsq.golden.contract.errors import InputError
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("config", help=arguments.CONFIG)
-    parser.add_argument("--pe", action="store_true", help="a processing element even without @")
-    parser.add_argument(
-        "--seed", type=arguments.seed, help="seed of all streams and mutants (default: drawn, and printed)"
-    )
-    parser.add_argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: all, present or not)")
-    parser.add_argument(
-        "--mutants", type=arguments.count, default=50, metavar="N", help="single-bit mutants to find (default: 50)"
-    )
-    parser.add_argument(
-        "--out", type=arguments.folder, default=Path("build/verify"), metavar="DIR", help="folder of the results"
-    )
+    add = parser.add_argument
+    add("config", help=arguments.CONFIG)
+    add("--pe", action="store_true", help="a processing element even without @")
+    add("--seed", type=arguments.seed, help="seed of all streams and mutants (default: drawn, and printed)")
+    add("--sim", metavar="NAMES", help="simulators, separated by commas (default: all, present or not)")
+    add("--mutants", type=arguments.count, default=50, metavar="N", help="single-bit mutants to find (default: 50)")
+    add("--out", type=arguments.folder, default=Path("build/verify"), metavar="DIR", help="folder of the results")
     arguments.add_dut(parser)
 
 
