@@ -29,16 +29,12 @@ FLOAT = "fp32"
 KINDS = {"per_vector": "per-vector", "float_scales": "fp32 scales", "per_channel": "per-channel"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class AccuracyRow:
-    """Scores of one configuration, and of the same element formats with other scales.
+    """Scores of one configuration by full name, and of the same element formats with other scales.
 
-    Args:
-        config: Full name.
-        mode: ``ptq`` or ``qat``.
-        per_vector: As configured.
-        float_scales: With a float32 scale for each vector in place of integer ones.
-        per_channel: With one scale per output channel for weights, and one for inputs.
+    ``float_scales`` has a float32 scale for each vector in place of integer ones, ``per_channel`` one scale per output
+    channel for weights, and one for inputs.
     """
 
     config: str
@@ -48,7 +44,7 @@ class AccuracyRow:
     per_channel: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class AccuracyReport:
     """All scores of one task: the float model's, and the rows in the order of the request."""
 
@@ -154,7 +150,7 @@ def measure(
         "torch": torch.__version__,
     }
     store = Store(path, about, "scores")
-    triples = [_variants(config, {"input_gamma": input_gamma, "calibration": calibration}) for config in configs]
+    triples = [_variants(config, input_gamma=input_gamma, calibration=calibration) for config in configs]
     cells = {_key(scheme, mode): (scheme, mode) for mode in chosen for triple in triples for scheme in triple}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
@@ -172,19 +168,15 @@ def measure(
                 store.keep(key, task.evaluate(model))
             progress.advance(bar)
     rows = [
-        AccuracyRow(
-            config=str(triple[0]),
-            mode=mode,
-            **{kind: store.results[_key(scheme, mode)] for kind, scheme in zip(KINDS, triple, strict=True)},
-        )
+        AccuracyRow(str(triple[0]), mode, *(store.results[_key(scheme, mode)] for scheme in triple))
         for mode in chosen
         for triple in triples
     ]
-    return AccuracyReport(task=task.name, metric=task.metric, float_score=store.results[FLOAT], rows=rows)
+    return AccuracyReport(task.name, task.metric, store.results[FLOAT], rows)
 
 
-def _variants(config: MacConfig, options: dict[str, Any]) -> tuple[Scheme, Scheme, Scheme]:
-    """Return the configuration as it is, with float32 scales, and with per-channel scales."""
+def _variants(config: MacConfig, **options: Any) -> tuple[Scheme, Scheme, Scheme]:
+    """Return the configuration as it is, with float32 scales, and with per-channel scales: one for each of KINDS."""
     plain = MacConfig(weight=config.weight, activation=config.activation, vector_size=config.vector_size)
     per_vector, per_channel = (Scheme(config=one, **options) for one in (config, plain))
     return per_vector, replace(per_channel, float_scales=True), per_channel

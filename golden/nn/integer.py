@@ -26,10 +26,8 @@ class Difference:
     """The difference between a layer's float32 outputs and those of its integers.
 
     Args:
-        outputs, overflows: Outputs compared, and others whose accumulator overflowed, which float arithmetic does not
-            know.
-        largest: Largest absolute difference.
-        share: Largest difference over its bound, which is proven: at most 1.
+        outputs, overflows: Outputs compared, and others whose accumulator overflowed.
+        largest, share: Largest absolute difference, and largest one over its bound, which is proven: at most 1.
     """
 
     outputs: int = 0
@@ -46,11 +44,10 @@ def integer_layer(layer: QuantizedLayer, rows: torch.Tensor | None = None) -> In
     """
     if layer.scheme.float_scales:
         raise InputError(f"layer {layer.name!r}: {layer.scheme} has float scales, which no hardware has; quantize anew")
-    inputs = None if rows is None else pytorch.to_numpy(layer.quantized_inputs(rows))
     return IntegerLayer(
         config=layer.scheme.config,
         weights=pytorch.to_numpy(layer.quantized_weights()),
-        inputs=inputs,
+        inputs=None if rows is None else pytorch.to_numpy(layer.quantized_inputs(rows)),
         input_gamma=layer.input_gamma.numpy(force=True),
         bias=None if layer.bias is None else layer.bias.detach().float().numpy(force=True),
         sign=layer.sign,
@@ -109,10 +106,7 @@ def _flat(y: torch.Tensor) -> torch.Tensor:
 
 
 def _bound(layer: IntegerLayer, exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return the bound of the float32 arithmetic's error in an output of type ``dtype``; see :func:`inference`.
-
-    ``exact`` and the result are [M, N].
-    """
+    """Return the bound of :func:`inference`, [M, N], for outputs of type ``dtype``; ``exact`` has that shape too."""
     assert layer.inputs is not None
     x, w = (np.abs(part.dequantize()).reshape(len(part.codes), -1) for part in (layer.inputs, layer.weights))
     magnitudes = x.astype(np.float64) @ w.astype(np.float64).T
@@ -183,26 +177,23 @@ def restore(model: nn.Module, layers: Mapping[str, IntegerLayer]) -> None:
             f"layer {odd[0]!r}: in the {where}; prepare the model with the rules that it was exported with"
         )
     for name, layer in ours.items():
-        _check(name, layer, layers[name])
+        given, bias = layers[name], None if layer.bias is None else tuple(layer.bias.shape)
+        shape = (*given.weights.codes.shape[:-2], given.weights.length)
+        for what, left, right in (
+            ("configuration", layer.scheme.config.full_name, given.config.full_name),
+            ("sign", layer.sign, given.sign),
+            ("weights", tuple(layer.magnitudes().shape), shape),
+            ("bias", bias, None if given.bias is None else given.bias.shape),
+            ("format", layer.scheme.weights.format, given.weights.format),
+        ):
+            if left != right:
+                raise InputError(
+                    f"layer {name!r}: its {what} in the model, {left}, and in the file, {right}, differ; prepare the "
+                    "same model in the same way"
+                )
     for name, layer in ours.items():
         given, device = layers[name], layer.input_gamma.device
         layer.freeze(given.weights.convert(partial(torch.as_tensor, device=device), torch))
         layer.input_gamma.copy_(torch.from_numpy(np.array(given.input_gamma)))
         if given.bias is not None:
             layer.bias.copy_(torch.from_numpy(given.bias))
-
-
-def _check(name: str, layer: QuantizedLayer, given: IntegerLayer) -> None:
-    """Refuse integers that are of another configuration or shape than the layer."""
-    bias = None if layer.bias is None else tuple(layer.bias.shape)
-    form = layer.scheme.weights.format
-    mine = (layer.scheme.config.full_name, layer.sign, tuple(layer.magnitudes().shape), bias, form)
-    shape = (*given.weights.codes.shape[:-2], given.weights.length)
-    other = None if given.bias is None else given.bias.shape
-    theirs = (given.config.full_name, given.sign, shape, other, given.weights.format)
-    for what, left, right in zip(("configuration", "sign", "weights", "bias", "format"), mine, theirs, strict=True):
-        if left != right:
-            raise InputError(
-                f"layer {name!r}: its {what} in the model, {left}, and in the file, {right}, differ; prepare the same "
-                "model in the same way"
-            )

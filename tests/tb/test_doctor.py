@@ -14,7 +14,7 @@ def examine(monkeypatch):
     def examine(**simulators) -> tuple[bool, str]:
         monkeypatch.setattr(doctor, "probe", lambda: simulators)
         screen = io.StringIO()
-        return doctor.examine(Console(file=screen, width=200)), screen.getvalue()
+        return doctor.run(None, Console(file=screen, width=200)) == 0, screen.getvalue()
 
     return examine
 

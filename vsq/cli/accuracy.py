@@ -3,11 +3,11 @@
 example: vsq accuracy digits 3/3U/4/4 2/4U/4/4 --mode ptq,qat --json digits.json --plot digits.html
 """
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 
 from rich.console import Console
 
-from vsq.cli import arguments
+from vsq.cli.arguments import WORKLOAD, argument, file
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.workloads import workload
 
@@ -18,29 +18,30 @@ INPUT_GAMMAS = ("static", "tensor", "row")
 CALIBRATIONS = ("max", "percentile", "entropy", "mse")
 
 
-def configure(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    add = parser.add_argument
-    add("workload", help=arguments.WORKLOAD)
-    add("configs", nargs="*", metavar="config", help="configurations or presets (default: some of each)")
-    add("--mode", type=_modes, default=["ptq"], metavar="NAMES", help="ptq, qat, or both with a comma (default: ptq)")
-    add(
-        "--input-gamma",
-        choices=INPUT_GAMMAS,
-        default="static",
-        help="where gammas of inputs come from (default: static)",
-    )
-    add("--calibration", choices=CALIBRATIONS, default="max", help="of static input gammas (default: max)")
-    add("--split", action="store_true", help="split weights into three planes first (SplitQuant)")
-    add("--json", type=arguments.file(), metavar="FILE", help="cache the scores there; a second run resumes")
-    add("--plot", type=arguments.file(*PICTURES), metavar="FILE", help="also draw the scores: .html, .svg or .png")
-
-
 def _modes(text: str) -> list[str]:
     modes = text.split(",")
     if wrong := [mode for mode in modes if mode not in MODES]:
         raise ArgumentTypeError(f"{wrong[0]!r} is not one of {', '.join(MODES)}")
     return modes
+
+
+ARGUMENTS = (
+    WORKLOAD,
+    argument("configs", nargs="*", metavar="config", help="configurations or presets (default: some of each)"),
+    argument(
+        "--mode", type=_modes, default=["ptq"], metavar="NAMES", help="ptq, qat, or both with a comma (default: ptq)"
+    ),
+    argument(
+        "--input-gamma",
+        choices=INPUT_GAMMAS,
+        default="static",
+        help="where gammas of inputs come from (default: static)",
+    ),
+    argument("--calibration", choices=CALIBRATIONS, default="max", help="of static input gammas (default: max)"),
+    argument("--split", action="store_true", help="split weights into three planes first (SplitQuant)"),
+    argument("--json", type=file(), metavar="FILE", help="cache the scores there; a second run resumes"),
+    argument("--plot", type=file(*PICTURES), metavar="FILE", help="also draw the scores: .html, .svg or .png"),
+)
 
 
 def run(args: Namespace, console: Console) -> int:

@@ -3,26 +3,26 @@
 example: vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
 from rich.console import Console
 
-from vsq.cli import arguments
+from vsq.cli.arguments import BIT_AREA, CONFIGS, JSON, PES, argument
 from vsq.golden.contract.errors import InputError
 
-
-def configure(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    add = parser.add_argument
-    add("configs", nargs="+", metavar="config", help=arguments.CONFIGS)
-    add("--pe", action="store_true", help=arguments.PE)
-    arguments.add_bit_area(parser)
-    add("--liberty", default="nand2", metavar="FILE", help="standard-cell library, or a built-in one: nand2, gates")
-    add("--goal", choices=["area", "delay"], default="area", help="what to minimize (default: area)")
-    add("--flatten", action="store_true", help="optimize across components; no split by component then")
-    add("--timing", action="store_true", help="also critical paths, by OpenSTA with the library's timing")
-    add("--sweep-pipeline", action="store_true", help="every pipeline depth, area against frequency")
-    add("--json", type=arguments.file(), metavar="FILE", help="also write the report as JSON")
+ARGUMENTS = (
+    CONFIGS,
+    PES,
+    BIT_AREA,
+    argument(
+        "--liberty", default="nand2", metavar="FILE", help="standard-cell library, or a built-in one: nand2, gates"
+    ),
+    argument("--goal", choices=["area", "delay"], default="area", help="what to minimize (default: area)"),
+    argument("--flatten", action="store_true", help="optimize across components; no split by component then"),
+    argument("--timing", action="store_true", help="also critical paths, by OpenSTA with the library's timing"),
+    argument("--sweep-pipeline", action="store_true", help="every pipeline depth, area against frequency"),
+    JSON,
+)
 
 
 def run(args: Namespace, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""Arguments that several commands share: their types, and groups of options."""
+"""Arguments of commands: how they are declared, the types of their values, and those that several commands share."""
 
 import argparse
 import os
@@ -11,10 +11,12 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.options import declared
 from vsq.golden.workloads.workload import WORKLOADS
 
-WORKLOAD = "; ".join(f"{name}: {about}" for name, about in WORKLOADS.items())
-CONFIG = "configuration or preset; the options of a processing element follow @"
-CONFIGS = "configurations or presets; the options of processing elements follow @"
-PE = "processing elements, of configurations without @ too"
+Argument = Callable[[argparse.ArgumentParser], object]
+
+
+def argument(*names: str, **options: Any) -> Argument:
+    """Return what adds an argument to the parser of a command, as ``ArgumentParser.add_argument`` does."""
+    return lambda parser: parser.add_argument(*names, **options)
 
 
 def count(text: str) -> int:
@@ -87,25 +89,26 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
     return {option.name: getattr(args, option.name) for option in declared(MacConfig)}
 
 
-def add_dut(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a user's design."""
-    parser.add_argument(
-        "--dut",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="simulate this Verilog instead of the generated one; once more for each further file, as of cell models",
-    )
-    parser.add_argument(
-        "--top",
-        metavar="NAME",
-        help="top module, of the first --dut (default: as 'vsq generate' names it, or the one never instantiated)",
-    )
-
-
-def add_bit_area(parser: argparse.ArgumentParser) -> None:
-    """Add the option that weighs the bits of buffers."""
-    parser.add_argument(
-        "--bit-area", default="1", metavar="X", help="area of a buffer bit, in two-input NANDs (default: 1)"
-    )
+WORKLOAD = argument("workload", help="; ".join(f"{name}: {about}" for name, about in WORKLOADS.items()))
+CONFIG = argument("config", help="configuration or preset; the options of a processing element follow @")
+SEVERAL = "configurations or presets; the options of processing elements follow @"
+CONFIGS = argument("configs", nargs="+", metavar="config", help=SEVERAL)
+PE = argument("--pe", action="store_true", help="a processing element even without @")
+PES = argument("--pe", action="store_true", help="processing elements, of configurations without @ too")
+BIT_AREA = argument(
+    "--bit-area", default="1", metavar="X", help="area of a buffer bit, in two-input NANDs (default: 1)"
+)
+JSON = argument("--json", type=file(), metavar="FILE", help="also write the report as JSON")
+DUT = argument(
+    "--dut",
+    type=Path,
+    action="append",
+    default=[],
+    metavar="FILE",
+    help="simulate this Verilog instead of the generated one; once more for each further file, as of cell models",
+)
+TOP = argument(
+    "--top",
+    metavar="NAME",
+    help="top module, of the first --dut (default: as 'vsq generate' names it, or the one never instantiated)",
+)

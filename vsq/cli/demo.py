@@ -3,21 +3,16 @@
 example: vsq demo --out build/demo
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
-from types import ModuleType
 
 from rich.console import Console
 
-from vsq.cli import area, arguments, generate
+from vsq.cli.arguments import argument, folder
+from vsq.cli.main import parser
 from vsq.golden.contract.config import MacConfig
 
-
-def configure(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    parser.add_argument(
-        "--out", type=arguments.folder, default=Path("build/demo"), metavar="DIR", help="folder of the files"
-    )
+ARGUMENTS = (argument("--out", type=folder, default=Path("build/demo"), metavar="DIR", help="folder of the files"),)
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -30,7 +25,7 @@ def run(args: Namespace, console: Console) -> int:
     find("verilator")
     name = "4/4U/4/6"
     console.rule(f"1. Verilog, manifest and test vectors of {name}")
-    code = _command(generate, console, name, "--out", str(args.out), "--vectors", "1000")
+    code = _command(console, "generate", name, "--out", str(args.out), "--vectors", "1000")
     console.rule("2. A real layer on the generated hardware")
     config, plain = MacConfig.parse(name), "4/4U/-/-"
     workload = digits.workload()
@@ -45,12 +40,11 @@ def run(args: Namespace, console: Console) -> int:
             scores.append(workload.evaluate(quantized))
     console.print(f"FP32 {scores[0]:.1%}   {name} {scores[1]:.1%}   per-channel {plain} {scores[2]:.1%}")
     console.rule("4. Area against the 8-bit baseline")
-    code |= _command(area, console, name, "8/8U/-/-")
+    code |= _command(console, "area", name, "8/8U/-/-")
     return code | summary.exit_code
 
 
-def _command(command: ModuleType, console: Console, *arguments: str) -> int:
+def _command(console: Console, *arguments: str) -> int:
     """Run another command; return its exit code."""
-    parser = ArgumentParser()
-    command.configure(parser)
-    return int(command.run(parser.parse_args(arguments), console))
+    args = parser().parse_args(arguments)
+    return int(args.run(args, console))

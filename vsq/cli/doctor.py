@@ -6,7 +6,7 @@ example: vsq doctor
 import shutil
 import subprocess
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from importlib.metadata import PackageNotFoundError, version
 
 from rich.console import Console
@@ -18,31 +18,28 @@ from vsq.golden.contract.errors import InputError
 from vsq.tb.regression.pool import environment, module
 from vsq.tb.simulation.simulators import probe
 
+ARGUMENTS = ()
+
 # what pip installs -> what ``import`` names
 CORE = {"numpy": "numpy", "amaranth": "amaranth", "pyosys": "pyosys", "rich": "rich"}
 OPTIONAL = {"cocotb": "cocotb", "torch": "torch", "safetensors": "safetensors", "scikit-learn": "sklearn"}
 PROGRAMS = {"g++": "Verilator", "make": "Verilator", "perl": "Verilator", "sta": "critical paths (OpenSTA)"}
 
 
-def configure(parser: ArgumentParser) -> None:
-    """Add no arguments."""
-
-
 def run(args: Namespace, console: Console) -> int:
-    """Print the table."""
-    return 0 if examine(console) else 1
-
-
-def examine(console: Console) -> bool:
-    """Print one row a tool; return whether the core is there and every simulator that was found works, at least one.
+    """Print one row a tool; return 0 if the core is there and every simulator that was found works, at least one.
 
     A simulator works if it builds and simulates a design of three lines under cocotb.
     """
     table = Table("tool", "version", "what to do")
     table.add_row(distribution.NAME, distribution.VERSION, "")
-    core = [_add_package(table, *names) for names in CORE.items()]
-    for names in OPTIONAL.items():
-        _add_package(table, *names)
+    absent = set()
+    for package, name in {**CORE, **OPTIONAL}.items():
+        try:
+            table.add_row(package, version(package), "")
+        except PackageNotFoundError:
+            table.add_row(package, "-", escape(distribution.install(name)))
+            absent.add(package)
     problems: dict[str, str] = {}
     with console.status("simulating a design of three lines"):
         for name, found in probe().items():
@@ -60,17 +57,7 @@ def examine(console: Console) -> bool:
             console.print(f"[red]{name} does not work:[/] {escape(problem)}", soft_wrap=True)
     if not problems:
         console.print("[red]no simulator:[/] install one of those above")
-    return all(core) and bool(problems) and not any(problems.values())
-
-
-def _add_package(table: Table, package: str, name: str) -> bool:
-    """Add the row of a package; return whether it is installed."""
-    try:
-        table.add_row(package, version(package), "")
-    except PackageNotFoundError:
-        table.add_row(package, "-", escape(distribution.install(name)))
-        return False
-    return True
+    return 1 if absent & CORE.keys() or not problems or any(problems.values()) else 0
 
 
 def _try(simulator: str) -> str:

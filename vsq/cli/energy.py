@@ -4,31 +4,14 @@ example: vsq energy 4/4/4/6 4/4/-/- --liberty /usr/share/qflow/tech/osu018/osu01
 """
 
 import math
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 
 from rich.console import Console
 
-from vsq.cli import arguments
+from vsq.cli.arguments import CONFIGS, JSON, PES, argument
 from vsq.golden.workloads.workload import WORKLOADS
 
 _MAX_SLEW = 100  # in the library's unit of time
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    add = parser.add_argument
-    add("configs", nargs="+", metavar="config", help=arguments.CONFIGS)
-    add("--pe", action="store_true", help=arguments.PE)
-    add("--liberty", required=True, metavar="FILE", help="standard-cell library with power data")
-    add(
-        "--data",
-        default="gaussian",
-        metavar="NAME",
-        help=f"{', '.join(WORKLOADS)}, gaussian, or an .npz file of a layer",
-    )
-    add("--slew", type=_slew, default=0.1, metavar="T", help="input transition time (default: 0.1)")
-    add("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate")
-    add("--json", type=arguments.file(), metavar="FILE", help="also write the report as JSON")
 
 
 def _slew(text: str) -> float:
@@ -39,6 +22,22 @@ def _slew(text: str) -> float:
     if not 0 < slew <= _MAX_SLEW:
         raise ArgumentTypeError(f"{text!r} is not a number above 0 and up to {_MAX_SLEW}")
     return slew
+
+
+ARGUMENTS = (
+    CONFIGS,
+    PES,
+    argument("--liberty", required=True, metavar="FILE", help="standard-cell library with power data"),
+    argument(
+        "--data",
+        default="gaussian",
+        metavar="NAME",
+        help=f"{', '.join(WORKLOADS)}, gaussian, or an .npz file of a layer",
+    ),
+    argument("--slew", type=_slew, default=0.1, metavar="T", help="input transition time (default: 0.1)"),
+    argument("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate"),
+    JSON,
+)
 
 
 def run(args: Namespace, console: Console) -> int:

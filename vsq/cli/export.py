@@ -3,24 +3,22 @@
 example: vsq export digits 4/4U/4/6 --out digits.safetensors --rows 4
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
 from rich.console import Console
 
-from vsq.cli import arguments
+from vsq.cli.arguments import WORKLOAD, argument, count, file
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.workloads import workload
 
 CONTAINERS = (".safetensors", ".npz")
 
-
-def configure(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    add = parser.add_argument
-    add("workload", help=arguments.WORKLOAD)
-    add("config", help="configuration or preset")
-    add("--out", type=arguments.file(*CONTAINERS), required=True, metavar="FILE", help=".safetensors or .npz")
-    add("--rows", type=arguments.count, default=4, help="input rows recorded for each layer (default: 4)")
+ARGUMENTS = (
+    WORKLOAD,
+    argument("config", help="configuration or preset"),
+    argument("--out", type=file(*CONTAINERS), required=True, metavar="FILE", help=".safetensors or .npz"),
+    argument("--rows", type=count, default=4, help="input rows recorded for each layer (default: 4)"),
+)
 
 
 def run(args: Namespace, console: Console) -> int:

@@ -3,38 +3,37 @@
 example: vsq generate 4/4U/4/6 --scale-product-bits 6 --vectors 1000 --out build
 """
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 from rich.console import Console
 
-from vsq.cli import arguments
+from vsq.cli.arguments import CONFIG, PE, add_overrides, argument, count, folder, overrides, seed, text
 
 _MAX_VECTORS = 1_000_000
 
 
-def configure(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    add = parser.add_argument
-    add("config", help=arguments.CONFIG)
-    add("--out", type=arguments.folder, default=Path(), metavar="DIR", help="folder of the files (default: here)")
-    add("--name", type=arguments.text, help="module and file name (default: vsq_mac_ and the configuration)")
-    add("--pe", action="store_true", help="a processing element even without @")
-    add(
+def _vectors(text: str) -> int:
+    if count(text) > _MAX_VECTORS:
+        raise ArgumentTypeError(f"{text} are more than {_MAX_VECTORS:,}; 'vsq regress --beats' simulates more")
+    return int(text)
+
+
+ARGUMENTS = (
+    CONFIG,
+    argument("--out", type=folder, default=Path(), metavar="DIR", help="folder of the files (default: here)"),
+    argument("--name", type=text, help="module and file name (default: vsq_mac_ and the configuration)"),
+    PE,
+    argument(
         "--vectors",
         type=_vectors,
         metavar="N",
         help="also write N test vectors, or more where overflow takes them, and a plain-Verilog bench",
-    )
-    add("--seed", type=arguments.seed, default=1, help="seed of the test vectors (default: 1)")
-    add("--interface", choices=["native", "axis"], default="native", help="axis: AXI4-Stream ports")
-    arguments.add_overrides(parser)
-
-
-def _vectors(text: str) -> int:
-    if arguments.count(text) > _MAX_VECTORS:
-        raise ArgumentTypeError(f"{text} are more than {_MAX_VECTORS:,}; 'vsq regress --beats' simulates more")
-    return int(text)
+    ),
+    argument("--seed", type=seed, default=1, help="seed of the test vectors (default: 1)"),
+    argument("--interface", choices=["native", "axis"], default="native", help="axis: AXI4-Stream ports"),
+    add_overrides,
+)
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -43,7 +42,7 @@ def run(args: Namespace, console: Console) -> int:
     from vsq.golden.stimulus.stream import unreached
     from vsq.tb.vectors.generation import generate
 
-    config = configuration(args.config, pe=args.pe, **arguments.overrides(args))
+    config = configuration(args.config, pe=args.pe, **overrides(args))
     files = generate(config, args.out, args.name, vectors=args.vectors, seed=args.seed, interface=args.interface)
     print(f"{config.full_name}: accumulator {config.mac.acc_bits} bits, scale shift {config.mac.scale_shift}")
     for path in files:

@@ -15,18 +15,8 @@ from vsq.golden.contract.distribution import NAME, VERSION, missing
 from vsq.golden.contract.errors import InputError
 
 COMMANDS = (
-    "generate",
-    "presets",
-    "regress",
-    "verify",
-    "network",
-    "accuracy",
-    "export",
-    "area",
-    "energy",
-    "report",
-    "demo",
-    "doctor",
+    *("generate", "presets", "regress", "verify", "network", "accuracy", "export"),
+    *("area", "energy", "report", "demo", "doctor"),
 )
 
 _ABOUT = """\
@@ -61,8 +51,8 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands.
 
-    A command is a module with ``configure(parser)``, which adds its arguments, and ``run(args, console)``, which
-    returns the exit code. The first paragraph of its docstring is its help; the rest, such as examples, ends it.
+    A command is a module with its ``ARGUMENTS`` and ``run(args, console)``, which returns the exit code. The first
+    paragraph of its docstring is its help; the rest, such as examples, ends it.
     """
     top = _Parser(prog="vsq", description=_ABOUT, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"{NAME} {VERSION}")
@@ -77,7 +67,8 @@ def parser() -> argparse.ArgumentParser:
             epilog=rest,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.configure(sub)
+        for add in module.ARGUMENTS:
+            add(sub)
         sub.set_defaults(run=module.run)
     return top
 
@@ -97,13 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = int(args.run(args, console if console.is_terminal else _Console(width=140)) or 0)
         sys.stdout.flush()
         return code
-    except InputError as error:
-        print(f"vsq: error: {error}", file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        if not (hint := missing(error)):
+    except (InputError, ModuleNotFoundError) as error:
+        if not (message := error if isinstance(error, InputError) else missing(error)):
             raise
-        print(f"vsq: error: {hint}", file=sys.stderr)
+        print(f"vsq: error: {message}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader has gone, as head does: end as SIGPIPE ends a program
         _discard_output()

@@ -3,21 +3,19 @@
 example: vsq network digits 4/4U/4/6 --images 60
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
 from rich.console import Console
 
-from vsq.cli import arguments
+from vsq.cli.arguments import WORKLOAD, argument, count
 from vsq.golden.contract.pe_config import PeConfig
 
-
-def configure(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    add = parser.add_argument
-    add("workload", help=arguments.WORKLOAD)
-    add("config", help="of the processing element, as in 4/4U/4/6:R=6@lanes=32")
-    add("--images", type=arguments.count, metavar="N", help="inputs of the workload, images or tokens (default: all)")
-    add("--sim", default="verilator", metavar="NAME", help="verilator (default), or icarus")
+ARGUMENTS = (
+    WORKLOAD,
+    argument("config", help="of the processing element, as in 4/4U/4/6:R=6@lanes=32"),
+    argument("--images", type=count, metavar="N", help="inputs of the workload, images or tokens (default: all)"),
+    argument("--sim", default="verilator", metavar="NAME", help="verilator (default), or icarus"),
+)
 
 
 def run(args: Namespace, console: Console) -> int:

@@ -5,44 +5,43 @@ example: vsq regress 4/4/4/6 8/8U/-/- --sim verilator,icarus --jobs 2 --beats 50
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 from rich.console import Console
 
-from vsq.cli import arguments
+from vsq.cli.arguments import DUT, PES, SEVERAL, TOP, argument, count, drawn, folder, seed
 from vsq.golden.contract.config import PRESETS
 from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
 
-
-def configure(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    add = parser.add_argument
-    add("configs", nargs="*", metavar="config", help=f"{arguments.CONFIGS} (default: all presets)")
-    add("--pe", action="store_true", help=arguments.PE)
-    add("--preset", help="one preset by name, or 'all'")
-    add("--full", action="store_true", help="the pairwise covering regression")
-    add("--sim", metavar="NAMES", help="simulators, separated by commas (default: those that are found)")
-    add("--jobs", type=arguments.count, help="jobs at a time (default: one a core)")
-    add(
+ARGUMENTS = (
+    argument("configs", nargs="*", metavar="config", help=f"{SEVERAL} (default: all presets)"),
+    PES,
+    argument("--preset", help="one preset by name, or 'all'"),
+    argument("--full", action="store_true", help="the pairwise covering regression"),
+    argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: those that are found)"),
+    argument("--jobs", type=count, help="jobs at a time (default: one a core)"),
+    argument(
         "--beats",
-        type=arguments.count,
+        type=count,
         help="vectors for each MAC (default: 2000, with which a preset closes its coverage), or commands for each "
         "processing element (default: 600)",
-    )
-    add("--seed", type=arguments.seed, help="seed of all jobs (default: drawn, and printed)")
-    arguments.add_dut(parser)
-    add(
+    ),
+    argument("--seed", type=seed, help="seed of all jobs (default: drawn, and printed)"),
+    DUT,
+    TOP,
+    argument(
         "--out",
-        type=arguments.folder,
+        type=folder,
         default=Path("build/regress"),
         metavar="DIR",
         help="reports of the last run; each run keeps its own and its failures in DIR/run-<number>",
-    )
-    add("--workload", type=Path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote")
-    add("--layer", metavar="PATTERN", help="layers of the workload (default: all)")
-    add("--reproduce", type=Path, metavar="FILE", help="replay the recording of a failed job, and shrink it")
+    ),
+    argument("--workload", type=Path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote"),
+    argument("--layer", metavar="PATTERN", help="layers of the workload (default: all)"),
+    argument("--reproduce", type=Path, metavar="FILE", help="replay the recording of a failed job, and shrink it"),
+)
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -55,7 +54,7 @@ def run(args: Namespace, console: Console) -> int:
     _check(args)
     if args.reproduce:
         return reproduce(args.reproduce, out=args.out, console=console, files=args.dut, top=args.top)
-    seed = arguments.drawn(args.seed)
+    seed = drawn(args.seed)
     configs = _configs(args, seed)
     sims = args.sim.split(",") if args.sim is not None else _found()
     if args.workload:
@@ -94,9 +93,7 @@ def _configs(args: Namespace, seed: int) -> list[Configuration]:
     every = args.preset == "all" or not (args.configs or args.preset or args.full)
     names = [*(PRESETS if every else []), *args.configs, *([args.preset] if args.preset and not every else [])]
     configs: list[Configuration] = [configuration(name, pe=args.pe) for name in names]
-    if args.full:
-        configs += [*full_regression(), *full_pe_regression(seed)]
-    return configs
+    return [*configs, *full_regression(), *full_pe_regression(seed)] if args.full else configs
 
 
 def _found() -> list[str]:

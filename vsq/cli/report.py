@@ -4,24 +4,24 @@ example: vsq report 4/4/4/6 4/8/6/10:R=8 --accuracy minilm.json --out build/repo
 """
 
 import json
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 from rich.console import Console
 
-from vsq.cli import arguments
+from vsq.cli.arguments import BIT_AREA, argument, folder
 from vsq.golden.contract.pe_config import PeConfig
 
-
-def configure(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    add = parser.add_argument
-    add("configs", nargs="*", metavar="config", help="processing elements (default: the paper's)")
-    add("--liberty", metavar="FILE", help="library with timing and power, for critical paths and energy")
-    add("--data", default="digits", metavar="NAME", help="what energy is measured on (default: digits)")
-    arguments.add_bit_area(parser)
-    add("--accuracy", type=Path, nargs="*", default=[], metavar="FILE", help="scores that 'vsq accuracy --json' wrote")
-    add("--out", type=arguments.folder, default=Path("build/report"), metavar="DIR", help="folder of the report")
+ARGUMENTS = (
+    argument("configs", nargs="*", metavar="config", help="processing elements (default: the paper's)"),
+    argument("--liberty", metavar="FILE", help="library with timing and power, for critical paths and energy"),
+    argument("--data", default="digits", metavar="NAME", help="what energy is measured on (default: digits)"),
+    BIT_AREA,
+    argument(
+        "--accuracy", type=Path, nargs="*", default=[], metavar="FILE", help="scores that 'vsq accuracy --json' wrote"
+    ),
+    argument("--out", type=folder, default=Path("build/report"), metavar="DIR", help="folder of the report"),
+)
 
 
 def run(args: Namespace, console: Console) -> int:

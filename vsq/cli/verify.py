@@ -3,26 +3,25 @@
 example: vsq verify 4/4/4/6 --seed 7
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 from rich.console import Console
 
-from vsq.cli import arguments
+from vsq.cli.arguments import CONFIG, DUT, PE, TOP, argument, count, drawn, folder, seed
 from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
 
-
-def configure(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    add = parser.add_argument
-    add("config", help=arguments.CONFIG)
-    add("--pe", action="store_true", help="a processing element even without @")
-    add("--seed", type=arguments.seed, help="seed of all streams and mutants (default: drawn, and printed)")
-    add("--sim", metavar="NAMES", help="simulators, separated by commas (default: all, present or not)")
-    add("--mutants", type=arguments.count, default=50, metavar="N", help="single-bit mutants to find (default: 50)")
-    add("--out", type=arguments.folder, default=Path("build/verify"), metavar="DIR", help="folder of the results")
-    arguments.add_dut(parser)
+ARGUMENTS = (
+    CONFIG,
+    PE,
+    argument("--seed", type=seed, help="seed of all streams and mutants (default: drawn, and printed)"),
+    argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: all, present or not)"),
+    argument("--mutants", type=count, default=50, metavar="N", help="single-bit mutants to find (default: 50)"),
+    argument("--out", type=folder, default=Path("build/verify"), metavar="DIR", help="folder of the results"),
+    DUT,
+    TOP,
+)
 
 
 def run(args: Namespace, console: Console) -> int:
@@ -38,7 +37,7 @@ def run(args: Namespace, console: Console) -> int:
     sims = tuple(args.sim.split(",") if args.sim is not None else SIMULATORS)
     if unknown := [sim for sim in sims if sim not in SIMULATORS]:
         raise InputError(f"simulator {unknown[0]!r}: choose among {', '.join(SIMULATORS)}")
-    seed = arguments.drawn(args.seed)
+    seed = drawn(args.seed)
     verifier = Verifier(
         config=config,
         sims=sims,

@@ -1,4 +1,4 @@
-"""Two-plane approximation of layers with a large quantization error: scales of least squared error for whole models.
+"""Two-plane approximation of layers with a large quantization error.
 
     y = layer(x) ~ first(x) + second(x),   W ~ alpha_1*Q_1 + alpha_2*Q_2
 
@@ -61,7 +61,6 @@ def dual_layer(layer: Layer, scheme: Scheme, threshold: float) -> DualLayer | No
 def dual_model(model: nn.Module, scheme: Scheme, threshold: float) -> nn.Module:
     """Replace the layers of ``model`` whose error is above ``threshold``, in place, by sums of two; return ``model``.
 
-    Arguments and errors are those of :func:`dual_layer`, the walk that of
-    :func:`vsq.golden.nn.planes.splitquant.replace_layers`.
+    See :func:`dual_layer` and :func:`vsq.golden.nn.planes.splitquant.replace_layers`.
     """
     return replace_layers(model, lambda layer: dual_layer(layer, scheme, threshold))
