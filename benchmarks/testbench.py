@@ -99,7 +99,7 @@ def _simulate(folder: Path, module: str, count: int) -> float:
     job = Job(config=CONFIG.full_name, simulator="verilator", seed=0, playback=str(folder / "beats.npz"))
     (folder / "run.json").write_text(json.dumps({**vars(job), "rtl": "", "latency": latency(CONFIG)}))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    results = simulate("verilator", module, folder, seed=job.seed, tests=PLAYBACK_TESTS)
+    results = simulate(job, module, folder, tests=PLAYBACK_TESTS)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if [case.find("failure") for case in ElementTree.parse(results).iter("testcase")] != [None]:
         raise RuntimeError(f"{module} failed:\n{(folder / 'simulation.log').read_text()[-2000:]}")

@@ -1,7 +1,7 @@
 """Replays a recorded failure with waves and shrinks it: ``vsq regress --reproduce FILE``."""
 
-import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -9,11 +9,10 @@ from rich.markup import escape
 
 from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.io.files import write_text
 from vsq.hw.emit.design import design
 from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording, rtl_hash
-from vsq.tb.failures.shrink import Minimal, shrink
+from vsq.tb.failures.shrink import shrink
 from vsq.tb.regression.dut import Dut
 from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.run import run
@@ -38,27 +37,34 @@ def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] 
         verilog = beside.read_text() if beside.exists() else design(config).verilog(TOP)
     same = "the same RTL as" if rtl_hash(verilog) == recording.rtl else "another RTL than"
     console.print(f"{recording.config}: {recording.size} recorded beats, seed {recording.seed}, {same} recorded")
-    with tempfile.TemporaryDirectory(prefix="vsq-dut-") as folder:
-        write_text(source := Path(folder, f"{TOP}.v"), verilog)
-        job = Job(
-            config=recording.config,
-            simulator=recording.simulator,
-            seed=recording.seed,
-            playback=str(path.resolve()),
-            verilog=str(source),
-        )
-        summary = run([job], workers=1, out=out, console=console)
+    job = Job(
+        config=recording.config,
+        simulator=recording.simulator,
+        seed=recording.seed,
+        playback=str(path.resolve()),
+        verilog=verilog,
+    )
+    summary = run([job], workers=1, out=out, console=console)
     if summary.passed:
         return 0
     try:
-        minimal = shrink(config, recording.streams, recording.pace(), verilog)
+        minimal, reason = (
+            shrink(config, recording.streams, recording.pace(), verilog),
+            "it does not fail in the C++ playback",
+        )
     except InputError as error:
-        console.print(f"not shrunk: {error}")
-        return 1
+        minimal, reason = None, str(error)
     if minimal is None:
-        console.print("not shrunk: it does not fail in the C++ playback")
+        console.print(f"not shrunk: {reason}")
         return 1
-    _keep(recording, minimal, summary.folder / "minimal.npz", console)
+    sending, taking = minimal.pace.bursts() if minimal.pace else ({}, [])
+    smaller = replace(recording, streams=minimal.streams, sending=sending, taking=taking)
+    smaller.save(kept := summary.folder / "minimal.npz")
+    console.print(
+        f"\nshrunk from {recording.size} beats to {smaller.size} in {minimal.tried} runs: {kept}\n"
+        f"pauses: {'needed' if minimal.pace else 'none'}\n{escape(minimal.failure)}",
+        soft_wrap=True,
+    )
     return 1
 
 
@@ -73,15 +79,3 @@ def _check(recording: Recording, config: Configuration, path: Path) -> None:
             f"{path}: no recording of {recording.config} (stream {stream}: {type(error).__name__} {error}); "
             "give the failure.npz of a failed job"
         ) from None
-
-
-def _keep(recording: Recording, minimal: Minimal, path: Path, console: Console) -> None:
-    """Write and show the minimal streams."""
-    sending, taking = minimal.pace.bursts() if minimal.pace else ({}, ())
-    about = {name: getattr(recording, name) for name in ("config", "seed", "simulator", "rtl")}
-    smaller = Recording(streams=minimal.streams, sending=sending, taking=taking, **about)
-    smaller.save(path)
-    console.print(
-        f"\nshrunk from {recording.size} beats to {smaller.size} in {minimal.tried} runs: {path}", soft_wrap=True
-    )
-    console.print(f"pauses: {'needed' if minimal.pace else 'none'}\n{escape(minimal.failure)}", soft_wrap=True)

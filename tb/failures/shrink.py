@@ -6,7 +6,7 @@ then hypothesis, which starts from what is left, drops single ones and simplifie
 """
 
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -16,8 +16,6 @@ import numpy as np
 from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.base import Format
-from vsq.golden.model.packing import Integer
 from vsq.tb.designs import environment
 from vsq.tb.interface.base import Span, Streams, length, select
 from vsq.tb.interface.pace import Pace
@@ -46,13 +44,6 @@ class _Candidate:
 
     streams: Streams
     pace: Pace | None
-
-    def chosen(self, places: Mapping[str, Any]) -> "_Candidate":
-        """Return the beats at these places of each stream, with their pauses."""
-        pace = self.pace
-        if pace:
-            pace = replace(pace, pauses={name: pauses[places[name]] for name, pauses in pace.pauses.items()})
-        return _Candidate(select(self.streams, places), pace)
 
 
 def shrink(config: Configuration, streams: Streams, pace: Pace | None, verilog: str) -> Minimal | None:
@@ -105,11 +96,12 @@ class _Search:
 
     def _chosen(self, candidate: _Candidate, spans: Sequence[Span]) -> _Candidate | None:
         """Return the transactions with a result at the end, or None if they make no streams."""
-        places = self._interface.chosen(candidate.streams, spans)
+        places, pace = self._interface.chosen(candidate.streams, spans), candidate.pace
         if places is None:
             return None
-        fewer = candidate.chosen(places)
-        return replace(fewer, streams=self._interface.closed(fewer.streams))
+        if pace:
+            pace = replace(pace, pauses={stream: pauses[places[stream]] for stream, pauses in pace.pauses.items()})
+        return _Candidate(self._interface.closed(select(candidate.streams, places)), pace)
 
     def _without_runs(self, candidate: _Candidate) -> _Candidate:
         """Drop halves, quarters and so on, as long as the rest fails."""
@@ -158,12 +150,10 @@ class _Search:
             for span, group in zip(spans, numbers, strict=True):
                 if draw(strategies.booleans()):
                     kept.append(span)
-                for stream, name, place, form, _ in group:
-                    if form is None:
-                        pauses[stream][place] = draw(strategies.integers(0, _LONGEST_PAUSE))
-                    else:
-                        low, high = (_rank(form, value) for value in (form.values[0], form.values[-1]))
-                        drawn[stream][name][place] = _at(form, draw(strategies.integers(low, high)))
+                for stream, name, place, values, _ in group:
+                    zero = values.index(0)  # hypothesis shrinks towards it
+                    rank = draw(strategies.integers(-zero, len(values) - 1 - zero))
+                    (drawn[stream][name] if name else pauses[stream])[place] = values[zero + rank]
             paused = any(stalls) or any(column.any() for column in pauses.values())
             calm = Pace(pauses=pauses, taking=~np.array(stalls, np.bool_)) if paused else None
             return self._chosen(_Candidate(drawn, calm), kept)
@@ -171,7 +161,7 @@ class _Search:
         choices: list[Any] = [not take for take in taking]
         for group in numbers:
             choices.append(True)
-            choices += [min(value, _LONGEST_PAUSE) if form is None else _rank(form, value) for *_, form, value in group]
+            choices += [values.index(min(value, values[-1])) - values.index(0) for *_, values, value in group]
         database = InMemoryExampleDatabase()
         database.save(b"failure", choices_to_bytes([*choices, 0]))  # one too many, or it is taken for minimal
         options = settings(
@@ -194,21 +184,23 @@ class _Search:
 
     def _numbers(
         self, candidate: _Candidate, spans: Sequence[Span]
-    ) -> Iterator[list[tuple[str, str, Any, Format | Integer | None, int]]]:
-        """Yield for each transaction its numbers: stream, field, place, format (None of a pause) and value."""
+    ) -> Iterator[list[tuple[str, str, Any, Sequence[int], int]]]:
+        """Yield for each transaction its numbers: stream, field, place, possible values and value.
+
+        A pause has no field, and may be longer than is possible.
+        """
         for span in spans:
-            group: list[tuple[str, str, Any, Format | Integer | None, int]] = []
+            group: list[tuple[str, str, Any, Sequence[int], int]] = []
             for stream, packed in self._interface.inputs.items():
                 for beat in range(span[stream].start, span[stream].stop):
                     if candidate.pace:
-                        group.append((stream, "", beat, None, int(candidate.pace.pauses[stream][beat])))
+                        pause = int(candidate.pace.pauses[stream][beat])
+                        group.append((stream, "", beat, range(_LONGEST_PAUSE + 1), pause))
                     for name, field in packed.fields.items():
-                        row = candidate.streams[stream][name][beat]
+                        row, values = candidate.streams[stream][name][beat], field.format.values
                         places = [beat] if field.count is None else [(beat, i) for i in range(field.count)]
-                        values = np.ravel(row).tolist()
-                        group += [
-                            (stream, name, at, field.format, value) for at, value in zip(places, values, strict=True)
-                        ]
+                        codes = zip(places, np.ravel(row).tolist(), strict=True)
+                        group += [(stream, name, place, values, int(code)) for place, code in codes]
             yield group
 
     def _with_least_factors(self, candidate: _Candidate) -> _Candidate:
@@ -235,13 +227,3 @@ class _Search:
                         candidate = replace(candidate, streams=rest)
                         break
         return candidate
-
-
-def _rank(form: Format | Integer, value: int) -> int:
-    """Return a value's place among those of its format, counted from 0's: hypothesis shrinks towards it."""
-    return form.values.index(int(value)) - form.values.index(0)
-
-
-def _at(form: Format | Integer, rank: int) -> int:
-    """Return the value at a place."""
-    return form.values[form.values.index(0) + rank]

@@ -39,8 +39,8 @@ def compare(pins: Pins, rtlil: str, mutation: str, seconds: int) -> Verdict:
     """Decide whether a mutant differs from the design.
 
     Args:
-        pins: The pins of the design. Where the enables of the data registers are among them, a register that loads what
-            no result depends on makes a difference.
+        pins: Of the design. Where the enables of the data registers are among them, a register that loads what no
+            result depends on makes a difference.
         rtlil: The design.
         mutation: Yosys's command of the mutation in the flattened design.
         seconds: After which each search gives up.
@@ -59,13 +59,13 @@ def mutant_pair(pins: Pins, rtlil: str, mutation: str) -> str:
 def compare_with(pins: Pins, rtlil: str, other: str, seconds: int) -> Verdict:
     """Decide whether a design differs from Verilog with the module ``other``, if all registers start at 0."""
     pair = _pair(pins, rtlil, ["read_verilog other.v"], {"other.v": other})
-    return _decide(_from_zero(pair, ""), seconds, GENERAL)
+    return _decide(_from_zero(pair, ""), seconds, _GENERAL)
 
 
 def compare_starts(pins: Pins, rtlil: str, seconds: int) -> Verdict:
     """Decide whether a design from arbitrary registers differs from itself with all of them at 0."""
     pair = _pair(pins, rtlil, [f"copy {TOP} other"])
-    return _decide(_from_zero(pair, r"other_design\."), seconds, GENERAL)
+    return _decide(_from_zero(pair, r"other_design\."), seconds, _GENERAL)
 
 
 def _pair(pins: Pins, rtlil: str, commands: Sequence[str], sources: Mapping[str, str] | None = None) -> str:
@@ -124,10 +124,9 @@ def gated(pair: str, seconds: int) -> Verdict:
 
 def in_step(pair: str, seconds: int) -> Verdict:
     """Prove that both have the same next state in each state that the design reaches."""
-    if not matched(pair):
-        return Verdict.UNKNOWN
-    verdict = _abc(with_shared_start(together(pair)), f"scorr; print_stats; dc2; pdr -T {seconds}")
-    return Verdict.EQUIVALENT if verdict == Verdict.EQUIVALENT else Verdict.UNKNOWN
+    search = f"scorr; print_stats; dc2; pdr -T {seconds}"
+    proved = matched(pair) and _abc(with_shared_start(together(pair)), search) == Verdict.EQUIVALENT
+    return Verdict.EQUIVALENT if proved else Verdict.UNKNOWN
 
 
 def reachable(pair: str, seconds: int) -> Verdict:
@@ -135,7 +134,7 @@ def reachable(pair: str, seconds: int) -> Verdict:
     return _abc(with_shared_start(pair), f"scorr; dc2; scorr -F 3; print_stats; pdr -T {seconds}")
 
 
-GENERAL = (soon, reachable)
+_GENERAL = (soon, reachable)
 STAGES = (soon, gated, in_step, reachable)  # of a design and its mutant, the cheapest first
 
 

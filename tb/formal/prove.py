@@ -1,8 +1,12 @@
 """Proofs about the emitted MAC on small configurations: ``python -m vsq.tb.formal.prove``.
 
-For each, with inputs and times without bound: the stream protocol (:mod:`vsq.tb.formal.protocol`), equality with the
-formula in plain Verilog (:mod:`vsq.tb.formal.reference`), and that the registers' values at power-up are never seen.
-Besides, every input of the datapath is simulated and compared with the golden model.
+For each, with inputs and times without bound: the stream protocol, equality with the formula in plain Verilog
+(:mod:`vsq.tb.formal.reference`), and that the registers' values at power-up are never seen. Besides, every input of the
+datapath is simulated and compared with the golden model.
+
+The protocol's properties stand in ``protocol.v``: a waiting result is stable, none is lost, doubled or made up, each
+leaves within D + 1 cycles of ``out_ready``, and vectors are accepted whenever results are. Inputs and resets after the
+first cycle are free. The SMT solver z3 proves them by k-induction.
 """
 
 import argparse
@@ -10,37 +14,35 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import product
+from pathlib import Path
 
 import numpy as np
+import z3
 from rich.console import Console
 from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus.stream import Beats
 from vsq.hw.emit.design import design
+from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.formal.equivalence import Verdict, compare_starts, compare_with
-from vsq.tb.formal.protocol import prove, transitions
 from vsq.tb.formal.reference import reference
 from vsq.tb.interface.mac import MacInterface
 from vsq.tb.mutation.pins import Pins
 from vsq.tb.playback.playback import play
 from vsq.tb.regression.job import TOP
+from vsq.tb.templates import filled
 
 # Every pipeline depth, both policies, both styles, every rounding, with and without scales, promises and signs.
-CONFIGS = tuple(
-    map(
-        MacConfig.parse,
-        (
-            "2/2U/2/2:V=2,R=3,acc=6,pipeline=0",
-            "2/2U/2/2:V=2,R=3,acc=6,pipeline=1",
-            "3/2U/-/2:V=3,R=1,round=truncate,acc=7,pipeline=1,style=behavioural",
-            "2/2/2/-:V=2,acc=6,overflow=wrap,pipeline=2",
-            "2/3U/2/2:V=2,R=2,round=half_even,acc=8,pipeline=2",
-            "2/2/-/-:V=2,acc=6,narrow=1,pipeline=3",
-            "2/2U/2/2:V=2,R=3,acc=6,pipeline=3",
-            "e2m1/2U/2/-:V=1,acc=8,pipeline=1",
-        ),
-    )
+_CONFIGS = (
+    "2/2U/2/2:V=2,R=3,acc=6,pipeline=0",
+    "2/2U/2/2:V=2,R=3,acc=6,pipeline=1",
+    "3/2U/-/2:V=3,R=1,round=truncate,acc=7,pipeline=1,style=behavioural",
+    "2/2/2/-:V=2,acc=6,overflow=wrap,pipeline=2",
+    "2/3U/2/2:V=2,R=2,round=half_even,acc=8,pipeline=2",
+    "2/2/-/-:V=2,acc=6,narrow=1,pipeline=3",
+    "2/2U/2/2:V=2,R=3,acc=6,pipeline=3",
+    "e2m1/2U/2/-:V=1,acc=8,pipeline=1",
 )
 _SECONDS = 300  # for a proof
 _MOST_STEPS = 8  # of induction
@@ -48,7 +50,7 @@ _MOST_STEPS = 8  # of induction
 
 def protocol(config: MacConfig) -> str:
     """Prove the stream protocol; return by how many steps of induction, or nothing."""
-    steps = prove(transitions(config, design(config).rtlil(TOP)), _MOST_STEPS)
+    steps = induction(transitions(config, design(config).rtlil(TOP)), _MOST_STEPS)
     return f"{steps}-induction" if steps else ""
 
 
@@ -62,26 +64,24 @@ def power_up(config: MacConfig) -> str:
     return _proved(compare_starts(Pins(config), design(config).rtlil(TOP), _SECONDS))
 
 
+def _proved(verdict: Verdict) -> str:
+    return verdict if verdict == Verdict.EQUIVALENT else ""
+
+
 def every_input(config: MacConfig) -> str:
     """Simulate all inputs of the datapath, a result for each, and return how many.
 
     Raises:
         AssertionError: If a result is not the golden model's.
     """
-    sides = (config.weight, config.activation)
-    formats = [fmt for fmt in sides for _ in range(config.vector_size)]
-    formats += [fmt for fmt in (config.weight_scale, config.activation_scale) if fmt]
+    size, scales = config.vector_size, (config.weight_scale, config.activation_scale)
+    formats = [config.weight] * size + [config.activation] * size + [fmt for fmt in scales if fmt]
     codes = np.array(list(product(*(fmt.values for fmt in formats))))
-    w, a, *scales = np.split(codes, [config.vector_size, 2 * config.vector_size, 2 * config.vector_size + 1], axis=1)
-    columns = iter(column[:, 0] for column in scales if column.size)
-    sw, sa = (next(columns) if fmt else None for fmt in (config.weight_scale, config.activation_scale))
+    columns = iter(codes.T[2 * size :])
+    sw, sa = (next(columns) if fmt else None for fmt in scales)
     marks = np.ones(len(codes), np.bool_)
-    streams = MacInterface(config).streams(Beats(w, a, sw, sa, marks, marks))
+    streams = MacInterface(config).streams(Beats(codes[:, :size], codes[:, size : 2 * size], sw, sa, marks, marks))
     return f"{play(config, streams).board.results:,}"
-
-
-def _proved(verdict: Verdict) -> str:
-    return verdict if verdict == Verdict.EQUIVALENT else ""
 
 
 CHECKS: dict[str, Callable[[MacConfig], str]] = {
@@ -92,22 +92,84 @@ CHECKS: dict[str, Callable[[MacConfig], str]] = {
 }
 
 
+def transitions(config: MacConfig, rtlil: str) -> str:
+    """Return the MAC with its properties as an SMT-LIB transition system of the module ``bench``."""
+    pins, depth = Pins(config), config.pipeline
+    marks = [(mark, stage) for mark in ("valid", "last") for stage in range(depth)]
+    extra = "".join(f", .\\mac_control.{mark}{stage} ({mark}[{stage}])" for mark, stage in marks)
+    ins, outs = pins.widths
+    bench = filled(
+        Path(__file__).with_name("bench.v"),
+        in_high=ins - 1,
+        out_high=outs - 1,
+        depth=depth,
+        width=outs - 2,
+        design=pins.instance(TOP, "tested", "inputs", "outputs", extra),
+    )
+    commands = [
+        "read_rtlil design.il",
+        "flatten",
+        "opt_clean",
+        *(f"expose w:mac_control.{mark}{stage}" for mark, stage in marks),
+        "read_verilog -formal protocol.v bench.v",
+        "prep -flatten -top bench",
+        "async2sync",
+        "dffunmap",
+        "write_smt2 bench.smt2",
+    ]
+    properties = Path(__file__).with_name("protocol.v").read_text()
+    inputs = {"design.il": rtlil, "bench.v": bench, "protocol.v": properties}
+    return run_yosys(commands, inputs, ["bench.smt2"])["bench.smt2"]
+
+
+def induction(system: str, steps: int) -> int:
+    """Return the least k up to ``steps`` for which k-induction proves the assertions; 0 if none does.
+
+    Raises:
+        AssertionError: If the assertions fail within ``steps`` cycles from the initial state; it names the cycle.
+    """
+    for k in range(1, steps + 1):
+        if _possible(system, k, ["(|bench_i| s0)"]):
+            raise AssertionError(f"the protocol is violated in cycle {k - 1}")
+        if not _possible(system, k + 1):
+            return k
+    return 0
+
+
+def _possible(system: str, states: int, constraints: Sequence[str] = ()) -> bool:
+    """Whether there is a path of so many states on which the assertions fail in the last one alone."""
+    last = states - 1
+    path = [
+        *constraints,
+        *(f"(|bench_{kind}| s{i})" for i in range(states) for kind in "uh"),
+        *(f"(|bench_t| s{i} s{i + 1})" for i in range(last)),
+        *(f"(|bench_a| s{i})" for i in range(last)),
+        f"(not (|bench_a| s{last}))",
+    ]
+    solver = z3.Solver()
+    names = "".join(f"(declare-fun s{i} () |bench_s|)\n" for i in range(states))
+    solver.from_string(system + names + "".join(f"(assert {constraint})\n" for constraint in path))
+    verdict = solver.check()
+    if verdict == z3.unknown:
+        raise RuntimeError(f"z3 gives up: {solver.reason_unknown()}")
+    return bool(verdict == z3.sat)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0 if everything is proved."""
     parser = argparse.ArgumentParser(prog="python -m vsq.tb.formal.prove", description=__doc__.partition("\n\n")[0])
     parser.parse_args(arguments)
     console, proved = Console(), True
     table = Table(Column("configuration", overflow="fold"), *CHECKS, "s")
-    for config in CONFIGS:
+    for config in map(MacConfig.parse, _CONFIGS):
         start = time.perf_counter()
         cells = []
         for name, check in CHECKS.items():
             with console.status(f"{config.full_name}: {name}"):
                 cells.append(check(config))
         proved = proved and all(cells)
-        table.add_row(
-            config.full_name, *(cell or "[red]not proved[/]" for cell in cells), f"{time.perf_counter() - start:.0f}"
-        )
+        seconds = f"{time.perf_counter() - start:.0f}"
+        table.add_row(config.full_name, *(cell or "[red]not proved[/]" for cell in cells), seconds)
         console.print(f"{config.full_name}: {'done' if all(cells) else 'not proved'}")
     console.print(table)
     return int(not proved)

@@ -1,8 +1,7 @@
 """The cocotb tests of a bench that ships, for every variant of a design (:mod:`vsq.tb.mutation.mutants`).
 
-Beside ``VSQ_RUN``, which is the bench's own, ``VSQ_BENCH`` names its module, ``VSQ_TESTS`` its tests, and
-``VSQ_VARIANTS`` is the number of variants. Each test of each variant is a test of cocotb's, so that what it leaves
-running ends with it; the first one that fails is a variant's last.
+Beside ``VSQ_RUN``, which is the bench's own, ``VSQ_VARIANTS`` is the number of variants. Each test of each variant is a
+test of cocotb's, so that what it leaves running ends with it; the first one that fails is a variant's last.
 """
 
 import os
@@ -13,7 +12,10 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles
 
-_BENCH = import_module(os.environ["VSQ_BENCH"])
+from vsq.tb.bench.base import Run
+
+_ENVIRONMENT = Run().environment
+_BENCH = import_module(_ENVIRONMENT.bench)
 _alive = set(range(int(os.environ["VSQ_VARIANTS"])))  # variants that no test has found
 
 
@@ -39,5 +41,5 @@ def _of_variants(name: str) -> Any:
     return test
 
 
-for _name in os.environ["VSQ_TESTS"].split(","):
+for _name in _ENVIRONMENT.tests:
     globals()[_name] = _of_variants(_name)

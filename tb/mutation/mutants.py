@@ -91,19 +91,12 @@ def run_cocotb(config: Configuration, mutants: Mutants, seed: int, folder: Path)
         InputError: If Verilator is missing or too old.
         RuntimeError: If the simulation breaks.
     """
-    source = folder / "variants.v"
-    source.write_text(mutants.verilog)
     bench = environment(config)
-    job = Job(config=config.full_name, simulator="verilator", seed=seed, beats=bench.beats, verilog=str(source))
-    worker.prepare_environment(job.simulator)
-    path = worker.prepare(job, folder)
-    worker.build(job.simulator, path, folder / "build", waves=False, log=folder / "build.log")
-    variables = {
-        "VSQ_BENCH": bench.bench,
-        "VSQ_TESTS": ",".join(bench.tests),
-        "VSQ_VARIANTS": str(mutants.variants),
-    }
-    results = worker.simulate(job.simulator, "vsq.tb.mutation.bench", folder, seed=seed, variables=variables)
+    job = Job(config=config.full_name, simulator="verilator", seed=seed, beats=bench.beats, verilog=mutants.verilog)
+    source = worker.prepare(job, folder)
+    worker.build(job.simulator, source, folder / "build", waves=False, log=folder / "build.log")
+    variants = str(mutants.variants)
+    results = worker.simulate(job, "vsq.tb.mutation.bench", folder, tests=None, VSQ_VARIANTS=variants)
     outcomes = worker.report(results)
     if len(outcomes) != len(bench.tests) * mutants.variants:
         raise RuntimeError(f"{config.full_name}: {len(outcomes)} tests ran; see {folder / 'simulation.log'}")

@@ -26,9 +26,7 @@ _INSTANCE = re.compile(rf"(?<![\w$.\\])({_NAME})\s*(?:#\s*[(\d]|\s{_NAME}\s*(?:\
 
 @dataclass(frozen=True, kw_only=True)
 class Dut:
-    """A design in one text, whose top module is :data:`vsq.tb.regression.job.TOP`; ``options`` name it on the command
-    line.
-    """
+    """A text with the top module :data:`vsq.tb.regression.job.TOP`; ``options`` name its files on the command line."""
 
     verilog: str
     options: str = ""
@@ -54,8 +52,11 @@ class Dut:
         modules = _MODULE.findall(codes[0])
         used = {name for code in codes for name in _INSTANCE.findall(code)}
         top = _choose(config, files[0], modules, used, top)
-        contract, ports = _contract(config), _ports(files[0], texts[0], top)
-        if wrong := _differences(ports, contract):
+        contract = {"clk": ("input", 1), "rst": ("input", 1)} | {
+            name: ("input" if member.flow == In else "output", Shape.cast(member.shape).width)
+            for name, member in design(config).ports().items()
+        }
+        if wrong := _differences(_ports(files[0], texts[0], top), contract):
             raise InputError(f"{files[0]}: module {top} is no {config.full_name}: {'; '.join(wrong)}")
         if top != TOP:
             if any(TOP in _MODULE.findall(code) for code in codes):
@@ -75,13 +76,11 @@ def _read(path: Path) -> str:
 
 def _choose(config: Configuration, path: Path, modules: Sequence[str], used: set[str], asked: str | None) -> str:
     """Return the name of the top module."""
+    top = design(config).default_name if asked is None else asked
+    if top in modules:
+        return top
     if asked is not None:
-        if asked not in modules:
-            raise InputError(f"{path}: there is no module {asked!r} in it; choose among {', '.join(modules) or 'none'}")
-        return asked
-    default = design(config).default_name
-    if default in modules:
-        return default
+        raise InputError(f"{path}: there is no module {asked!r} in it; choose among {', '.join(modules) or 'none'}")
     if not modules:
         raise InputError(f"{path}: there is no module in it; give a Verilog file")
     unused = [name for name in modules if name not in used]
@@ -91,18 +90,6 @@ def _choose(config: Configuration, path: Path, modules: Sequence[str], used: set
             "name the top module with --top"
         )
     return unused[0]
-
-
-def _contract(config: Configuration) -> Ports:
-    """Return the ports of the emitted design."""
-    return {
-        "clk": ("input", 1),
-        "rst": ("input", 1),
-        **{
-            name: ("input" if member.flow == In else "output", Shape.cast(member.shape).width)
-            for name, member in design(config).ports().items()
-        },
-    }
 
 
 def _ports(path: Path, text: str, top: str) -> Ports:
@@ -120,18 +107,18 @@ def _ports(path: Path, text: str, top: str) -> Ports:
 
 def _differences(ports: Ports, contract: Ports) -> list[str]:
     """Return in words which ports are missing, other than the contract's, or inputs that nothing would drive."""
+
+    def bits(width: int) -> str:
+        return f"{width} bit{'s' * (width > 1)}"
+
     wrong = []
     for name, (direction, width) in contract.items():
         if name not in ports:
-            wrong.append(f"{direction} {name} of {_bits(width)} is missing")
+            wrong.append(f"{direction} {name} of {bits(width)} is missing")
         elif (given := ports[name]) != (direction, width):
-            wrong.append(f"{name} is an {given[0]} of {_bits(given[1])}, not an {direction} of {_bits(width)}")
-    extra = [name for name, (direction, _) in ports.items() if name not in contract and direction != "output"]
-    return wrong + [f"{ports[name][0]} {name} is none of its ports" for name in extra]
-
-
-def _bits(width: int) -> str:
-    return f"{width} bit{'s' * (width > 1)}"
+            wrong.append(f"{name} is an {given[0]} of {bits(given[1])}, not an {direction} of {bits(width)}")
+    extra = ((name, way) for name, (way, _) in ports.items() if name not in contract and way != "output")
+    return wrong + [f"{way} {name} is none of its ports" for name, way in extra]
 
 
 def _shell(top: str, contract: Ports) -> str:

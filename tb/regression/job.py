@@ -1,9 +1,6 @@
 """One job of a regression and its result: one configuration in one simulator."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.tb.designs import Environment, environment
@@ -22,8 +19,8 @@ class Job:
         simulator: ``verilator`` or ``icarus``.
         seed, beats: The random stream; a processing element's are commands.
         playback: A file of :class:`vsq.tb.failures.recording.Recording` to stream instead of random beats.
-        verilog: A file to simulate instead of the generated Verilog; its top module is :data:`TOP`.
-        options: What else repeats the job on the command line, such as the files that ``verilog`` was made from.
+        verilog: What is simulated instead of the generated Verilog; its top module is :data:`TOP`.
+        options: What else repeats the job on the command line, such as the files of ``verilog``.
         waves: Whether a failure is simulated once more to record its waves.
     """
 
@@ -62,7 +59,7 @@ class Outcome:
     """One test's verdict: it passed if ``failure`` is empty."""
 
     name: str
-    seconds: float
+    seconds: float = 0.0
     failure: str = ""
 
 
@@ -85,13 +82,3 @@ class Result:
     def passed(self) -> bool:
         """Whether tests ran and all of them passed; a run of no tests is a failure."""
         return bool(self.outcomes) and not any(outcome.failure for outcome in self.outcomes)
-
-    def moved(self, old: Path, new: Path) -> "Result":
-        """Return the result with its failures' paths in the folder to which the job's has moved."""
-        outcomes = [replace(outcome, failure=outcome.failure.replace(str(old), str(new))) for outcome in self.outcomes]
-        return replace(self, outcomes=outcomes)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Result":
-        """Read what ``asdict`` wrote."""
-        return cls(**{**values, "outcomes": [Outcome(**outcome) for outcome in values["outcomes"]]})

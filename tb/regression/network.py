@@ -1,10 +1,7 @@
 """Workloads on the RTL of a processing element (``vsq network``): every integer of every layer compared with golden."""
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
 
 from rich.console import Console
 from rich.progress import Progress
@@ -15,10 +12,7 @@ from vsq.golden.model.pe import CommandResult, Streams
 from vsq.golden.workloads.chain import Chain, ElementChain
 from vsq.golden.workloads.workload import load
 from vsq.tb.playback.playback import opened
-from vsq.tb.playback.transports import Transport
 from vsq.tb.simulation.simulators import find
-
-FIELDS = ("acc", "overflow", "codes", "scales")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +43,16 @@ class NetworkRun:
 
     def table(self) -> Table:
         """Return one row a layer."""
-        names = ("integers", "wrong", "operands", "cycles", "lanes busy")
+        names = ("integers", "wrong", "operands", "cycles")
         table = Table(
             "layer",
-            *(Column(name, justify="right") for name in names),
+            *(Column(name, justify="right") for name in (*names, "lanes busy")),
             title=str(self.config),
             caption=f"{self.note}; {self.seconds:.0f} s: {'pass' if self.passed else 'FAIL'}",
         )
         for layer in self.layers:
             busy = f"{layer.operands / layer.cycles:.1%}"
-            table.add_row(layer.name, *(f"{getattr(layer, name):,}" for name in names[:-1]), busy)
+            table.add_row(layer.name, *(f"{getattr(layer, name):,}" for name in names), busy)
         return table
 
 
@@ -86,48 +80,40 @@ def run(
     chain: Chain = load(workload).chain().first(images)
     element = ElementChain(chain, config)
     start = time.perf_counter()
-    with (
-        ExitStack() as stack,
-        Progress(console=console or Console(quiet=True), transient=True) as progress,
-    ):
-        bar = progress.add_task(f"{workload}: building the simulation", total=None)
-        observed = _Observed(lambda: stack.enter_context(opened(config, simulator)))
-        layers = []
-        for (name, got), (_, expected) in zip(element.trace(observed.execute), element.trace(), strict=True):
-            layers.append(observed.layer(name, got, expected))
-            progress.update(bar, description=f"{workload}: {name} done")
-    score, golden = (chain.score(element.outputs(output)) for output in (got, expected))
-    note = f"{chain.metric} of {len(chain.inputs)} {chain.items} {score:.4f}, golden {golden:.4f}"
+    layers: list[LayerRun] = []
+    costs: dict[str, int] = {}  # of the layer that ran last
+    with Progress(console=console or Console(quiet=True), transient=True) as progress:
+        bar = progress.add_task(f"{workload}: golden model", total=None)
+        golden = list(element.trace())  # first, since it tells what does not fit the element
+        progress.update(bar, description=f"{workload}: building the simulation")
+        with opened(config, simulator) as playback:
+
+            def execute(streams: Streams) -> list[CommandResult]:
+                played = playback.play(playback.interface.streams(streams))
+                operands = sum(command.rows * command.vectors for command in streams.commands)
+                costs.update(operands=operands, cycles=played.cycles)
+                return list(playback.interface.decoded(streams.commands, played.results))
+
+            for (name, got), (_, expected) in zip(element.trace(execute), golden, strict=True):
+                integers, wrong = _compared(got, expected)
+                layers.append(LayerRun(name=name, integers=integers, wrong=wrong, **costs))
+                progress.update(bar, description=f"{workload}: {name} done")
+    score, right = (chain.score(element.outputs(output)) for output in (got, expected))
     return NetworkRun(
-        config=config, layers=layers, note=note, right=score == golden, seconds=time.perf_counter() - start
+        config=config,
+        layers=layers,
+        note=f"{chain.metric} of {len(chain.inputs)} {chain.items} {score:.4f}, golden {right:.4f}",
+        right=score == right,
+        seconds=time.perf_counter() - start,
     )
 
 
-class _Observed:
-    """A playback, built for the first commands, and the operands and cycles since the last layer."""
-
-    def __init__(self, build: Callable[[], Transport]) -> None:
-        self._build, self._operands, self._cycles = build, 0, 0
-
-    @cached_property
-    def _playback(self) -> Transport:
-        return self._build()
-
-    def execute(self, streams: Streams) -> list[CommandResult]:
-        """Run the commands."""
-        self._operands += sum(command.rows * command.vectors for command in streams.commands)
-        interface = self._playback.interface
-        played = self._playback.play(interface.streams(streams))
-        self._cycles += played.cycles
-        return list(interface.decoded(streams.commands, played.results))
-
-    def layer(self, name: str, got: CommandResult, expected: CommandResult) -> LayerRun:
-        """Compare a layer's outputs."""
-        integers = wrong = 0
-        for field in FIELDS:
-            ours, golden = getattr(got, field), getattr(expected, field)
-            if golden is not None:
-                integers += golden.size
-                wrong += golden.size if ours is None or ours.shape != golden.shape else int((ours != golden).sum())
-        cycles, operands, self._cycles, self._operands = self._cycles, self._operands, 0, 0
-        return LayerRun(name=name, integers=integers, wrong=wrong, operands=operands, cycles=cycles)
+def _compared(got: CommandResult, expected: CommandResult) -> tuple[int, int]:
+    """Return how many integers a layer's outputs have, and how many of them are wrong."""
+    integers = wrong = 0
+    for field in ("acc", "overflow", "codes", "scales"):
+        ours, golden = getattr(got, field), getattr(expected, field)
+        if golden is not None:
+            integers += golden.size
+            wrong += golden.size if ours is None or ours.shape != golden.shape else int((ours != golden).sum())
+    return integers, wrong

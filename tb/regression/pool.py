@@ -1,21 +1,85 @@
-"""Runs jobs in processes of their own, a few at a time, and ends all of them when interrupted."""
+"""Where jobs run: a numbered folder for each run, and a process for each job, which ends with the run."""
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from vsq.golden.contract.errors import InputError
 from vsq.tb.regression.job import Job, Outcome, Result
 
 _POLL_SECONDS = 0.05
 _LOG_LINES = 30
+_PREFIX = "run-"
+_WORK = ".work"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder ``path`` of one run, with what it leaves, and in it ``work``, with what ends with it.
+
+    Moving the content of ``work`` into ``path`` is renaming. ``work`` is locked as long as its run lives.
+    """
+
+    path: Path
+    work: Path
+
+
+@contextmanager
+def run_folder(out: Path) -> Iterator[RunFolder]:
+    """Provide the next folder ``run-<number>`` in ``out``; it goes with the run if the run leaves nothing in it.
+
+    What killed runs had at work is removed first.
+
+    Raises:
+        InputError: If ``out`` cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            with _locked(out):
+                for work in out.glob(f"{_PREFIX}*/{_WORK}"):
+                    # Its run lives, or has just ended.
+                    with suppress(BlockingIOError, FileNotFoundError), _locked(work, fcntl.LOCK_NB):
+                        _remove(work)
+                numbers = [path.name.removeprefix(_PREFIX) for path in out.glob(f"{_PREFIX}*")]
+                last = max((int(number) for number in numbers if number.isdecimal()), default=0)
+                path = out / f"{_PREFIX}{last + 1}"
+                folder = RunFolder(path, path.resolve() / _WORK)
+                folder.work.mkdir(parents=True)
+                stack.enter_context(_locked(folder.work))
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror}); choose another folder") from None
+        stack.callback(_remove, folder.work)
+        yield folder
+
+
+@contextmanager
+def _locked(folder: Path, options: int = 0) -> Iterator[None]:
+    """Hold the lock of a folder, until this process dies at the latest."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | options)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove(work: Path) -> None:
+    """Remove a run's work, and its folder if that is empty then."""
+    shutil.rmtree(work, ignore_errors=True)
+    with suppress(OSError):
+        work.parent.rmdir()
 
 
 def run_jobs(jobs: Sequence[Job], folder: Path, workers: int) -> Generator[tuple[Job, Result], None, None]:
@@ -41,29 +105,27 @@ def run_jobs(jobs: Sequence[Job], folder: Path, workers: int) -> Generator[tuple
             _close(process)
 
 
+def module(name: str, *arguments: str | Path) -> dict[str, Any]:
+    """Return the arguments of ``subprocess.run`` for a module of ours, which imports what this process does.
+
+    That is so even in a folder that has a package of the same name.
+    """
+    path = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    return {
+        "args": [sys.executable, "-P", "-m", name, *map(str, arguments)],
+        "env": {**os.environ, "PYTHONPATH": path},
+    }
+
+
 def _start(job: Job, folder: Path) -> "subprocess.Popen[bytes]":
     """Start a job in a session of its own; it ends by itself if this process dies and with it the pipe."""
     folder.mkdir(parents=True)
     (folder / "job.json").write_text(json.dumps(asdict(job)))
+    command = module("vsq.tb.regression.worker", folder)
     with (folder / "job.log").open("wb") as log:
         return subprocess.Popen(
-            module("vsq.tb.regression.worker", folder),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment(),
-            start_new_session=True,
+            **command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
-
-
-def module(name: str, *arguments: str | Path) -> list[str]:
-    """Return the command that runs a module of ours, even in a folder that has a package of the same name."""
-    return [sys.executable, "-P", "-m", name, *map(str, arguments)]
-
-
-def environment() -> dict[str, str]:
-    """Return the variables under which another process imports what this one does."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
 
 
 def _close(process: "subprocess.Popen[bytes]") -> None:
@@ -79,6 +141,7 @@ def _result(folder: Path) -> Result:
     """Read a job's result; a job that left none has failed."""
     path = folder / "result.json"
     if path.exists():
-        return Result.from_json(json.loads(path.read_text()))
+        values = json.loads(path.read_text())
+        return Result(**{**values, "outcomes": [Outcome(**outcome) for outcome in values["outcomes"]]})
     tail = (folder / "job.log").read_text(errors="replace").splitlines()[-_LOG_LINES:]
-    return Result(outcomes=[Outcome(name="job", seconds=0.0, failure="\n".join(["the job broke", *tail]))])
+    return Result(outcomes=[Outcome(name="job", failure="\n".join(["the job broke", *tail]))])

@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,14 @@ from rich.table import Column, Table
 
 from vsq.golden.contract.configuration import Configuration, configuration, several
 from vsq.golden.contract.errors import InputError
-from vsq.golden.io.files import replacing, write_text
+from vsq.golden.io.files import replacing
 from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.base import length
 from vsq.tb.regression.dut import Dut
-from vsq.tb.regression.job import RECORDING, TOP, Job, Outcome, Result
-from vsq.tb.regression.pool import run_jobs
+from vsq.tb.regression.job import RECORDING, Job, Outcome, Result
+from vsq.tb.regression.pool import RunFolder, run_folder, run_jobs
 from vsq.tb.regression.reports import COLUMNS, REPORTS, cells
-from vsq.tb.regression.run_folder import RunFolder, run_folder
 from vsq.tb.simulation import simulators
 
 FAILURES = "failures"
@@ -88,24 +87,14 @@ def regress(
             raise InputError(f"{name} {value}: at least 1 is needed; ask for more")
     if seed < 0:
         raise InputError(f"seed {seed}: seeds are not negative; choose another")
-    configs = [configuration(design) for design in several(designs)]
-    with tempfile.TemporaryDirectory(prefix="vsq-dut-") as folder:
-        path = Path(folder, f"{TOP}.v")
-        if dut:
-            write_text(path, dut.verilog)
-        wanted = [
-            Job(
-                config=config.full_name,
-                simulator=sim,
-                seed=seed,
-                beats=beats or environment(config).beats,
-                verilog=str(path) if dut else None,
-                options=dut.options if dut else "",
-            )
-            for config in {config.full_name: config for config in configs}.values()
-            for sim in dict.fromkeys(sims)
-        ]
-        return run(wanted, workers=jobs, out=Path(out), console=console)
+    given: dict[str, Any] = {"verilog": dut.verilog, "options": dut.options} if dut else {}
+    configs = {config.full_name: config for config in map(configuration, several(designs))}
+    wanted = [
+        Job(config=name, simulator=sim, seed=seed, beats=beats or environment(config).beats, **given)
+        for name, config in configs.items()
+        for sim in dict.fromkeys(sims)
+    ]
+    return run(wanted, workers=jobs, out=Path(out), console=console)
 
 
 def play(
@@ -136,7 +125,8 @@ def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None
     with run_folder(out) as folder:
         for name in REPORTS:
             (out / name).unlink(missing_ok=True)
-        with _terminable(), _progress(console) as progress:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with _terminable(), Progress(*columns, console=console, transient=True) as progress:
             summary = _results(jobs, folder, workers, progress)
         _show(summary, console)
         for name, write in REPORTS.items():
@@ -156,17 +146,18 @@ def _results(jobs: Sequence[Job], folder: RunFolder, workers: int, progress: Pro
         with closing(run_jobs(jobs, folder.work, workers)) as ended:
             for job, result in ended:
                 done[job] = result
+                work, kept = folder.work / job.name, folder.path / FAILURES / job.name
                 if result.passed:
-                    shutil.rmtree(folder.work / job.name)
+                    shutil.rmtree(work)
                 else:
-                    kept = folder.path / FAILURES / job.name
                     kept.parent.mkdir(exist_ok=True)
-                    os.replace(folder.work / job.name, kept)
-                    done[job] = result.moved(folder.work / job.name, kept)
+                    os.replace(work, kept)
+                    moved = [replace(one, failure=one.failure.replace(str(work), str(kept))) for one in result.outcomes]
+                    done[job] = replace(result, outcomes=moved)
                 progress.advance(task)
     except OSError as error:
         reason = f"not run: {error}"
-    not_run = Result(outcomes=[Outcome(name="job", seconds=0.0, failure=reason)])
+    not_run = Result(outcomes=[Outcome(name="job", failure=reason)])
     return Summary([(job, done.get(job, not_run)) for job in jobs], folder.path)
 
 
@@ -181,11 +172,6 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True)
 
 
 def _show(summary: Summary, console: Console) -> None:

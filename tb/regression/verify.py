@@ -1,8 +1,4 @@
-"""Verification of one design by every means there is, with one verdict: ``vsq verify``.
-
-The regression in every simulator, mutants that the bench must find, proofs on a small relative, which has the same
-options and few bits, and the regression of the mapped netlist.
-"""
+"""Verification of one design by every means there is, with one verdict: ``vsq verify``."""
 
 import tempfile
 import time
@@ -20,12 +16,11 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.base import Format
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import YosysError, run_yosys
 from vsq.tb.mutation import promised
+from vsq.tb.mutation.mutate import score
 from vsq.tb.mutation.pins import Pins
-from vsq.tb.mutation.score import score
 from vsq.tb.regression.dut import Dut
 from vsq.tb.regression.job import TOP
 from vsq.tb.regression.run import regress
@@ -85,8 +80,8 @@ class Verifier:
     def _regression(self, sim: str, dut: Dut | None) -> str:
         summary = regress([self.config], sims=[sim], seed=self.seed, out=self.out, dut=dut)
         [(_, result)] = summary.results
-        failures = [f"{outcome.name}: {outcome.failure}" for outcome in result.outcomes if outcome.failure]
         if not summary.passed:
+            failures = [f"{outcome.name}: {outcome.failure}" for outcome in result.outcomes if outcome.failure]
             raise AssertionError("\n".join([*failures, f"files: {summary.folder}"]))
         return f"{result.counts['beats']:,} beats, {result.counts['results']:,} results"
 
@@ -106,25 +101,27 @@ class Verifier:
         return f"{small.full_name}: {verdict}"
 
     def _netlist(self) -> str:
-        return self._regression(self.sims[0], Dut(verilog=self.mapped(self._rtlil(), TOP)))
+        return self._regression(self.sims[0], Dut(verilog=self._mapped()))
 
     def _undefined(self) -> str:
         pins = Pins(self.config.mac)
+        rows = promised.rows(pins, _UNDEFINED_BEATS, self.seed)
         with tempfile.TemporaryDirectory(prefix="vsq-undefined-") as folder:
-            rows = promised.rows(pins, _UNDEFINED_BEATS, self.seed)
-            verdict = promised.run_undefined(pins, self.mapped(self._rtlil(), TOP), rows, Path(folder))
+            verdict = promised.run_undefined(pins, self._mapped(), rows, Path(folder))
         if verdict != "passed":
             raise AssertionError(verdict)
         return f"none at the pins in {len(rows):,} cycles"
 
-    def _rtlil(self) -> str:
+    def _mapped(self) -> str:
+        """Return the design's netlist."""
         if self.dut is None:
-            return design(self.config).rtlil(TOP)
+            return self.mapped(design(self.config).rtlil(TOP), TOP)
         commands = ["read_verilog -sv dut.v", f"hierarchy -check -top {TOP}", "proc", "write_rtlil dut.il"]
         try:
-            return run_yosys(commands, {"dut.v": self.dut.verilog}, ["dut.il"])["dut.il"]
+            read = run_yosys(commands, {"dut.v": self.dut.verilog}, ["dut.il"])
         except YosysError as error:
             raise InputError(f"Yosys cannot read the design: {error}") from None
+        return self.mapped(read["dut.il"], TOP)
 
 
 def verify(stages: Iterable[VerificationStage], console: Console) -> int:
@@ -162,24 +159,18 @@ def reduced(config: MacConfig) -> MacConfig:
 
     A rounded scale product stays rounded.
     """
-
-    def small(form: Format | None) -> Any:
-        return form and form.at_most(_SMALL_BITS)
-
-    weight, activation = small(config.weight), small(config.activation)
-    widest = max(_SMALL_BITS, weight.bits, activation.bits)  # beyond that, where a format has no small relative
+    sides = ("weight", "activation", "weight_scale", "activation_scale")
+    small: dict[str, Any] = {name: (form := getattr(config, name)) and form.at_most(_SMALL_BITS) for name in sides}
+    # Beyond so many bits, where a format has no small relative.
+    widest = max(_SMALL_BITS, small["weight"].bits, small["activation"].bits)
     relative = replace(
         config,
-        weight=weight,
-        activation=activation,
-        weight_scale=small(config.weight_scale),
-        activation_scale=small(config.activation_scale),
+        **small,
         vector_size=min(config.vector_size, max(1, _SMALL_SIZE * _SMALL_BITS // widest)),
         scale_product_bits=None,
         accumulator_bits=min(config.acc_bits, _SMALL_ACC_BITS),
         max_vectors=None,
     )
-    if not config.scale_shift:
+    if not config.scale_shift or config.scale_product_bits is None:
         return relative
-    assert config.scale_product_bits
     return replace(relative, scale_product_bits=min(config.scale_product_bits, relative.full_product_bits - 1))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
@@ -29,7 +29,6 @@ from vsq.tb.simulation import objcache, simulators
 from vsq.tb.simulation.build import excerpt
 
 TIMESCALE = ("1ns", "1ps")
-COVERAGE = "coverage"  # the name of the verdict on coverage among a job's tests
 # cocotb's runner makes every signal public, which keeps Verilator from optimizing; the benches use the pins alone. Most
 # of a short simulation is Python and the C++ compiler, so that a lower optimization of the C++ is faster. A
 # user's design may have warnings, and delays in the models of its cells, which are ignored.
@@ -45,7 +44,6 @@ def run(job: Job, folder: Path) -> Result:
     Raises:
         InputError: If the simulator is missing or too old.
     """
-    prepare_environment(job.simulator)
     start = time.perf_counter()
     source = prepare(job, folder)
     recording = Recording.load(Path(job.playback)) if job.playback else None
@@ -94,37 +92,33 @@ def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path)
 
 def make(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path) -> None:
     """Build a simulation in ``folder``, whatever was built before."""
+    arguments = [*_BUILD_ARGS[simulator]]
+    if waves and simulator == "verilator":  # as FST, if the headers that its writer includes are here, else as VCD
+        headers = b"#include <lz4.h>\n#include <zlib.h>\n"
+        probe = subprocess.run(["g++", "-E", "-x", "c++", "-"], input=headers, capture_output=True, check=False)
+        arguments += [] if probe.returncode else ["--trace-fst"]
     get_runner(simulator).build(
         sources=[source],
         hdl_toplevel=TOP,
         build_dir=folder,
-        build_args=_BUILD_ARGS[simulator] + (_wave_arguments(simulator) if waves else []),
+        build_args=arguments,
         timescale=TIMESCALE,
         waves=waves,
         log_file=log,
     )
 
 
-def _wave_arguments(simulator: str) -> list[str]:
-    """Return what makes Verilator write FST, if the headers that its writer includes are here; else VCD it is."""
-    if simulator != "verilator":
-        return []
-    probe = subprocess.run(
-        ["g++", "-E", "-x", "c++", "-"],
-        input=b"#include <lz4.h>\n#include <zlib.h>\n",
-        capture_output=True,
-        check=False,
-    )
-    return [] if probe.returncode else ["--trace-fst"]
-
-
 def prepare(job: Job, folder: Path) -> Path:
-    """Write the design and the run's settings; return the Verilog file."""
-    made = design(job.design)
-    source = folder / f"{TOP}.v"
-    source.write_text(Path(job.verilog).read_text() if job.verilog else made.verilog(TOP))
-    settings = {**asdict(job), "latency": made.latency}
-    settings["rtl"] = rtl_hash(source.read_text())
+    """Write the design and the run's settings, and let the simulator be found; return the Verilog file.
+
+    Raises:
+        InputError: If the simulator is missing or too old.
+    """
+    prepare_environment(job.simulator)
+    made, source = design(job.design), folder / f"{TOP}.v"
+    verilog = job.verilog or made.verilog(TOP)
+    source.write_text(verilog)
+    settings = {**asdict(job), "latency": made.latency, "rtl": rtl_hash(verilog)}
     (folder / "run.json").write_text(json.dumps(settings))
     return source
 
@@ -150,53 +144,43 @@ def _play(job: Job, folder: Path, source: Path, recording: Recording) -> Outcome
 
 def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outcome]:
     """Build and run the job's tests; a build or a simulation that breaks counts as a failed test."""
-    built, log, results = folder / ("waves" if waves else "build"), folder / "build.log", folder / "results.xml"
+    log, results = folder / "build.log", folder / "results.xml"
     try:
-        build(job.simulator, source, built, waves=waves, log=log)
+        build(job.simulator, source, folder / ("waves" if waves else "build"), waves=waves, log=log)
         log = folder / "simulation.log"
-        bench, tests = job.environment.bench, job.tests
-        simulate(job.simulator, bench, folder, seed=job.seed, tests=tests, built=built.name, waves=waves)
+        simulate(job, job.environment.bench, folder, tests=job.tests, waves=waves)
         broken = False
     except (RuntimeError, SystemExit):  # a command failed; failed tests alone need not make it fail
         broken = True
     outcomes = []
     if results.exists():
         found, absent = report(results), "the test did not run"
-        outcomes = [found.get(name, Outcome(name=name, seconds=0.0, failure=absent)) for name in job.tests]
+        outcomes = [found.get(name, Outcome(name=name, failure=absent)) for name in job.tests]
     if outcomes and (not broken or any(outcome.failure for outcome in outcomes)):
         return outcomes
-    return [*outcomes, Outcome(name=log.stem, seconds=0.0, failure=excerpt(log))]
+    return [*outcomes, Outcome(name=log.stem, failure=excerpt(log))]
 
 
 def simulate(
-    simulator: str,
-    bench: str,
-    folder: Path,
-    *,
-    seed: int,
-    tests: Sequence[str] | None = None,
-    built: str = "build",
-    waves: bool = False,
-    variables: Mapping[str, str] | None = None,
+    job: Job, bench: str, folder: Path, *, tests: Sequence[str] | None, waves: bool = False, **variables: str
 ) -> Path:
-    """Run tests of the module ``bench`` on what is built in ``folder``, for the run that is described there.
+    """Run tests of the module ``bench``, None for all, on what is built in ``folder``; return cocotb's report.
 
-    Returns:
-        Path: cocotb's report.
+    ``variables`` of the environment stand beside ``VSQ_RUN``, the run that :func:`prepare` describes.
     """
-    return get_runner(simulator).test(
+    return get_runner(job.simulator).test(
         hdl_toplevel=TOP,
         hdl_toplevel_lang="verilog",
         test_module=bench,
         testcase=tests,
-        seed=seed,
+        seed=job.seed,
         test_dir=folder,
-        build_dir=folder / built,
+        build_dir=folder / ("waves" if waves else "build"),
         results_xml=str(folder / "results.xml"),
         timescale=TIMESCALE,
         waves=waves,
         log_file=folder / "simulation.log",
-        extra_env={"VSQ_RUN": str(folder / "run.json"), **(variables or {})},
+        extra_env={"VSQ_RUN": str(folder / "run.json"), **variables},
     )
 
 
@@ -221,7 +205,7 @@ def verdict(job: Job, coverage: points.Hits) -> list[Outcome]:
     config, required = job.design, job.environment.required
     total = points.merge([job.environment.reachable(config), coverage])
     wanted = {point: bins for point, bins in total.items() if required(config, job.beats, point)}
-    return [Outcome(name=COVERAGE, seconds=0.0, failure=points.report(wanted))]
+    return [Outcome(name="coverage", failure=points.report(wanted))]
 
 
 def _end_with_parent() -> None:
@@ -239,8 +223,7 @@ def _end_with_parent() -> None:
 def main(folder: Path) -> None:
     """Run the job that ``folder`` describes."""
     _end_with_parent()
-    job = Job(**json.loads((folder / "job.json").read_text()))
-    result = run(job, folder)
+    result = run(Job(**json.loads((folder / "job.json").read_text())), folder)
     write_text(folder / "result.json", json.dumps(asdict(result)))
 
 

@@ -26,16 +26,7 @@ def simulate(require_tool, tmp_path):
 
     def simulate(verilog, config=CONFIG, beats=200, simulator="icarus"):
         require_tool(simulator)
-        path = tmp_path / "mapped.v"
-        path.write_text(verilog)
-        job = Job(
-            config=config.full_name,
-            simulator=simulator,
-            seed=1,
-            beats=beats,
-            verilog=str(path),
-            waves=False,
-        )
+        job = Job(config=config.full_name, simulator=simulator, seed=1, beats=beats, verilog=verilog, waves=False)
         [(_, result)] = run_jobs([job], tmp_path / "run", workers=1)
         return result
 

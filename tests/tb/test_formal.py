@@ -8,7 +8,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.hw.emit.design import design
 from vsq.tb.formal import prove as formal
 from vsq.tb.formal.equivalence import Verdict, compare_starts, compare_with
-from vsq.tb.formal.protocol import prove, transitions
+from vsq.tb.formal.prove import induction, transitions
 from vsq.tb.formal.reference import reference
 from vsq.tb.mutation.pins import Pins
 from vsq.tb.regression.job import TOP
@@ -45,7 +45,7 @@ def test_every_input_is_simulated(require_tool):
 )
 def test_broken_protocol_is_found(pattern, replacement):
     with pytest.raises(AssertionError, match="the protocol is violated in cycle"):
-        prove(transitions(CONFIG, with_change(pattern, replacement)), 6)
+        induction(transitions(CONFIG, with_change(pattern, replacement)), 6)
 
 
 def test_wrong_formula_is_found():

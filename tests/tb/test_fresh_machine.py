@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vsq.tb.regression.pool import environment, module
+from vsq.tb.regression.pool import module
 from vsq.tb.simulation import build
 from vsq.tb.simulation.simulators import find
 
@@ -43,7 +43,7 @@ def test_verilator_builds_and_simulates_under_cocotb(bare_path, tmp_path):
     folder = tmp_path / "trial"
     folder.mkdir()
     command = module("vsq.tb.simulation.trial", "verilator", folder)
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(**command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -46,9 +46,7 @@ def simulate(require_tool, tmp_path):
     require_tool(simulator)
 
     def simulate(name: str, verilog: str) -> Result:
-        path = tmp_path / f"{name}.v"
-        path.write_text(verilog)
-        job = Job(config=CONFIG.full_name, simulator=simulator, seed=1, beats=300, verilog=str(path), waves=False)
+        job = Job(config=CONFIG.full_name, simulator=simulator, seed=1, beats=300, verilog=verilog, waves=False)
         [(_, result)] = run_jobs([job], tmp_path / name, workers=1)
         return result
 

@@ -11,7 +11,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.formal.equivalence import STAGES, Verdict, compare, gated, mutant_pair
-from vsq.tb.mutation import mutate, score
+from vsq.tb.mutation import mutate
 from vsq.tb.mutation.mutants import RUNS, draw
 from vsq.tb.mutation.mutate import drawn
 from vsq.tb.mutation.pins import EXPOSE, Pins
@@ -27,7 +27,7 @@ GATING = "-mode const1 .*-wire mac_datapath_nonzero "  # data registers load zer
 @pytest.mark.parametrize("bench", RUNS)
 def test_every_mutant_is_found_or_proved_equivalent(bench, require_tool, tmp_path):
     require_tool("verilator")
-    report = score.score(CONFIG, COUNT, 1, bench, tmp_path)
+    report = mutate.score(CONFIG, COUNT, 1, bench, tmp_path)
     assert len(report.mutants) == COUNT
     assert report.missed == []
     assert report.found > 0.8 * COUNT
@@ -40,15 +40,15 @@ def test_every_mutant_is_found_or_proved_equivalent(bench, require_tool, tmp_pat
 def test_what_the_bench_misses_counts_against_it(monkeypatch, tmp_path, capsys):
     """A bench that finds the first mutant alone: the others are proved equivalent, or missed."""
     monkeypatch.setitem(RUNS, "plain", lambda config, mutants, seed, folder: ["", "wrong"] + [""] * 3)
-    monkeypatch.setattr(score, "compare", lambda *_: next(verdicts))
+    monkeypatch.setattr(mutate, "compare", lambda *_: next(verdicts))
     verdicts = iter([Verdict.EQUIVALENT, Verdict.UNKNOWN, Verdict.DIFFERENT])
-    report = score.score(CONFIG, 4, 1, "plain", tmp_path)
+    report = mutate.score(CONFIG, 4, 1, "plain", tmp_path)
     assert (report.found, [mutant.verdict for mutant in report.missed]) == (1, ["unknown", "differs"])
     monkeypatch.setitem(RUNS, "plain", lambda *_: ["wrong"] * 5)
     with pytest.raises(RuntimeError, match="the unchanged design fails: wrong"):
-        score.score(CONFIG, 4, 1, "plain", tmp_path / "other")
+        mutate.score(CONFIG, 4, 1, "plain", tmp_path / "other")
     verdicts = iter([Verdict.EQUIVALENT])  # a second run takes up the first, and asks for the unknown one alone
-    report = score.score(CONFIG, 4, 1, "plain", tmp_path)
+    report = mutate.score(CONFIG, 4, 1, "plain", tmp_path)
     assert (report.found, [mutant.verdict for mutant in report.missed]) == (1, ["differs"])
 
 

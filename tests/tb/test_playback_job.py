@@ -22,14 +22,13 @@ UP = MacConfig.parse("4/4/4/6:V=4,R=6,acc=16")
 
 def played(folder, stream, config):
     """Play a stream through the Verilog of another configuration with the same ports."""
-    (folder / "design.v").write_text(design(config).verilog(TOP))
     Recording(config=UP.full_name, streams=MacInterface(UP).streams(stream)).save(folder / "beats.npz")
     job = Job(
         config=UP.full_name,
         simulator="icarus",
         seed=0,
         playback=str(folder / "beats.npz"),
-        verilog=str(folder / "design.v"),
+        verilog=design(config).verilog(TOP),
         waves=False,
     )
     [(_, result)] = run_jobs([job], folder / "work", workers=1)
@@ -63,7 +62,6 @@ def test_the_plain_bench_of_the_speed_table_compares_results(defect, require_too
         tmp_path / "beats.npz"
     )
     job = Job(config=CONFIG.full_name, simulator="icarus", seed=0, playback=str(tmp_path / "beats.npz"), waves=False)
-    worker.prepare_environment("icarus")
     assert worker.prepare(job, tmp_path) == source
     if defect:
         source.write_text(design(MacConfig.parse("4/4/4/6:round=truncate,R=9,acc=29")).verilog(TOP))

@@ -97,16 +97,15 @@ def test_a_seed_repeats_the_run(require_tool, tmp_path):
     assert first[0][1].counts == again[0][1].counts != other[0][1].counts
 
 
-def planted(config: str, simulated: str, simulator: str, folder: Path, *, waves: bool = False) -> Job:
+def planted(config: str, simulated: str, simulator: str, *, waves: bool = False) -> Job:
     """A job that takes the Verilog of another configuration, with the same ports, for its own."""
-    path = folder / "planted.v"
-    path.write_text(design(MacConfig.parse(simulated)).verilog(TOP))
-    return Job(config=config, simulator=simulator, seed=9, beats=300, verilog=str(path), waves=waves)
+    verilog = design(MacConfig.parse(simulated)).verilog(TOP)
+    return Job(config=config, simulator=simulator, seed=9, beats=300, verilog=verilog, waves=waves)
 
 
 def test_a_failure_leaves_its_evidence(simulator, tmp_path):
     screen, out = io.StringIO(), tmp_path / "out"
-    job = planted("4/4/4/6:V=2,R=6", "4/4/4/6:V=2,R=6,round=truncate", simulator, tmp_path, waves=True)
+    job = planted("4/4/4/6:V=2,R=6", "4/4/4/6:V=2,R=6,round=truncate", simulator, waves=True)
     summary = run([job], workers=1, out=out, console=Console(file=screen, width=150))
     assert summary.exit_code == 1
     [(_, result)] = summary.results
@@ -144,14 +143,13 @@ def test_a_failure_leaves_its_evidence(simulator, tmp_path):
 )
 def test_planted_defects_are_found(config, simulated, test, message, require_tool, tmp_path):
     require_tool("icarus")
-    [(_, result)] = run([planted(config, simulated, "icarus", tmp_path)], workers=1, out=tmp_path / "out").results
+    [(_, result)] = run([planted(config, simulated, "icarus")], workers=1, out=tmp_path / "out").results
     failures = {outcome.name: outcome.failure for outcome in result.outcomes if outcome.failure}
     assert message in failures[test]
 
 
 def test_verilog_that_does_not_compile_fails(simulator, tmp_path):
-    (tmp_path / "broken.v").write_text("module dut(; endmodule")
-    job = Job(config="4/4/4/6", simulator=simulator, seed=1, verilog=str(tmp_path / "broken.v"), waves=False)
+    job = Job(config="4/4/4/6", simulator=simulator, seed=1, verilog="module dut(; endmodule", waves=False)
     [(_, result)] = run([job], workers=1, out=tmp_path / "out").results
     assert [outcome.name for outcome in result.outcomes] == ["build"]
     headline, error, *_, log = result.outcomes[0].failure.splitlines()

@@ -109,9 +109,8 @@ def test_bad_requests_to_reproduce(options, capsys):
 def test_a_failed_job_is_replayed_and_shrunk(require_tool, tmp_path):
     for simulator in ("icarus", "verilator"):
         require_tool(simulator)
-    planted = tmp_path / "planted.v"
-    planted.write_text(design(EVEN).verilog(TOP))
-    job = Job(config=CONFIG.full_name, simulator="icarus", seed=9, beats=300, verilog=str(planted), waves=False)
+    planted = design(EVEN).verilog(TOP)
+    job = Job(config=CONFIG.full_name, simulator="icarus", seed=9, beats=300, verilog=planted, waves=False)
     screen, out = io.StringIO(), tmp_path / "out"
     assert run([job], workers=1, out=out, console=Console(file=screen, width=150)).exit_code == 1
     failure = out / "run-1" / "failures" / job.name / "failure.npz"

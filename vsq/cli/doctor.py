@@ -15,7 +15,7 @@ from rich.table import Table
 
 from vsq.golden.contract import distribution
 from vsq.golden.contract.errors import InputError
-from vsq.tb.regression.pool import environment, module
+from vsq.tb.regression.pool import module
 from vsq.tb.simulation.simulators import probe
 
 ARGUMENTS = ()
@@ -64,5 +64,5 @@ def _try(simulator: str) -> str:
     """Build and simulate a small design; return what failed, or an empty string."""
     with tempfile.TemporaryDirectory(prefix="vsq-doctor-") as folder:
         command = module("vsq.tb.simulation.trial", simulator, folder)
-        done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(**command, cwd=folder, capture_output=True, text=True, check=False)
     return done.stderr.strip() if done.returncode else ""
