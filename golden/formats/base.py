@@ -15,8 +15,8 @@ MAX_BITS = 16
 class Format(ABC):
     """The format of an element or a scale: a set of integers, which count units of 2^-fraction_bits.
 
-    Everything computes with these integers, called values or codes. Bit patterns are known to :meth:`encode`,
-    :meth:`patterns` and :meth:`decode` alone, and to the decoder in ``hw``.
+    Everything computes with these integers, called values or codes; bit patterns are known to :meth:`encode`,
+    :meth:`patterns`, :meth:`decode`, and the decoder in ``hw`` alone.
 
     Attributes:
         bits: Width of a pattern, 1 to 16.
@@ -96,14 +96,12 @@ class Format(ABC):
         codes = np.asarray(codes)
         if codes.dtype.kind not in "iuO":
             raise InputError(f"{name}: dtype {codes.dtype} is not an integer type; convert the codes to integers first")
-        bad = self._illegal(codes)
+        bad = (codes < self.min) | (codes > self.max)
+        if not self.contiguous:
+            bad |= np.isin(codes, self.values, invert=True)
         if bad.any():
             where = tuple(int(i) for i in np.argwhere(bad)[0])
             raise InputError(f"{name}{list(where)} = {codes[where]}: {self._rule()}")
-
-    def _illegal(self, codes: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return which integers are not values."""
-        return np.isin(codes, self.values, invert=True)
 
     @abstractmethod
     def _rule(self) -> str:
@@ -123,4 +121,5 @@ class Format(ABC):
 
     def sample(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> NDArray[np.int64]:
         """Return random values, all with the same odds."""
-        return np.asarray(self.values, np.int64)[rng.integers(len(self.values), size=shape)]
+        places = rng.integers(len(self.values), size=shape)
+        return self.min + places if self.contiguous else np.asarray(self.values, np.int64)[places]

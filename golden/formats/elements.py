@@ -83,13 +83,6 @@ class IntFormat(Format):
         raw = np.asarray(patterns).astype(np.int64)
         return np.where(raw > self.max, raw - (1 << self.bits), raw)
 
-    def sample(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> NDArray[np.int64]:
-        """Return random values, all with the same odds."""
-        return rng.integers(self.min, self.max, shape, endpoint=True)
-
-    def _illegal(self, codes: NDArray[Any]) -> NDArray[np.bool_]:
-        return (codes < self.min) | (codes > self.max)
-
     def _rule(self) -> str:
         return f"format {self} holds {self.min} to {self.max}; clip the codes or choose a wider format"
 

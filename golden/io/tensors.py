@@ -24,12 +24,10 @@ from vsq.golden.io.files import replacing
 from vsq.golden.quantizer.tensor import Quantized, TensorFormat
 
 VERSION = 2
+CONTAINERS = (".npz", ".safetensors")
 
 Arrays = dict[str, NDArray[Any]]
 Content = TypeVar("Content")
-
-
-# Files with a digest ------------------------------------------------------------------------------------------
 
 
 def write(path: str | Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
@@ -39,8 +37,8 @@ def write(path: str | Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
         InputError: If the suffix is neither ``.npz`` nor ``.safetensors``, or the file cannot be written.
     """
     path, metadata = Path(path), {"version": VERSION, **metadata}
-    to_bytes, _ = _container(path)
-    content = to_bytes(arrays, json.dumps(metadata | {"sha256": _digest(arrays, metadata)}))
+    _check_suffix(path)
+    content = _packed(path.suffix, arrays, json.dumps(metadata | {"sha256": _digest(arrays, metadata)}))
     with replacing(path) as part:
         part.write_bytes(content)
 
@@ -53,9 +51,9 @@ def read(path: str | Path, parse: Callable[[dict[str, Any], Arrays], Content]) -
             version, or contradicts itself; the message names the file and what is wrong.
     """
     path = Path(path)
-    _, from_bytes = _container(path)
+    _check_suffix(path)
     try:
-        arrays, text = from_bytes(path.read_bytes())
+        arrays, text = _unpacked(path.suffix, path.read_bytes())
         metadata = json.loads(text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a file of exported tensors") from None
@@ -76,9 +74,6 @@ def read(path: str | Path, parse: Callable[[dict[str, Any], Arrays], Content]) -
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: metadata with a missing or malformed entry ({error}); export it again") from None
     return content
-
-
-# A tensor and its description ---------------------------------------------------------------------------------
 
 
 def disassemble(name: str, tensor: Quantized[NDArray[Any]], arrays: Arrays, config: MacConfig) -> dict[str, Any]:
@@ -160,43 +155,33 @@ def _dtype(fmt: Format) -> np.dtype[Any]:
     return np.dtype(f"{'i' if fmt.signed else 'u'}{1 if fmt.max < 1 << (8 - fmt.signed) else 2}")
 
 
-# Containers ---------------------------------------------------------------------------------------------------
+def _packed(suffix: str, arrays: Arrays, metadata: str) -> bytes:
+    """Return the bytes of a container."""
+    if suffix == ".safetensors":
+        from safetensors.numpy import save  # only where this container is asked for
 
-
-def _to_npz(arrays: Arrays, metadata: str) -> bytes:
+        return bytes(save(arrays, metadata={"metadata": metadata}))
     buffer = io.BytesIO()
     entries: dict[str, Any] = {**arrays, "metadata": np.array(metadata)}
     np.savez_compressed(buffer, **entries)
     return buffer.getvalue()
 
 
-def _from_npz(content: bytes) -> tuple[Arrays, str]:
+def _unpacked(suffix: str, content: bytes) -> tuple[Arrays, str]:
+    """Return arrays and metadata; inverse of :func:`_packed`."""
+    if suffix == ".safetensors":
+        from safetensors.numpy import load  # only where this container is asked for
+
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return load(content), header["__metadata__"]["metadata"]
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
+        arrays = dict(file)
     return arrays, str(arrays.pop("metadata"))
 
 
-def _to_safetensors(arrays: Arrays, metadata: str) -> bytes:
-    from safetensors.numpy import save  # only where this container is asked for
-
-    content: bytes = save(arrays, metadata={"metadata": metadata})
-    return content
-
-
-def _from_safetensors(content: bytes) -> tuple[Arrays, str]:
-    from safetensors.numpy import load  # only where this container is asked for
-
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return load(content), header["__metadata__"]["metadata"]
-
-
-CONTAINERS = {".npz": (_to_npz, _from_npz), ".safetensors": (_to_safetensors, _from_safetensors)}
-
-
-def _container(path: Path) -> tuple[Callable[[Arrays, str], bytes], Callable[[bytes], tuple[Arrays, str]]]:
-    """Return the functions that make and read the bytes of the container that ``path``'s suffix names."""
+def _check_suffix(path: Path) -> None:
+    """Refuse a container that is not known, or whose package is missing."""
     if path.suffix not in CONTAINERS:
         raise InputError(f"{path}: suffix {path.suffix!r} is not one of {', '.join(CONTAINERS)}; choose one of these")
     if path.suffix == ".safetensors" and find_spec("safetensors") is None:
         raise InputError(f"{path}: needs the package safetensors; install it, or choose the suffix .npz")
-    return CONTAINERS[path.suffix]
