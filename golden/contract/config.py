@@ -93,10 +93,9 @@ class MacConfig:
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 
     Args:
-        weight, activation: Element formats: integers of 1 bit (unsigned) or 2 to 16 bits, or one of
-            :data:`vsq.golden.formats.elements.NAMED`.
-        weight_scale, activation_scale: Unsigned scale formats of 1 to 16 bits, or None for no per-vector scale on that
-            side (it contributes 1).
+        weight, activation: Element formats: integers, or one of :data:`vsq.golden.formats.elements.NAMED`.
+        weight_scale, activation_scale: Unsigned scale formats; None for no per-vector scale on that side, which
+            contributes 1.
         vector_size: Elements per vector, V: 1 to 256.
         scale_product_bits: Bits R of the rounded scale product, 1 to ws+as; None keeps the full product.
         rounding: Rounding mode of the scale product.
@@ -168,17 +167,13 @@ class MacConfig:
             if self.scale_factor_max == 0:
                 rule = f"every scale product of {self} becomes 0; choose more bits or another rounding"
                 raise InputError(f"R = {bits}, {self.rounding}: {rule}")
-        if self.accumulator_bits is not None:
-            if self.max_vectors is not None:
-                raise InputError(
-                    f"{self}: acc = {self.accumulator_bits} and max_vectors = {self.max_vectors} both set the "
-                    "accumulator's width; give one of them"
-                )
-        elif self.acc_bits > MAX_ACCUMULATOR_BITS:
-            raise InputError(
-                f"max_vectors {self.max_vectors}: the accumulator would need {self.acc_bits} bits and "
-                f"{MAX_ACCUMULATOR_BITS} is the limit; accumulate fewer vectors or give accumulator bits"
-            )
+        if self.accumulator_bits is not None and self.max_vectors is not None:
+            both = f"acc = {self.accumulator_bits} and max_vectors = {self.max_vectors}"
+            raise InputError(f"{self}: {both} both set the accumulator's width; give one of them")
+        if self.acc_bits > MAX_ACCUMULATOR_BITS:
+            need = f"the accumulator would need {self.acc_bits} bits and {MAX_ACCUMULATOR_BITS} is the limit"
+            remedy = "accumulate fewer vectors or give accumulator bits"
+            raise InputError(f"max_vectors {self.max_vectors}: {need}; {remedy}")
 
     @property
     def scales(self) -> tuple[IntFormat | None, IntFormat | None]:
@@ -209,10 +204,9 @@ class MacConfig:
             raise InputError(f"{text!r}: neither a preset nor a configuration W/A/ws/as; {hint}")
         spec, _, tail = text.strip().partition(":")
         parts = spec.split("/")
-        if len(parts) != 4:
-            raise InputError(
-                f"{text!r}: a configuration is W/A/ws/as, four parts; write for example 4/4U/4/6 or 8/8/-/-"
-            )
+        if len(parts) != len(_PARTS):
+            rule = "a configuration is W/A/ws/as, four parts; write for example 4/4U/4/6 or 8/8/-/-"
+            raise InputError(f"{text!r}: {rule}")
         values: dict[str, Any] = {}
         for (name, read), part in zip(_PARTS.items(), parts, strict=True):
             try:
@@ -237,12 +231,8 @@ class MacConfig:
         """The full name as an identifier, for files and Verilog modules: ``w4_a4u_ws4_as6_v16_…``."""
         spec = "w{}_a{}_ws{}_as{}".format(*str(self).lower().replace("-", "0").split("/"))
         tail = [] if "V=" in self.full_name else [f"v{self.vector_size}"]
-        options = self.full_name.partition(":")[2]
-        tail += [
-            re.sub(r"\W", "", item.replace("=", "" if item[0] in "VR" else "_")).lower()
-            for item in options.split(",")
-            if item
-        ]
+        for item in filter(None, self.full_name.partition(":")[2].split(",")):
+            tail.append(re.sub(r"\W", "", item.replace("=", "" if item[0] in "VR" else "_")).lower())
         return "_".join([spec, *tail])
 
     # Contract widths ------------------------------------------------------------------------------------------
@@ -268,9 +258,8 @@ class MacConfig:
     @property
     def term_range(self) -> tuple[int, int]:
         """Exact range of one term t = d*r: extreme products of the element formats, times V, times the largest r."""
-        products = [
-            w * a for w in (self.weight.min, self.weight.max) for a in (self.activation.min, self.activation.max)
-        ]
+        weights, activations = ((fmt.min, fmt.max) for fmt in (self.weight, self.activation))
+        products = [w * a for w in weights for a in activations]
         most = self.vector_size * self.scale_factor_max
         return min(0, *products) * most, max(0, *products) * most
 

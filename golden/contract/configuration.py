@@ -14,8 +14,7 @@ def configuration(design: Configuration | str, *, pe: bool = False, **options: A
     """Return the configuration of a design: of a processing element if its text has an ``@``, else of a vector MAC.
 
     Args:
-        design: A preset or ``W/A/ws/as`` with options; the options of a processing element follow ``@``. A
-            configuration is returned as it is.
+        design: A configuration, which is returned as it is, or a text.
         pe: Whether a text without ``@`` names a processing element too.
         options: Constructor arguments that win over those in the text; None leaves them alone.
 

@@ -21,10 +21,7 @@ EXTRAS = {
 
 
 def install(module: str = "") -> str:
-    """Return the command that installs the extra of a module, or the core; it is given in the checkout.
-
-    Once the distribution is published, the command names it instead of the folder.
-    """
+    """Return the command, given in the checkout, that installs the extra of a module, or the core."""
     extra = EXTRAS.get(module)
     return f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
 

@@ -52,15 +52,11 @@ class PeConfig:
         if self.mac.accumulator_bits is None and self.mac.max_vectors is None:
             object.__setattr__(self, "mac", replace(self.mac, max_vectors=self.weight_depth))
         if self.ppu and not self.mac.activation.contiguous:
-            raise InputError(
-                f"{self.mac.activation} activations: post-processing rounds outputs to integers, which are not all of "
-                "this format; give ppu=off or an integer format"
-            )
+            rule = "post-processing rounds outputs to integers, which are not all of this format"
+            raise InputError(f"{self.mac.activation} activations: {rule}; give ppu=off or an integer format")
         if self.ppu and self.lane_count % self.mac.vector_size:
-            raise InputError(
-                f"lanes = {self.lanes}: post-processing makes output vectors of V = {self.mac.vector_size}; "
-                "give a multiple of V, or ppu=off"
-            )
+            rule = f"post-processing makes output vectors of V = {self.mac.vector_size}"
+            raise InputError(f"lanes = {self.lanes}: {rule}; give a multiple of V, or ppu=off")
 
     # Text form ------------------------------------------------------------------------------------------------
 

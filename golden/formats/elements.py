@@ -14,10 +14,9 @@ from vsq.golden.formats.base import MAX_BITS, Format
 
 @dataclass(frozen=True, kw_only=True)
 class IntFormat(Format):
-    """An integer format of ``bits`` bits: two's complement if ``signed``, else plain binary.
+    """The format of 2 to 16 bits in two's complement if ``signed``, else of 1 to 16 bits in plain binary.
 
-    Spelled ``4`` (signed) or ``4U`` (unsigned). Legal: 1 bit unsigned, or 2 to 16 bits. ``narrow`` promises that the
-    code -2^(bits-1) never occurs, as in everything that a quantizer produces.
+    ``narrow`` promises that the code -2^(bits-1) never occurs, as in everything that a quantizer produces.
     """
 
     bits: int
@@ -34,16 +33,6 @@ class IntFormat(Format):
         half = 1 << (self.bits - 1)
         object.__setattr__(self, "values", range(self.narrow - half, half) if self.signed else range(2 * half))
         object.__setattr__(self, "unused", (half,) * (self.narrow and self.signed))
-
-    @classmethod
-    def parse(cls, text: str) -> "IntFormat":
-        """Read ``4`` or ``4U``, or raise an InputError."""
-        match = re.fullmatch(r"(\d{1,4})(U?)", text)
-        if match is None:
-            raise InputError(
-                f"{text!r}: an element format is a number of bits and, if unsigned, a U; write '4' or '4U'"
-            )
-        return cls(bits=int(match[1]), signed=not match[2])
 
     def __str__(self) -> str:
         return f"{self.bits}{'' if self.signed else 'U'}"
@@ -164,9 +153,14 @@ NAMED: dict[str, Format] = {"e2m1": Minifloat(exponent_bits=2, mantissa_bits=1, 
 
 def element_format(text: str) -> Format:
     """Read an element format, ``4``, ``4U``, or a name, or raise an InputError."""
-    if text[:1].isalpha() and text not in NAMED:
+    if text in NAMED:
+        return NAMED[text]
+    if text[:1].isalpha():
         raise InputError(f"{text!r}: not one of {', '.join(NAMED)}; choose one of these, or bits as in '4' or '4U'")
-    return NAMED.get(text) or IntFormat.parse(text)
+    match = re.fullmatch(r"(\d{1,4})(U?)", text)
+    if match is None:
+        raise InputError(f"{text!r}: an element format is a number of bits and, if unsigned, a U; write '4' or '4U'")
+    return IntFormat(bits=int(match[1]), signed=not match[2])
 
 
 def scale_format(text: str) -> IntFormat | None:

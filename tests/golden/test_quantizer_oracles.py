@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vsq.golden.formats.elements import IntFormat
+from vsq.golden.formats.elements import IntFormat, element_format
 from vsq.golden.quantizer.core import Quantizer
 
 ORACLES = Path(__file__).parent / "oracles"
@@ -28,7 +28,7 @@ def frozen(file):
 @pytest.mark.parametrize(("case", "expected"), frozen("brevitas.npz"))
 def test_two_levels_equal_brevitas(case, expected):
     quantizer = Quantizer(
-        element=IntFormat.parse(case["element"]),
+        element=element_format(case["element"]),
         scale=IntFormat(bits=case["scale_bits"], signed=False),
         vector_size=case["vector_size"],
         granularity=case["granularity"],
@@ -43,7 +43,7 @@ def test_two_levels_equal_brevitas(case, expected):
 def test_one_level_equals_torchao(case, expected):
     x = expected["x"] / np.float32(1024)
     quantizer = Quantizer(
-        element=IntFormat.parse(case["element"]), scale=None, vector_size=16, granularity=case["granularity"]
+        element=element_format(case["element"]), scale=None, vector_size=16, granularity=case["granularity"]
     )
     codes = quantizer.quantize(x).codes.reshape(*x.shape[:-1], -1)[..., : x.shape[-1]]
     assert np.abs(expected["codes"]).max() == quantizer.element.qmax

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.elements import IntFormat
+from vsq.golden.formats.elements import IntFormat, element_format
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Granularity
 
@@ -21,7 +21,7 @@ LEVELS = [None, IntFormat(bits=6, signed=False)]
 
 def quantizer(element="4", scale=None, **options):
     return Quantizer(
-        element=IntFormat.parse(element), scale=scale, vector_size=16, **{"granularity": Granularity.TENSOR, **options}
+        element=element_format(element), scale=scale, vector_size=16, **{"granularity": Granularity.TENSOR, **options}
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.elements import IntFormat
+from vsq.golden.formats.elements import IntFormat, element_format
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Granularity
 
@@ -53,7 +53,7 @@ def brute_force(x, qmax, factors):
 @pytest.mark.parametrize("size", [16, 300])
 def test_close_to_the_best_of_a_thousand_scales(bits, size):
     x = gaussian(60, size)
-    quantizer = Quantizer(element=IntFormat.parse(bits), scale=None, vector_size=16, granularity="channel")
+    quantizer = Quantizer(element=element_format(bits), scale=None, vector_size=16, granularity="channel")
     ours = by_mmse(quantizer, x)
     best = brute_force(x, quantizer.element.qmax, np.linspace(0.05, 1.5, 1000))
     assert (ours <= by_maximum(quantizer, x) * (1 + 1e-6)).all()
@@ -125,7 +125,7 @@ def test_only_poorly_approximated_tensors_take_two_planes():
 @pytest.mark.parametrize("scale", [None, IntFormat(bits=4, signed=False)])
 def test_every_granularity_and_magnitude(granularity, scale):
     """Powers of two change the gammas only; a row of zeros stays zero."""
-    quantizer = Quantizer(element=IntFormat.parse("4"), scale=scale, vector_size=16, granularity=granularity)
+    quantizer = Quantizer(element=element_format("4"), scale=scale, vector_size=16, granularity=granularity)
     x = gaussian(3, 2, 40)
     x[1, 0] = 0
     plain = mmse.quantize(quantizer, x)

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import torch
 
-from vsq.golden.formats.elements import IntFormat
+from vsq.golden.formats.elements import IntFormat, element_format
 from vsq.golden.quantizer.core import Quantizer
 
 SHAPE = (512, 1024)
@@ -78,7 +78,7 @@ def against_brevitas():
     two_levels = importlib.import_module("freeze").two_levels
     good = []
     for seed, (name, scale_bits, size, granularity) in enumerate(TWO_LEVELS):
-        element = IntFormat.parse(name)
+        element = element_format(name)
         scale = IntFormat(bits=scale_bits, signed=False)
         quantizer = Quantizer(element=element, scale=scale, vector_size=size, granularity=granularity)
         x = inputs(element, seed)
@@ -95,7 +95,7 @@ def one_level(title, codes_of):
     """Compare the single level with ``codes_of(x, element name, granularity)``; None is what it does not offer."""
     good = []
     for seed, (name, granularity) in enumerate(ONE_LEVEL):
-        element = IntFormat.parse(name)
+        element = element_format(name)
         x = inputs(element, 100 + seed)
         others = codes_of(x, name, granularity)
         if others is None:
