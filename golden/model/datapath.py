@@ -248,7 +248,6 @@ def _codes(name: str, codes: Any, shape: tuple[int, ...], fmt: Format) -> Intege
 def _marks(name: str, marks: Any, shape: tuple[int, ...]) -> Flags:
     array: Flags = np.asarray(marks)
     if array.shape != shape or array.dtype != np.bool_:
-        raise InputError(
-            f"{name}: {array.dtype} of shape {array.shape} where bool of shape {shape} is needed; convert it"
-        )
+        given = f"{array.dtype} of shape {array.shape}"
+        raise InputError(f"{name}: {given} where bool of shape {shape} is needed; convert it")
     return array

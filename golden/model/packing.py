@@ -32,8 +32,7 @@ class Integer:
 
     def patterns(self, values: Any) -> NDArray[Any]:
         """Return the values' bit patterns as unsigned integers of the same shape."""
-        patterns: NDArray[Any] = self._exact(values) & ((1 << self.bits) - 1)
-        return patterns
+        return np.asarray(self._exact(values) & ((1 << self.bits) - 1))
 
     def decode(self, patterns: Any) -> NDArray[Any]:
         """Return the values that bit patterns stand for; inverse of :meth:`patterns`."""
@@ -115,10 +114,7 @@ class Packed:
         return {name: field.column(row) for (name, field), row in zip(self.fields.items(), rows, strict=True)}
 
     def bytes(self, columns: Columns, step: int = 1) -> NDArray[np.uint8]:
-        """Return each row's word in bytes from the least significant one, [B, bytes].
-
-        Each field is padded with zeros to a multiple of ``step`` bits; numbers have up to 62 bits.
-        """
+        """Return each row's word in bytes, [B, bytes], each field padded with zeros to a multiple of ``step`` bits."""
         fields = [field.unpacked(columns[name]) for name, field in self.fields.items()]
         padded = [np.pad(field, ((0, 0), (0, -field.shape[1] % step))) for field in fields]
         return np.packbits(np.concatenate(padded, axis=1), axis=1, bitorder="little")

@@ -138,19 +138,13 @@ class ElementModel:
 
     Attributes:
         loaded: The amount that it holds.
+        operands: The buffers' contents: weights [vectors, L, V], activations [entries, V] and parameters [L].
     """
 
     def __init__(self, config: PeConfig) -> None:
         self._config = config
         self.loaded = Loaded(config)
-        self._weights: BlockOperand | None = None  # [vectors, L, V], [vectors, L]
-        self._activations: BlockOperand | None = None  # [entries, V], [entries]
-        self._params: LaneParams | None = None  # [L]
-
-    @property
-    def operands(self) -> tuple[BlockOperand | None, BlockOperand | None, LaneParams | None]:
-        """The buffers' contents: weights, activations and parameters."""
-        return self._weights, self._activations, self._params
+        self.operands: tuple[Any, Any, Any] = (None, None, None)
 
     def run(self, streams: Streams) -> list[CommandResult]:
         """Execute the commands; return a result for each.
@@ -171,14 +165,15 @@ class ElementModel:
             if not self.loaded.is_legal(command):
                 results.append(CommandResult())
                 continue
+            weights, activations, params = self.operands
             if command.load_weights:
                 vectors = take("weights", streams.weights, command.vectors * lanes)
-                self._weights = vectors.map(lambda array: array.reshape(-1, lanes, *array.shape[1:]))
+                weights = vectors.map(lambda array: array.reshape(-1, lanes, *array.shape[1:]))
             if command.load_activations:
-                self._activations = take("activations", streams.activations, command.rows * command.vectors)
+                activations = take("activations", streams.activations, command.rows * command.vectors)
             if command.load_params:
-                self._params = take("lane_params", streams.params, lanes)
-            self.loaded = self.loaded.after(command)
+                params = take("lane_params", streams.params, lanes)
+            self.loaded, self.operands = self.loaded.after(command), (weights, activations, params)
             results.append(self._compute(command))
         return results
 
@@ -204,29 +199,22 @@ class ElementModel:
             streams.params.check(config)
 
     def _compute(self, command: Command) -> CommandResult:
-        config = self._config
-        assert self._weights is not None
-        assert self._activations is not None
-        rows, vectors, size = command.rows, command.vectors, config.mac.vector_size
+        config, rows, vectors = self._config, command.rows, command.vectors
+        weights, activations, params = self.operands
         products = matmul(
             config.mac,
-            self._weights.map(lambda array: array[:vectors].swapaxes(0, 1)),
-            self._activations.map(lambda array: array[: rows * vectors].reshape(rows, vectors, *array.shape[1:])),
+            weights.map(lambda array: array[:vectors].swapaxes(0, 1)),
+            activations.map(lambda array: array[: rows * vectors].reshape(rows, vectors, *array.shape[1:])),
         )
         if not command.requantize:
             return CommandResult(acc=products.acc, overflow=products.overflow)
-        assert self._params is not None
-        z = rescale(config, products.acc, self._params, relu=command.relu)
-        codes, scales = quantize(config, z.reshape(rows, -1, size))
+        z = rescale(config, products.acc, params, relu=command.relu)
+        codes, scales = quantize(config, z.reshape(rows, -1, config.mac.vector_size))
         return CommandResult(codes=codes, scales=scales)
 
 
 def simulate(config: PeConfig, streams: Streams) -> list[CommandResult]:
-    """Return what an element gives that executes the commands of ``streams`` from reset on: a result for each.
-
-    Raises:
-        InputError: As :meth:`ElementModel.run` does.
-    """
+    """Return the results of the commands of ``streams`` from reset on, as :meth:`ElementModel.run` does."""
     return ElementModel(config).run(streams)
 
 
