@@ -13,31 +13,19 @@ _SMALL = 8  # a range of so few numbers can be tried value by value
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One option: a whole number, a choice, or a switch, as its default says.
+    """One option: a whole number, a choice, or a switch, as its default says."""
 
-    Args:
-        name: Of the field, and of the constructor's argument.
-        default: A member of an enumeration for a choice, a bool for a switch. None leaves a number to a rule.
-        about: What it sets, for help texts and tables.
-        key: Its spelling in a text, such as ``V`` of ``V=16``.
-        symbol: What stands for its value in a help text.
-        low, high: Limits of a number; no upper one if ``high`` is None.
-        limit, rule: How a table says the upper limit and the default, where a rule gives them.
-        words: Spelling of a switch that is off, and on.
-        tried: Values that a regression tries; None for all, where they are few.
-    """
-
-    name: str
-    default: Any
-    about: str
-    key: str
-    symbol: str | None = None
+    name: str  # of the field, and of the constructor's argument
+    default: Any  # a member of an enumeration for a choice, a bool for a switch; None leaves a number to a rule
+    about: str  # for help texts and tables
+    key: str  # in a text, such as ``V`` of ``V=16``
+    symbol: str | None = None  # of its value in a help text
     low: int = 1
-    high: int | None = None
-    limit: str = ""
-    rule: str = ""
-    words: tuple[str, str] = ("0", "1")
-    tried: tuple[Any, ...] | None = None
+    high: int | None = None  # None for no upper limit
+    limit: str = ""  # the upper limit in a table, where a rule gives it
+    rule: str = ""  # the default in a table, where a rule gives it
+    words: tuple[str, str] = ("0", "1")  # of a switch that is off, and on
+    tried: tuple[Any, ...] | None = None  # by a regression; None for all values, where they are few
 
     @property
     def values(self) -> tuple[Any, ...]:
@@ -73,11 +61,7 @@ class Option:
         return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else text
 
     def check(self, value: Any) -> Any:
-        """Return a value in its type: a choice may be given by its text, and a switch by 0 or 1.
-
-        Raises:
-            InputError: If it is not one of the option's values.
-        """
+        """Return a value in its type, or raise an InputError; a choice may be a text, and a switch 0 or 1."""
         if isinstance(self.default, StrEnum | bool):
             if value not in self.values:
                 switch = isinstance(self.default, bool)

@@ -16,22 +16,15 @@ class Format(ABC):
     """The format of an element or a scale: a set of integers, which count units of 2^-fraction_bits.
 
     Everything computes with these integers, called values or codes; bit patterns are known to :meth:`encode`,
-    :meth:`patterns`, :meth:`decode`, and the decoder in ``hw`` alone.
-
-    Attributes:
-        bits: Width of a pattern, 1 to 16.
-        fraction_bits: Of the unit; a quantizer's gamma takes it up.
-        values: All values in ascending order; 0 and 1 are among them, and with a value of either sign its opposite or,
-            at the lower end alone, not.
-        signed: Whether there are negative values.
-        unused: Patterns that are promised never to occur.
+    :meth:`patterns`, :meth:`decode`, and the decoder in ``hw`` alone. 0 and 1 are values; of a signed format, so
+    is the opposite of each value but perhaps the least.
     """
 
-    bits: int
-    fraction_bits: int = 0
-    values: Sequence[int]
-    signed: bool
-    unused: tuple[int, ...] = ()
+    bits: int  # of a pattern, 1 to 16
+    fraction_bits: int = 0  # a quantizer's gamma takes up the unit
+    values: Sequence[int]  # all, in ascending order
+    signed: bool  # whether there are negative values
+    unused: tuple[int, ...] = ()  # patterns that are promised never to occur
 
     @abstractmethod
     def __str__(self) -> str:

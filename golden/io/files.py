@@ -6,6 +6,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,36 +58,36 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         raise ValueError("no .npz file") from None
 
 
+@dataclass
 class Store:
     """Results by key, each written as soon as it is known.
-
-    Args:
-        path: The file, which is read if it exists; None keeps the results in memory alone.
-        about: The settings, versions and digests of inputs that all results follow from, as JSON has them.
-        name: Of the results in the file.
-        anew: Whether results that follow from something else are dropped; otherwise their file is refused.
 
     Raises:
         InputError: If the file holds something else, or cannot be written.
     """
 
-    def __init__(self, path: Path | None, about: Mapping[str, Any], name: str, *, anew: bool = False) -> None:
-        self._path, self._about, self._name = path, about, name
-        self.results: dict[str, Any] = {}
-        if path is None or not path.exists():
+    path: Path | None  # read if it exists; None keeps the results in memory alone
+    about: Mapping[str, Any]  # settings, versions and digests of inputs that all results follow from, as JSON has them
+    name: str  # of the results in the file
+    anew: bool = False  # whether results that follow from something else are dropped; otherwise their file is refused
+    results: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if self.path is None or not self.path.exists():
             return
-        content = read_results(path, name)
-        odd = next((key for key in about if content.get(key) != about[key]), None)
+        content = read_results(self.path, self.name)
+        odd = next((key for key in self.about if content.get(key) != self.about[key]), None)
         if odd is None:
-            self.results = content[name]
-        elif not anew:
-            raise InputError(f"{path}: its {odd} is {content.get(odd)!r}, not {about[odd]!r}; choose another name")
+            self.results = content[self.name]
+        elif not self.anew:
+            found = f"its {odd} is {content.get(odd)!r}, not {self.about[odd]!r}"
+            raise InputError(f"{self.path}: {found}; choose another name")
 
     def keep(self, key: str, result: Any) -> None:
         """Add a result, as JSON has it."""
         self.results[key] = result
-        if self._path is not None:
-            write_text(self._path, json.dumps({**self._about, self._name: self.results}, indent=1) + "\n")
+        if self.path is not None:
+            write_text(self.path, json.dumps({**self.about, self.name: self.results}, indent=1) + "\n")
 
 
 def read_results(path: Path, name: str) -> dict[str, Any]:

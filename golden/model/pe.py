@@ -83,18 +83,12 @@ class CommandResult:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The amount that an element holds; the default is the state after reset.
-
-    Args:
-        config: The element.
-        vectors, entries: Entries last loaded of the weight buffer, a lane, and of the activation buffer.
-        params: Whether parameters were ever loaded.
-    """
+    """The amount that an element holds; the default is the state after reset."""
 
     config: PeConfig
-    vectors: int = 0
-    entries: int = 0
-    params: bool = False
+    vectors: int = 0  # last loaded to the weight buffer, a lane
+    entries: int = 0  # last loaded to the activation buffer
+    params: bool = False  # whether they were ever loaded
 
     def limits(self, command: Command) -> tuple[int, int]:
         """Return the most vectors, and the most rows * vectors, that a command with these loads may have now."""

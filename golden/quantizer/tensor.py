@@ -30,20 +30,13 @@ class Granularity(StrEnum):
 class TensorFormat:
     """The format of a tensor in vectors along its last axis.
 
-    Args:
-        element: Format of the codes. Signed codes stay in the narrow range +-qmax; unsigned formats take no negative
-            values.
-        scale: Unsigned format of the per-vector scales; None for the single level.
-        vector_size: Elements per vector, V.
-        granularity: What shares one gamma.
-
     Raises:
         InputError: If the granularity is not one of its options, V is out of range, or the scale is signed.
     """
 
-    element: Format
-    scale: Format | None
-    vector_size: int
+    element: Format  # signed codes stay in the narrow range +-qmax; unsigned formats take no negative values
+    scale: Format | None  # of the per-vector scales, unsigned; None for the single level
+    vector_size: int  # elements, V
     granularity: Granularity
 
     def __post_init__(self) -> None:
@@ -76,23 +69,14 @@ class TensorFormat:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized(Generic[Array]):
-    """A tensor as integers: it stands for codes * scales * gamma.
+    """A tensor as integers: it stands for codes * scales * gamma."""
 
-    Args:
-        codes: int32, [..., G, V]; the tail of the last vector is zero.
-        scales: int32, [..., G]; None for the single level.
-        gamma: float32, one axis for each of the original tensor's; broadcasts against ``scales``.
-        length: Elements K of the original last axis.
-        format: Formats of codes and scales, V, and what shares a gamma.
-        xp: The array namespace of the arrays.
-    """
-
-    codes: Array
-    scales: Array | None
-    gamma: Array
-    length: int
+    codes: Array  # int32, [..., G, V]; the tail of the last vector is zero
+    scales: Array | None  # int32, [..., G]; None for the single level
+    gamma: Array  # float32, one axis for each of the original tensor's; broadcasts against ``scales``
+    length: int  # elements K of the original last axis
     format: TensorFormat
-    xp: Any = np
+    xp: Any = np  # the namespace of the arrays
 
     def dequantize(self) -> Array:
         """Return ``codes * (scales * gamma)`` in float32, [..., K], without the padding."""
@@ -101,16 +85,15 @@ class Quantized(Generic[Array]):
 
     def vectors(self) -> Array:
         """Return ``codes * (scales * gamma)`` in float32, [..., G, V]; the padding is zero."""
-        xp = self.xp
-        with quiet(xp):
-            step = step_size(self.scales, self.gamma, xp)
-            values: Array = xp.asarray(self.codes, dtype=xp.float32) * step[..., None]
+        with quiet(self.xp):
+            step = step_size(self.scales, self.gamma, self.xp)
+            values: Array = self.xp.asarray(self.codes, dtype=self.xp.float32) * step[..., None]
         return values
 
     def convert(self, change: Callable[[Any], Any], xp: Any) -> "Quantized[Any]":
         """Return the same integers and gammas with arrays of another namespace, which ``change`` makes of these."""
-        scales = None if self.scales is None else change(self.scales)
-        return replace(self, codes=change(self.codes), scales=scales, gamma=change(self.gamma), xp=xp)
+        codes, scales = BlockOperand(self.codes, self.scales).map(change)
+        return replace(self, codes=codes, scales=scales, gamma=change(self.gamma), xp=xp)
 
     def operand(self) -> BlockOperand:
         """Return codes [R, G', V] and scales [R, G'] as :func:`vsq.golden.model.datapath.matmul` takes them.
