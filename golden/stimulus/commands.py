@@ -10,7 +10,7 @@ import numpy as np
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.operand import BlockOperand
-from vsq.golden.model.pe import Command, CommandResult, ElementModel, Streams, concatenate
+from vsq.golden.model.pe import Command, CommandResult, ElementModel, Loaded, Streams, concatenate
 from vsq.golden.model.ppu import LaneParams
 from vsq.golden.stimulus import stream
 
@@ -56,7 +56,7 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Com
             command = replace(command, **_fault(rng, config))
         elif not element.loaded.is_legal(command):
             command = replace(command, load_params=config.ppu, **_VECTORS)
-        part = _beats(rng, config, command, element.loaded.is_legal(command))
+        part = _beats(rng, element.loaded, command)
         if extreme:
             _to_the_limits(rng, config, part)
         parts.append(part)
@@ -79,7 +79,7 @@ def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Comma
 def repeated(config: PeConfig, command: Command, count: int, seed: int) -> tuple[Streams, list[CommandResult]]:
     """Return one legal command ``count`` times, with random beats, and the model's results."""
     rng = np.random.default_rng(seed)
-    streams = concatenate(_beats(rng, config, command, legal=True) for _ in range(count))
+    streams = concatenate(_beats(rng, Loaded(config), command) for _ in range(count))
     return streams, ElementModel(config).run(streams)
 
 
@@ -98,7 +98,7 @@ def lone(config: PeConfig, seed: int) -> tuple[Streams, list[CommandResult], lis
     groups = [[load], 3 * [replace(again, rows=1)], [narrow]]
     if config.ppu:
         groups.append([replace(narrow, requantize=True)])
-    streams = concatenate(_beats(rng, config, command, legal=True) for group in groups for command in group)
+    streams = concatenate(_beats(rng, Loaded(config), command) for group in groups for command in group)
     return streams, ElementModel(config).run(streams), [len(group) for group in groups]
 
 
@@ -113,7 +113,7 @@ def backlogs(config: PeConfig, rounds: int, seed: int) -> Streams:
     load = Command(rows=rows, vectors=1, load_params=config.ppu, requantize=config.ppu)
     again = replace(load, load_weights=False, load_activations=False, load_params=False)
     pairs = (replace(again, rows=count) for count in rng.integers(1, rows, 2 * rounds, endpoint=True).tolist())
-    return concatenate(_beats(rng, config, command, legal=True) for command in (load, *pairs))
+    return concatenate(_beats(rng, Loaded(config), command) for command in (load, *pairs))
 
 
 def result_beats(results: Iterable[CommandResult]) -> Iterator[dict[str, Any]]:
@@ -196,17 +196,16 @@ def _fault(rng: np.random.Generator, config: PeConfig) -> dict[str, Any]:
     return faults[rng.integers(len(faults))]
 
 
-def _beats(rng: np.random.Generator, config: PeConfig, command: Command, legal: bool) -> Streams:
+def _beats(rng: np.random.Generator, loaded: Loaded, command: Command) -> Streams:
     """Return what the command takes from the streams."""
-    weights = command.vectors * config.lane_count if legal and command.load_weights else 0
-    activations = command.rows * command.vectors if legal and command.load_activations else 0
-    params = config.lane_count if legal and command.load_params else 0
-    w, a = (stream.beats(config.mac, max(1, count), int(rng.integers(1 << 32))) for count in (weights, activations))
+    _, weights, activations, *params = loaded.beats(command).values()
+    mac = loaded.config.mac
+    w, a = (stream.beats(mac, max(1, count), int(rng.integers(1 << 32))) for count in (weights, activations))
     return Streams(
         commands=[command],
         weights=BlockOperand(w.weights, w.weight_scales).map(lambda column: column[:weights]),
         activations=BlockOperand(a.activations, a.activation_scales).map(lambda column: column[:activations]),
-        params=_params(rng, config, params) if config.ppu else None,
+        params=_params(rng, loaded.config, *params) if params else None,
     )
 
 
@@ -228,10 +227,8 @@ def _params(rng: np.random.Generator, config: PeConfig, count: int) -> LaneParam
     Some let z be the bias alone, in the range of a code, so that the output's scale is 1 at most.
     """
     if rng.random() < _SMALL_SHARE:
-        largest, element = np.full(count, (1 << config.shift_bits) - 1), config.mac.activation
-        return LaneParams(
-            np.ones_like(largest), largest, rng.integers(element.qmin, element.qmax, count, endpoint=True)
-        )
+        shift, element = np.full(count, (1 << config.shift_bits) - 1), config.mac.activation
+        return LaneParams(np.ones_like(shift), shift, rng.integers(element.qmin, element.qmax, count, endpoint=True))
     most = 4 * max(-config.mac.term_range[0], config.mac.term_range[1])
     middle = most.bit_length() + config.multiplier_bits - config.z_range[1].bit_length()
     half = 1 << (config.bias_bits - 1)
