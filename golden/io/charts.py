@@ -1,4 +1,4 @@
-"""Plots by Altair: files of their own, and parts of a page; neither refers to anything outside itself."""
+"""HTML pages, and plots by Altair in them or in files of their own; none refers to anything outside itself."""
 
 import json
 from collections.abc import Mapping
@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import replacing, write_text
-from vsq.golden.io.html import render
 
 if TYPE_CHECKING:
     import altair
@@ -28,6 +29,19 @@ _STYLE = {
 # What a reader may do with a plot is to save it; the online editor would send its data away.
 _ACTIONS = {"export": True, "source": False, "compiled": False, "editor": False}
 _EMBEDDING = {"mode": "vega-lite", "renderer": "svg", "actions": _ACTIONS}
+
+_LOADER = PackageLoader("vsq", "")
+_ENVIRONMENT = Environment(
+    loader=_LOADER, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """Return the page of a template, named by its path in the package, as in ``tb/regression/report.html``.
+
+    Templates extend ``golden/io/base.html``. Values are escaped; a name that the template does not get is an error.
+    """
+    return _ENVIRONMENT.get_template(template).render(values)
 
 
 def available() -> bool:

@@ -96,9 +96,6 @@ def complete(config: MacConfig, count: int, seed: int) -> Beats:
     They are :func:`beats`, at least half of ``count``, with a run over one end before them and one over the other end
     behind. No run has more than :data:`vsq.golden.stimulus.directed.LONGEST` extreme terms; :func:`unreached` says what
     that leaves out.
-
-    Raises:
-        InputError: If ``count`` is not positive.
     """
     overflows = [_of_terms(config, run) for direction in (1, -1) if (run := runs.over_limit(config, direction))]
     random = beats(config, max(count - sum(map(len, overflows)), -(-count // 2)), seed)

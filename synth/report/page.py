@@ -8,7 +8,6 @@ from rich import box
 from rich.table import Column, Table
 
 from vsq.golden.io import charts
-from vsq.golden.io.html import render
 from vsq.synth.report.rows import SOURCE, Accuracy, Row, scored
 
 _COLUMNS = {
@@ -80,7 +79,7 @@ class Report:
         Plots are left out where the packages of the extra ``plot`` are missing; the tables hold their figures.
         """
         plots = charts.available()
-        return render(
+        return charts.render(
             "synth/report/report.html",
             about=about,
             source=SOURCE,

@@ -9,8 +9,8 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from vsq.golden.io.charts import render
 from vsq.golden.io.files import replacing, write_text
-from vsq.golden.io.html import render
 from vsq.tb.coverage.points import Hits, closure, merge, missing
 from vsq.tb.designs import ENVIRONMENTS, Environment
 from vsq.tb.regression.job import Job, Result
