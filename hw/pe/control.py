@@ -11,7 +11,6 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.mac.shapes import result_layout
 from vsq.hw.pe.streams import (
     activation_layout,
-    bits_for,
     command_layout,
     lane_layout,
     loaded_layout,
@@ -142,8 +141,8 @@ class IssueControl(wiring.Component):
                 "read": Out(1),
                 "weight_bank": Out(1),
                 "activation_bank": Out(1),
-                "weight_address": Out(bits_for(config.weight_depth)),
-                "activation_address": Out(bits_for(config.activation_depth)),
+                "weight_address": Out(range(config.weight_depth)),
+                "activation_address": Out(range(config.activation_depth)),
                 "valid": Out(1),
                 "ready": In(1),
                 "first": Out(1),
@@ -226,7 +225,7 @@ class OutputControl(wiring.Component):
         members = {
             "command": In(stream.Signature(loaded_layout(config))),
             "lanes": In(stream.Signature(result_layout(config.mac))),
-            "lane": In(bits_for(config.lane_count)),
+            "lane": In(range(config.lane_count)),
             "row_end": In(1),
             "result": Out(stream.Signature(output_layout(config))),
         }

@@ -6,8 +6,6 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from vsq.hw.pe.streams import bits_for
-
 
 class DoubleBuffer(wiring.Component):
     """Two banks of entries: one is read while the other one is filled from a stream, entry 0 first.
@@ -45,7 +43,7 @@ class DoubleBuffer(wiring.Component):
                 "restart": In(1),
                 "bank": In(1),
                 "read": In(1),
-                "address": In(bits_for(depth)),
+                "address": In(range(depth)),
                 "o": Out(data.ArrayLayout(layout, ways)),
             }
         )
@@ -53,7 +51,7 @@ class DoubleBuffer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
-        index, way, done = Signal.like(self.address), Signal(bits_for(self.ways)), Signal()
+        index, way, done = Signal.like(self.address), Signal(range(self.ways)), Signal()
         following = Signal.like(self.count)
         take, last_way, final = Signal(), Signal(), Signal()
         m.d.comb += [

@@ -11,7 +11,7 @@ from vsq.hw.emit.emission import instantiate
 from vsq.hw.mac.datapath import Datapath
 from vsq.hw.mac.pipeline import THROUGHPUT, Control, latency, scaled
 from vsq.hw.mac.shapes import result_layout
-from vsq.hw.pe.streams import bits_for, group_layout, operand_layout
+from vsq.hw.pe.streams import group_layout, operand_layout
 
 
 class Lanes(wiring.Component):
@@ -86,7 +86,7 @@ class Collector(wiring.Component):
             {
                 "i": In(stream.Signature(group_layout(config))),
                 "o": Out(stream.Signature(result_layout(config.mac))),
-                "lane": Out(bits_for(config.lane_count)),
+                "lane": Out(range(config.lane_count)),
                 "last": Out(1),
             }
         )

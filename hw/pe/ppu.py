@@ -1,13 +1,13 @@
 """The post-processing unit: from accumulators to the next layer's vectors."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out, connect, flipped
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.arithmetic.styles import style_of
 from vsq.hw.pe.requantize import Divider, OutputScale, Packer
-from vsq.hw.pe.streams import Stage, lane_layout, packed_layout, rescaled_layout
+from vsq.hw.pe.streams import Stage, feed, lane_layout, packed_layout, pipe, rescaled_layout, staged
 
 
 class PostProcessing(wiring.Component):
@@ -25,35 +25,25 @@ class PostProcessing(wiring.Component):
 
     def __init__(self, config: PeConfig):
         self.config = config
-        super().__init__(
-            {
-                "i": In(stream.Signature(lane_layout(config))),
-                "o": Out(stream.Signature(packed_layout(config))),
-                "empty": Out(1),
-            }
-        )
+        super().__init__(pipe(lane_layout(config), packed_layout(config)) | {"empty": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         """Wire the parts."""
         m = Module()
         m.submodules.rescale = rescale = Rescale(self.config)
         m.submodules.packer = packer = Packer(self.config)
-        wiring.connect(m, wiring.flipped(self.i), rescale.i)
-        wiring.connect(m, packer.o, wiring.flipped(self.o))
+        connect(m, flipped(self.i), rescale.i)
+        connect(m, packer.o, flipped(self.o))
         if self.config.mac.activation_scale:
             m.submodules.scale = scale = OutputScale(self.config)
             m.submodules.divider = divider = Divider(self.config)
-            wiring.connect(m, rescale.o, scale.i)
-            wiring.connect(m, scale.o, divider.i)
-            wiring.connect(m, divider.o, packer.i)
+            connect(m, rescale.o, scale.i)
+            connect(m, scale.o, divider.i)
+            connect(m, divider.o, packer.i)
         else:
             z = rescale.o.payload.z
-            m.d.comb += [
-                packer.i.valid.eq(rescale.o.valid),
-                rescale.o.ready.eq(packer.i.ready),
-                packer.i.payload.end.eq(rescale.o.payload.end),
-                *(packer.i.payload[name].eq(z[name]) for name in z.shape().members),
-            ]
+            fields = {name: z[name] for name in z.shape().members}
+            feed(m, rescale.o, packer.i, {"end": rescale.o.payload.end, **fields})
         self._count(m)
         return m
 
@@ -82,44 +72,30 @@ class Rescale(wiring.Component):
     The limits are +-qmax * sq_max; an unsigned output format has 0 for the lower one.
 
     Latency: 2 cycles, after the product and after z. Throughput: one lane per cycle.
-
-    Members:
-        i: In(stream of lane_layout)
-        o: Out(stream of rescaled_layout)
     """
 
     def __init__(self, config: PeConfig):
         self.config = config
-        super().__init__(
-            {"i": In(stream.Signature(lane_layout(config))), "o": Out(stream.Signature(rescaled_layout(config)))}
-        )
+        super().__init__(pipe(lane_layout(config), rescaled_layout(config)))
 
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
-        config, style = self.config, style_of(self.config.mac)
+        config, lane = self.config, self.i.payload
         # |acc| <= 2^(P-1) and multiplier < 2^bits: the product is below 2^(P-1+bits) in magnitude.
         shape = signed(config.mac.acc_bits + config.multiplier_bits)
-        layout = {
-            name: field for name, field in lane_layout(config).members.items() if name not in ("acc", "multiplier")
-        }
-        m.submodules.multiplied = multiplied = Stage(data.StructLayout({"product": shape, **layout}))
+        product = style_of(config.mac).multiply(m, lane.acc, lane.multiplier, 0, shape, "product")
+        others = {name: lane[name] for name in lane.shape().members if name not in ("acc", "multiplier")}
+        multiplied = staged(m, "multiplied", self.i, {"product": product, **others})
+        held = multiplied.payload
         m.submodules.rescaled = rescaled = Stage(rescaled_layout(config))
-        lane, held, out = self.i.payload, multiplied.o.payload, rescaled.i.payload
+        feed(m, multiplied, rescaled.i, {"last": held.last, "end": held.end})
         m.d.comb += [
-            multiplied.i.valid.eq(self.i.valid),
-            self.i.ready.eq(multiplied.i.ready),
-            multiplied.i.payload.product.eq(style.multiply(m, lane.acc, lane.multiplier, 0, shape, "product")),
-            *(multiplied.i.payload[name].eq(lane[name]) for name in layout),
-            rescaled.i.valid.eq(multiplied.o.valid),
-            multiplied.o.ready.eq(rescaled.i.ready),
-            out.last.eq(held.last),
-            out.end.eq(held.end),
             self.o.valid.eq(rescaled.o.valid),
             rescaled.o.ready.eq(self.o.ready),
             self.o.payload.eq(rescaled.o.payload),
         ]
-        self._saturate(m, self._rounded(m, held), held.relu, out.z)
+        self._saturate(m, self._rounded(m, held), held.relu, rescaled.i.payload.z)
         return m
 
     def _rounded(self, m: Module, lane: data.View) -> Signal:

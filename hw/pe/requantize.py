@@ -1,11 +1,12 @@
 """Requantization: the output scale of a vector, the division by it, and codes as vectors."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, fifo, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import fifo, wiring
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.pe.streams import Stage, bits_for, code_layout, packed_layout, rescaled_layout, scaled_layout
+from vsq.hw.pe.streams import code_layout, feed, packed_layout, pipe, rescaled_layout, scaled_layout, staged
 
 STEPS_PER_STAGE = 3  # quotient bits between registers
 
@@ -17,29 +18,23 @@ class OutputScale(wiring.Component):
 
     Latency: V + 1 cycles. Throughput: one z per cycle, without a pause between vectors.
 
-    Members:
-        i: In(stream of rescaled_layout)
-        o: Out(stream of scaled_layout)
-
     Source: VS-Quant (Dai et al., MLSys 2021), section 5, the post-processing unit's vector maximum; ``ceil`` is ours.
     """
 
     def __init__(self, config: PeConfig):
         self.config = config
-        super().__init__(
-            {"i": In(stream.Signature(rescaled_layout(config))), "o": Out(stream.Signature(scaled_layout(config)))}
-        )
+        super().__init__(pipe(rescaled_layout(config), scaled_layout(config)))
 
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
         config, size = self.config, self.config.mac.vector_size
-        z = self.i.payload.z
+        z, out = self.i.payload.z, self.o.payload
         # The next vector's first z arrives while the scale is taken, and its second while the first of this one leaves.
         m.submodules.waiting = waiting = fifo.SyncFIFO(width=len(z.as_value()), depth=size + 2)
         most, first, full, end = Signal.like(z.magnitude), Signal(init=1), Signal(), Signal(reset_less=True)
-        active, lane = Signal(), Signal(bits_for(size))
-        scale, active_end = Signal(self.o.payload.scale.shape(), reset_less=True), Signal(reset_less=True)
+        active, lane = Signal(), Signal(range(size))
+        scale, active_end = Signal(out.scale.shape(), reset_less=True), Signal(reset_less=True)
         start, leaves, last_lane = Signal(), Signal(), Signal()
         m.d.comb += [
             last_lane.eq(lane == size - 1),
@@ -50,9 +45,9 @@ class OutputScale(wiring.Component):
             waiting.w_en.eq(self.i.valid & self.i.ready),
             waiting.r_en.eq(leaves),
             self.o.valid.eq(active),
-            self.o.payload.z.eq(waiting.r_data),
-            self.o.payload.scale.eq(scale),
-            self.o.payload.end.eq(active_end),
+            out.z.eq(waiting.r_data),
+            out.scale.eq(scale),
+            out.end.eq(active_end),
         ]
         with m.If(leaves):
             m.d.sync += lane.eq(lane + 1)
@@ -102,17 +97,11 @@ class Divider(wiring.Component):
     comparing with the scale and subtracting it give the quotient's bits, the highest first.
 
     Latency: ceil(b / STEPS_PER_STAGE) - 1 cycles. Throughput: one code per cycle.
-
-    Members:
-        i: In(stream of scaled_layout)
-        o: Out(stream of code_layout)
     """
 
     def __init__(self, config: PeConfig):
         self.config = config
-        super().__init__(
-            {"i": In(stream.Signature(scaled_layout(config))), "o": Out(stream.Signature(code_layout(config)))}
-        )
+        super().__init__(pipe(scaled_layout(config), code_layout(config)))
 
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
@@ -128,29 +117,16 @@ class Divider(wiring.Component):
         else:
             m.d.comb += rest.eq(z.magnitude + scale[1:])
 
-        valid, ready = self.i.valid, self.i.ready
+        source: Any = self.i
         for step in reversed(range(bits)):
             rest, digit = _step(m, rest, side["scale"], step)
             digits.insert(0, digit)
             if step and len(digits) % STEPS_PER_STAGE == 0:
-                values = {**side, "rest": rest, "digits": Cat(digits)}
-                stage = Stage(data.StructLayout({name: len(value) for name, value in values.items()}))
-                m.submodules[f"stage{step}"] = stage
-                m.d.comb += [
-                    stage.i.valid.eq(valid),
-                    ready.eq(stage.i.ready),
-                    *(stage.i.payload[name].eq(value) for name, value in values.items()),
-                ]
-                valid, ready = stage.o.valid, stage.o.ready
-                side = {name: stage.o.payload[name] for name in side}
-                rest, digits = stage.o.payload.rest, list(stage.o.payload.digits)
+                source = staged(m, f"stage{step}", source, {**side, "rest": rest, "digits": Cat(digits)})
+                held = source.payload
+                side, rest, digits = {name: held[name] for name in side}, held.rest, list(held.digits)
 
-        m.d.comb += [
-            self.o.valid.eq(valid),
-            ready.eq(self.o.ready),
-            self.o.payload.magnitude.eq(Cat(digits)),
-            *(self.o.payload[name].eq(value) for name, value in side.items()),
-        ]
+        feed(m, source, self.o, {"magnitude": Cat(digits), **side})
         return m
 
 
@@ -174,32 +150,25 @@ class Packer(wiring.Component):
     """Gathers V codes, in two's complement, and their common scale.
 
     Latency: 1 cycle after the last code. Throughput: one code per cycle, without a pause if vectors are taken at once.
-
-    Members:
-        i: In(stream of code_layout)
-        o: Out(stream of packed_layout)
     """
 
     def __init__(self, config: PeConfig):
         self.config = config
-        super().__init__(
-            {"i": In(stream.Signature(code_layout(config))), "o": Out(stream.Signature(packed_layout(config)))}
-        )
+        super().__init__(pipe(code_layout(config), packed_layout(config)))
 
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
-        size = self.config.mac.vector_size
-        valid, lane = Signal(), Signal(bits_for(size))
+        size, code = self.config.mac.vector_size, self.i.payload
+        lane = Signal(range(size))
         held = Signal(packed_layout(self.config), reset_less=True)
-        code = self.i.payload
         signed_code = code.magnitude
         if self.config.mac.activation.signed:
             bits = Cat(code.magnitude, Const(0, 1))
             signed_code = (bits ^ code.negative.replicate(len(bits))) + code.negative
-        m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(held), self.i.ready.eq(~valid | self.o.ready)]
+        m.d.comb += [self.o.payload.eq(held), self.i.ready.eq(~self.o.valid | self.o.ready)]
         with m.If(self.i.ready):
-            m.d.sync += valid.eq(self.i.valid & (lane == size - 1))
+            m.d.sync += self.o.valid.eq(self.i.valid & (lane == size - 1))
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [held.vector.codes[lane].eq(signed_code), lane.eq(lane + 1)]
             with m.If(lane == size - 1):
