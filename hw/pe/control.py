@@ -12,6 +12,7 @@ from vsq.hw.mac.shapes import result_layout
 from vsq.hw.pe.streams import (
     activation_layout,
     command_layout,
+    hold,
     lane_layout,
     loaded_layout,
     output_layout,
@@ -75,10 +76,7 @@ class LoadControl(wiring.Component):
             *(loaded[f"load_{name}"].eq(flag) for name, flag in flags.items()),
             loaded.illegal.eq(~legal),
         ]
-        with m.If(self.command.ready):
-            m.d.sync += valid.eq(self.command.valid)
-            with m.If(self.command.valid):
-                m.d.sync += command.eq(self.command.payload)
+        hold(m, self.command, valid, command)
         self._check(m, command, legal, flags)
         if config.ppu:
             # The banks of parameters: one is in use, and the other one free unless a handed-on command has loaded it.
@@ -263,10 +261,7 @@ class OutputControl(wiring.Component):
             finished.eq(Mux(command.illegal, answer & self.result.ready, self.lanes.valid & self.lanes.ready & end)),
             self.command.ready.eq(~valid | finished),
         ]
-        with m.If(self.command.ready):
-            m.d.sync += valid.eq(self.command.valid)
-            with m.If(self.command.valid):
-                m.d.sync += command.eq(self.command.payload)
+        hold(m, self.command, valid, command)
         with m.If(self.lanes.valid & self.lanes.ready & self.row_end):
             m.d.sync += row.eq(Mux(end, 0, next_row))
         if config.ppu:

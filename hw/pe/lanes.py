@@ -3,55 +3,36 @@
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.emission import instantiate
 from vsq.hw.mac.datapath import Datapath
-from vsq.hw.mac.pipeline import THROUGHPUT, Control, latency, scaled
+from vsq.hw.mac.pipeline import Control, scaled
 from vsq.hw.mac.shapes import result_layout
-from vsq.hw.pe.streams import group_layout, operand_layout
+from vsq.hw.pe.streams import group_layout, hold, operand_layout, pipe
 
 
 class Lanes(wiring.Component):
     """L vector MACs in lockstep: ``acc[l] = (0 if first else acc[l]) + (weights[l] . activation) * r[l]``.
 
-    Members:
-        i: In(stream of operand_layout)
-        o: Out(stream of group_layout), after each operand marked ``last``
-
-    Attributes:
-        latency: Cycles from an accepted last operand to its valid results: D + 1.
-        throughput: Operands per cycle: 1.
+    Latency: D + 1 cycles from an accepted operand marked ``last`` to its results. Throughput: one operand per cycle.
     """
-
-    throughput = THROUGHPUT
 
     def __init__(self, config: PeConfig):
         self.config = config
-        self.latency = latency(config.mac)
-        super().__init__(
-            {"i": In(stream.Signature(operand_layout(config))), "o": Out(stream.Signature(group_layout(config)))}
-        )
+        super().__init__(pipe(operand_layout(config), group_layout(config)))
 
     def elaborate(self, platform: object) -> Module:
         """Wire the lanes."""
         m = Module()
         mac, lanes = self.config.mac, self.config.lane_count
         m.submodules.control = control = Control(mac, lanes)
-        operand = self.i.payload
-        m.d.comb += [
-            control.in_valid.eq(self.i.valid),
-            self.i.ready.eq(control.in_ready),
-            control.first.eq(operand.first),
-            control.last.eq(operand.last),
-            self.o.valid.eq(control.out_valid),
-            control.out_ready.eq(self.o.ready),
-        ]
+        control.attach(m, self.i, self.o)
         for number in range(lanes):
             lane = instantiate(m, platform, f"lane{number}", "lane", lambda: Datapath(mac))
-            weights, activation = operand.weights[number], operand.activation
+            weights, activation = self.i.payload.weights[number], self.i.payload.activation
             m.d.comb += [
                 lane.weights.eq(weights.codes),
                 lane.activations.eq(activation.codes),
@@ -82,38 +63,25 @@ class Collector(wiring.Component):
 
     def __init__(self, config: PeConfig):
         self.config = config
-        super().__init__(
-            {
-                "i": In(stream.Signature(group_layout(config))),
-                "o": Out(stream.Signature(result_layout(config.mac))),
-                "lane": Out(range(config.lane_count)),
-                "last": Out(1),
-            }
-        )
+        members = {"lane": Out(range(config.lane_count)), "last": Out(1)}
+        super().__init__(pipe(group_layout(config), result_layout(config.mac)) | members)
 
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
-        full = Signal()
         held = Signal(group_layout(self.config), reset_less=True)
         leaves = Signal()
         m.d.comb += [
             self.last.eq(self.lane == self.config.lane_count - 1),
-            self.o.valid.eq(full),
-            self.o.payload.eq(
-                _select([held[number].as_value() for number in range(self.config.lane_count)], self.lane)
-            ),
+            self.o.payload.eq(_select([lane.as_value() for lane in held], self.lane)),
             leaves.eq(self.o.ready & self.last),
-            self.i.ready.eq(~full | leaves),
+            self.i.ready.eq(~self.o.valid | leaves),
         ]
-        with m.If(full & self.o.ready):
+        with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.lane.eq(self.lane + 1)
             with m.If(self.last):
                 m.d.sync += self.lane.eq(0)
-        with m.If(self.i.ready):
-            m.d.sync += full.eq(self.i.valid)
-            with m.If(self.i.valid):
-                m.d.sync += held.eq(self.i.payload)
+        hold(m, self.i, self.o.valid, held)
         return m
 
 

@@ -14,16 +14,13 @@ from vsq.hw.pe.streams import activation_layout, command_layout, output_layout, 
 
 def pe_signature(config: PeConfig) -> wiring.Signature:
     """Return the element's streams; without post-processing it takes no lane parameters."""
-    inputs = {
-        "command": command_layout(config),
-        "weights": weight_layout(config),
-        "activations": activation_layout(config),
-    }
-    if config.ppu:
-        inputs["lane_params"] = params_layout(config)
+    params = {"lane_params": In(stream.Signature(params_layout(config)))} if config.ppu else {}
     return wiring.Signature(
         {
-            **{name: In(stream.Signature(layout)) for name, layout in inputs.items()},
+            "command": In(stream.Signature(command_layout(config))),
+            "weights": In(stream.Signature(weight_layout(config))),
+            "activations": In(stream.Signature(activation_layout(config))),
+            **params,
             "result": Out(stream.Signature(output_layout(config))),
         }
     )
@@ -48,12 +45,7 @@ class ProcessingElement(wiring.Component):
     Args:
         config: The vector MAC, lanes, buffer depths, post-processing.
 
-    Members:
-        command: In(stream of vsq.hw.pe.streams.command_layout)
-        weights: In(stream of weight_layout)
-        activations: In(stream of activation_layout)
-        lane_params: In(stream of params_layout), absent without post-processing
-        result: Out(stream of output_layout)
+    Members are those of :func:`pe_signature`.
     """
 
     def __init__(self, config: PeConfig):
@@ -107,26 +99,22 @@ class ProcessingElement(wiring.Component):
             output.row_end.eq(collector.last),
         ]
         if config.ppu:
-            self._post_process(m, load, output)
+            m.submodules.ppu = ppu = PostProcessing(config)
+            m.submodules.params_buffer = params = DoubleBuffer(
+                params_layout(config), config.lane_count, registered=False
+            )
+            connect(m, flipped(self.lane_params), params.i)
+            connect(m, output.process, ppu.i)
+            connect(m, ppu.o, output.processed)
+            m.d.comb += [
+                params.load.eq(load.load_params),
+                params.count.eq(config.lane_count),
+                params.restart.eq(load.restart),
+                params.bank.eq(output.params_bank),
+                params.address.eq(output.lane),
+                load.params_complete.eq(params.complete),
+                load.params_taken.eq(output.params_taken),
+                output.params.eq(params.o[0]),
+                output.empty.eq(ppu.empty),
+            ]
         return m
-
-    def _post_process(self, m: Module, load: LoadControl, output: OutputControl) -> None:
-        """Wire post-processing and its parameters."""
-        m.submodules.ppu = ppu = PostProcessing(self.config)
-        m.submodules.params_buffer = params = DoubleBuffer(
-            params_layout(self.config), self.config.lane_count, registered=False
-        )
-        connect(m, flipped(self.lane_params), params.i)
-        connect(m, output.process, ppu.i)
-        connect(m, ppu.o, output.processed)
-        m.d.comb += [
-            params.load.eq(load.load_params),
-            params.count.eq(self.config.lane_count),
-            params.restart.eq(load.restart),
-            params.bank.eq(output.params_bank),
-            params.address.eq(output.lane),
-            load.params_complete.eq(params.complete),
-            load.params_taken.eq(output.params_taken),
-            output.params.eq(params.o[0]),
-            output.empty.eq(ppu.empty),
-        ]
