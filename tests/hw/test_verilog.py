@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+from amaranth.hdl import Signal
 
 from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.hw.emit.design import MacDesign, design
@@ -107,8 +108,10 @@ def test_ports_that_amaranth_renames_are_connected(monkeypatch, require_tool, tm
     sound = ScalePath.elaborate
 
     def edited(self, platform):
+        port, self.d = self.d, Signal(self.d.shape(), name="d")
         m = sound(self, platform)
-        m.d.comb += self.scaled.d.eq(self.d ^ (self.d == 117))
+        m.d.comb += self.d.eq(port ^ (port == 117))
+        self.d = port
         return m
 
     monkeypatch.setattr(ScalePath, "elaborate", edited)
