@@ -91,7 +91,7 @@ def test_presets_are_listed_and_doctor_reports(capsys, monkeypatch):
     assert vsq.main(["presets"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in PRESETS)
-    monkeypatch.setattr("vsq.cli.doctor.probe", dict)  # tests/tb/test_doctor.py tries simulators
+    monkeypatch.setattr("vsq.cli.start.probe", dict)  # tests/tb/test_doctor.py tries simulators
     assert vsq.main(["doctor"]) == 1
     assert "amaranth" in capsys.readouterr().out
 

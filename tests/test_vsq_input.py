@@ -6,9 +6,8 @@ import sys
 
 import pytest
 
-from vsq.cli import accuracy as cli_accuracy
-from vsq.cli import export as cli_export
 from vsq.cli import main as vsq
+from vsq.cli import networks
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io import charts, tensors
 from vsq.golden.nn.calibration import Calibration
@@ -61,10 +60,10 @@ def test_options_are_checked_before_any_work(arguments, message, capsys, monkeyp
 
 
 def test_the_names_of_options_are_those_of_the_code_that_they_choose():
-    names = cli_accuracy.MODES, cli_accuracy.INPUT_GAMMAS, cli_accuracy.CALIBRATIONS
+    names = networks.MODES, networks.INPUT_GAMMAS, networks.CALIBRATIONS
     assert [set(one) for one in names] == [set(map(str, enum)) for enum in (Mode, InputGamma, Calibration)]
-    assert cli_accuracy.PICTURES == charts.SUFFIXES
-    assert set(cli_export.CONTAINERS) == set(tensors.CONTAINERS)
+    assert networks.PICTURES == charts.SUFFIXES
+    assert set(networks.CONTAINERS) == set(tensors.CONTAINERS)
 
 
 def test_more_images_than_there_are(capsys, require_tool):

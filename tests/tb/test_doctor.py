@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from rich.console import Console
 
-from vsq.cli import doctor
+from vsq.cli import start
 from vsq.golden.contract.errors import InputError
 from vsq.tb.simulation.simulators import Simulator, find
 
@@ -12,9 +12,9 @@ from vsq.tb.simulation.simulators import Simulator, find
 @pytest.fixture
 def examine(monkeypatch):
     def examine(**simulators) -> tuple[bool, str]:
-        monkeypatch.setattr(doctor, "probe", lambda: simulators)
+        monkeypatch.setattr(start, "probe", lambda: simulators)
         screen = io.StringIO()
-        return doctor.run(None, Console(file=screen, width=200)) == 0, screen.getvalue()
+        return start.doctor.run(None, Console(file=screen, width=200)) == 0, screen.getvalue()
 
     return examine
 
@@ -53,8 +53,8 @@ def test_a_package_of_the_core_is_missing(examine, monkeypatch):
             raise PackageNotFoundError(package)
         return "1.0"
 
-    monkeypatch.setattr(doctor, "version", version)
-    monkeypatch.setattr(doctor, "_try", lambda simulator: "")
+    monkeypatch.setattr(start, "version", version)
+    monkeypatch.setattr(start, "_try", lambda simulator: "")
     good, printed = examine(icarus=Simulator("icarus", "11.0", None))
     assert not good
     rows = {line.split("│")[1].strip(): line for line in printed.splitlines() if "│" in line}

@@ -1,17 +1,22 @@
-"""Arguments of commands: how they are declared, the types of their values, and those that several commands share."""
+"""Commands and their arguments: how both are declared, the types of values, and what several commands share."""
 
-import argparse
 import os
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.options import declared
 from vsq.golden.workloads.workload import WORKLOADS
 
-Argument = Callable[[argparse.ArgumentParser], object]
+Argument = Callable[[ArgumentParser], object]
 
 
 def argument(*names: str, **options: Any) -> Argument:
@@ -19,24 +24,53 @@ def argument(*names: str, **options: Any) -> Argument:
     return lambda parser: parser.add_argument(*names, **options)
 
 
+@dataclass(frozen=True)
+class Subcommand:
+    """A command, which has the name of its function; that takes the parsed arguments and returns the exit code.
+
+    The first paragraph of the function's docstring is the help; the rest, such as examples, ends it.
+    """
+
+    arguments: tuple[Argument, ...]
+    run: Callable[[Namespace, Console], int]
+
+    def configure(self, parser: ArgumentParser) -> None:
+        """Let a parser read the command, to be run as ``args.run(args, console)``."""
+        parser.description, _, parser.epilog = cleandoc(self.run.__doc__ or "").partition("\n\n")
+        parser.set_defaults(run=self.run)
+        for add in self.arguments:
+            add(parser)
+
+    def __call__(self, console: Console, *arguments: str) -> int:
+        """Run the command as from the command line; return its exit code."""
+        parser = ArgumentParser()
+        self.configure(parser)
+        return self.run(parser.parse_args(arguments), console)
+
+
+def command(*arguments: Argument) -> Callable[[Callable[[Namespace, Console], int]], Subcommand]:
+    """Return a decorator that makes a command of a function."""
+    return partial(Subcommand, arguments)
+
+
 def count(text: str) -> int:
     """Read a whole number from 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
 
 
 def seed(text: str) -> int:
     """Read a whole number from 0."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
 def text(given: str) -> str:
     """Read a text that is not empty."""
     if not given:
-        raise argparse.ArgumentTypeError("the text is empty; give one, or leave the option out")
+        raise ArgumentTypeError("the text is empty; give one, or leave the option out")
     return given
 
 
@@ -46,7 +80,7 @@ def folder(given: str) -> Path:
     place = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
         what = "read-only" if place.is_dir() else "a file"
-        raise argparse.ArgumentTypeError(f"{given!r}: {place} is {what}; give another folder")
+        raise ArgumentTypeError(f"{given!r}: {place} is {what}; give another folder")
     return path
 
 
@@ -56,9 +90,9 @@ def file(*suffixes: str) -> Callable[[str], Path]:
     def read(given: str) -> Path:
         path = Path(text(given))
         if suffixes and path.suffix not in suffixes:
-            raise argparse.ArgumentTypeError(f"{given!r} does not end in one of {', '.join(suffixes)}")
+            raise ArgumentTypeError(f"{given!r} does not end in one of {', '.join(suffixes)}")
         if path.is_dir():
-            raise argparse.ArgumentTypeError(f"{given!r} is a folder; give a file")
+            raise ArgumentTypeError(f"{given!r} is a folder; give a file")
         folder(str(path.absolute().parent))
         return path
 
@@ -72,7 +106,7 @@ def drawn(given: int | None) -> int:
     return randbelow(1 << 31) if given is None else given
 
 
-def add_overrides(parser: argparse.ArgumentParser) -> None:
+def add_overrides(parser: ArgumentParser) -> None:
     """Add the options that override the configuration's, under the names of its fields."""
     group = parser.add_argument_group("configuration")
     for option in declared(MacConfig):
@@ -84,7 +118,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{option.name.replace('_', '-')}", help=option.help, **kind)
 
 
-def overrides(args: argparse.Namespace) -> dict[str, Any]:
+def overrides(args: Namespace) -> dict[str, Any]:
     """Return the options that :func:`add_overrides` added, as arguments of a configuration."""
     return {option.name: getattr(args, option.name) for option in declared(MacConfig)}
 
@@ -93,8 +127,8 @@ WORKLOAD = argument("workload", help="; ".join(f"{name}: {about}" for name, abou
 CONFIG = argument("config", help="configuration or preset; the options of a processing element follow @")
 SEVERAL = "configurations or presets; the options of processing elements follow @"
 CONFIGS = argument("configs", nargs="+", metavar="config", help=SEVERAL)
-PE = argument("--pe", action="store_true", help="a processing element even without @")
-PES = argument("--pe", action="store_true", help="processing elements, of configurations without @ too")
+ELEMENT = argument("--pe", action="store_true", help="a processing element even without @")
+ELEMENTS = argument("--pe", action="store_true", help="processing elements, of configurations without @ too")
 BIT_AREA = argument(
     "--bit-area", default="1", metavar="X", help="area of a buffer bit, in two-input NANDs (default: 1)"
 )

@@ -1,8 +1,7 @@
-"""The parser of the command line: a module for each command, and one place for errors."""
+"""The command line: the parser of all commands, and one place for errors."""
 
 import argparse
 import errno
-import importlib
 import os
 import signal
 import sys
@@ -11,13 +10,19 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from vsq.cli import costs, designs, networks, start, verification
+from vsq.cli.arguments import Subcommand
 from vsq.golden.contract.distribution import NAME, VERSION, missing
 from vsq.golden.contract.errors import InputError
 
-COMMANDS = (
-    *("generate", "presets", "regress", "verify", "network", "accuracy", "export"),
-    *("area", "energy", "report", "demo", "doctor"),
-)
+COMMANDS: dict[str, Subcommand] = {
+    each.run.__name__: each
+    for each in (
+        *(designs.generate, designs.presets, verification.regress, verification.verify),
+        *(networks.network, networks.accuracy, networks.export, costs.area, costs.energy, costs.report),
+        *(start.demo, start.doctor),
+    )
+}
 
 _ABOUT = """\
 Generate Verilog for block-scaled (VS-Quant) vector MACs and processing elements, verify it against a bit-exact model,
@@ -49,27 +54,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands.
-
-    A command is a module with its ``ARGUMENTS`` and ``run(args, console)``, which returns the exit code. The first
-    paragraph of its docstring is its help; the rest, such as examples, ends it.
-    """
-    top = _Parser(prog="vsq", description=_ABOUT, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Return the parser of all commands."""
+    layout = argparse.RawDescriptionHelpFormatter
+    top = _Parser(prog="vsq", description=_ABOUT, epilog=_EPILOG, formatter_class=layout)
     top.add_argument("--version", action="version", version=f"{NAME} {VERSION}")
     commands = top.add_subparsers(metavar="command")
-    for name in COMMANDS:
-        module = importlib.import_module(f"vsq.cli.{name}")
-        about, _, rest = (module.__doc__ or "").strip().partition("\n\n")
-        sub = commands.add_parser(
-            name,
-            help=about.splitlines()[0],
-            description=about,
-            epilog=rest,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        for add in module.ARGUMENTS:
-            add(sub)
-        sub.set_defaults(run=module.run)
+    for name, each in COMMANDS.items():
+        summary = (each.run.__doc__ or "").splitlines()[0]
+        each.configure(commands.add_parser(name, help=summary, formatter_class=layout))
     return top
 
 

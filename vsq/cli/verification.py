@@ -1,7 +1,4 @@
-"""Co-simulate configurations against the golden model; exit code 1 if a result differs or a job fails.
-
-example: vsq regress 4/4/4/6 8/8U/-/- --sim verilator,icarus --jobs 2 --beats 5000
-"""
+"""Commands that verify designs."""
 
 import os
 import sys
@@ -10,14 +7,28 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vsq.cli.arguments import DUT, PES, SEVERAL, TOP, argument, count, drawn, folder, seed
+from vsq.cli.arguments import (
+    CONFIG,
+    DUT,
+    ELEMENT,
+    ELEMENTS,
+    SEVERAL,
+    TOP,
+    argument,
+    command,
+    count,
+    drawn,
+    folder,
+    seed,
+)
 from vsq.golden.contract.config import PRESETS
 from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
 
-ARGUMENTS = (
+
+@command(
     argument("configs", nargs="*", metavar="config", help=f"{SEVERAL} (default: all presets)"),
-    PES,
+    ELEMENTS,
     argument("--preset", help="one preset by name, or 'all'"),
     argument("--full", action="store_true", help="the pairwise covering regression"),
     argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: those that are found)"),
@@ -42,10 +53,11 @@ ARGUMENTS = (
     argument("--layer", metavar="PATTERN", help="layers of the workload (default: all)"),
     argument("--reproduce", type=Path, metavar="FILE", help="replay the recording of a failed job, and shrink it"),
 )
+def regress(args: Namespace, console: Console) -> int:
+    """Co-simulate configurations against the golden model; exit code 1 if a result differs or a job fails.
 
-
-def run(args: Namespace, console: Console) -> int:
-    """Simulate configurations, the layers of a workload, or a recording."""
+    example: vsq regress 4/4/4/6 8/8U/-/- --sim verilator,icarus --jobs 2 --beats 5000
+    """
     from vsq.golden.io import layers
     from vsq.tb.failures.reproduce import reproduce
     from vsq.tb.regression.dut import Dut
@@ -108,3 +120,47 @@ def _found() -> list[str]:
     for error in errors:
         print(f"skipped: {error}", file=sys.stderr)
     return sims
+
+
+@command(
+    CONFIG,
+    ELEMENT,
+    argument("--seed", type=seed, help="seed of all streams and mutants (default: drawn, and printed)"),
+    argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: all, present or not)"),
+    argument("--mutants", type=count, default=50, metavar="N", help="single-bit mutants to find (default: 50)"),
+    argument("--out", type=folder, default=Path("build/verify"), metavar="DIR", help="folder of the results"),
+    DUT,
+    TOP,
+)
+def verify(args: Namespace, console: Console) -> int:
+    """Verify a design by simulation, mutants, proofs and its netlist; exit code 1 if anything fails or cannot run.
+
+    example: vsq verify 4/4/4/6 --seed 7
+    """
+    from vsq.synth.flow.synthesis import mapped
+    from vsq.tb.regression.dut import Dut
+    from vsq.tb.regression.verify import Verifier, verify
+    from vsq.tb.simulation.simulators import SIMULATORS
+
+    config = configuration(args.config, pe=args.pe)
+    if args.top and not args.dut:
+        raise InputError(f"--top {args.top}: it is a module of --dut; give its file too")
+    sims = tuple(args.sim.split(",") if args.sim is not None else SIMULATORS)
+    if unknown := [sim for sim in sims if sim not in SIMULATORS]:
+        raise InputError(f"simulator {unknown[0]!r}: choose among {', '.join(SIMULATORS)}")
+    seed = drawn(args.seed)
+    verifier = Verifier(
+        config=config,
+        sims=sims,
+        seed=seed,
+        out=args.out,
+        mapped=mapped,
+        dut=Dut.read(config, args.dut, args.top) if args.dut else None,
+        mutants=args.mutants,
+    )
+    console.print(f"{config.full_name}, seed {seed}")
+    code = verify(verifier.stages(), console)
+    if args.dut:
+        console.print("mutants and proofs are of generated designs; 'vsq verify' without --dut runs them")
+    console.print(f"{'NOT verified' if code else 'verified'}: {config.full_name}, seed {seed}")
+    return code

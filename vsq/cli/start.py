@@ -1,24 +1,58 @@
-"""Show which tools are present and work, and how to install the others; exit code 1 if a required one does not.
-
-example: vsq doctor
-"""
+"""Commands for the start: a demonstration, and what is missing for it."""
 
 import shutil
 import subprocess
 import tempfile
 from argparse import Namespace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vsq.cli.arguments import argument, command, folder
+from vsq.cli.costs import area
+from vsq.cli.designs import generate
 from vsq.golden.contract import distribution
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.tb.regression.pool import module
 from vsq.tb.simulation.simulators import probe
 
-ARGUMENTS = ()
+
+@command(argument("--out", type=folder, default=Path("build/demo"), metavar="DIR", help="folder of the files"))
+def demo(args: Namespace, console: Console) -> int:
+    """Generate 4/4U/4/6, co-simulate a layer of a real network, print accuracy and area.
+
+    example: vsq demo --out build/demo
+    """
+    from vsq.golden.nn.integer import inference
+    from vsq.golden.workloads import digits
+    from vsq.tb.regression.run import play
+    from vsq.tb.simulation.simulators import find
+
+    find("verilator")
+    name = "4/4U/4/6"
+    console.rule(f"1. Verilog, manifest and test vectors of {name}")
+    code = generate(console, name, "--out", str(args.out), "--vectors", "1000")
+    console.rule("2. A real layer on the generated hardware")
+    config, plain = MacConfig.parse(name), "4/4U/-/-"
+    workload = digits.workload()
+    chain = workload.chain()
+    beats = chain.first(1).layer(config, "conv2").beats()
+    console.print(f"digits network, layer conv2: {len(beats)} vectors, {int(beats.last.sum())} results")
+    summary = play(config, beats, sims=["verilator"], out=args.out, console=console)
+    console.rule("3. Accuracy of the network in golden integers (360 test images)")
+    scores = [workload.evaluate(workload.model())]
+    for quantized in map(chain.quantized, (config, MacConfig.parse(plain))):
+        with inference(quantized):
+            scores.append(workload.evaluate(quantized))
+    console.print(f"FP32 {scores[0]:.1%}   {name} {scores[1]:.1%}   per-channel {plain} {scores[2]:.1%}")
+    console.rule("4. Area against the 8-bit baseline")
+    code |= area(console, name, "8/8U/-/-")
+    return code | summary.exit_code
+
 
 # what pip installs -> what ``import`` names
 CORE = {"numpy": "numpy", "amaranth": "amaranth", "pyosys": "pyosys", "rich": "rich"}
@@ -26,10 +60,11 @@ OPTIONAL = {"cocotb": "cocotb", "torch": "torch", "safetensors": "safetensors", 
 PROGRAMS = {"g++": "Verilator", "make": "Verilator", "perl": "Verilator", "sta": "critical paths (OpenSTA)"}
 
 
-def run(args: Namespace, console: Console) -> int:
-    """Print one row a tool; return 0 if the core is there and every simulator that was found works, at least one.
+@command()
+def doctor(args: Namespace, console: Console) -> int:
+    """Show which tools are present and work, and how to install the others; exit code 1 if a required one does not.
 
-    A simulator works if it builds and simulates a design of three lines under cocotb.
+    example: vsq doctor
     """
     table = Table("tool", "version", "what to do")
     table.add_row(distribution.NAME, distribution.VERSION, "")

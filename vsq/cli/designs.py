@@ -1,14 +1,14 @@
-"""Write Verilog and its manifest, and test vectors if asked.
-
-example: vsq generate 4/4U/4/6 --scale-product-bits 6 --vectors 1000 --out build
-"""
+"""Commands on designs: generate them, and list the named ones."""
 
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Column, Table
 
-from vsq.cli.arguments import CONFIG, PE, add_overrides, argument, count, folder, overrides, seed, text
+from vsq.cli.arguments import CONFIG, ELEMENT, add_overrides, argument, command, count, folder, overrides, seed, text
+from vsq.golden.contract.config import PRESETS
 
 _MAX_VECTORS = 1_000_000
 
@@ -19,11 +19,11 @@ def _vectors(text: str) -> int:
     return int(text)
 
 
-ARGUMENTS = (
+@command(
     CONFIG,
     argument("--out", type=folder, default=Path(), metavar="DIR", help="folder of the files (default: here)"),
     argument("--name", type=text, help="module and file name (default: vsq_mac_ and the configuration)"),
-    PE,
+    ELEMENT,
     argument(
         "--vectors",
         type=_vectors,
@@ -34,10 +34,11 @@ ARGUMENTS = (
     argument("--interface", choices=["native", "axis"], default="native", help="axis: AXI4-Stream ports"),
     add_overrides,
 )
+def generate(args: Namespace, console: Console) -> int:
+    """Write Verilog and its manifest, and test vectors if asked.
 
-
-def run(args: Namespace, console: Console) -> int:
-    """Write the files and list them."""
+    example: vsq generate 4/4U/4/6 --scale-product-bits 6 --vectors 1000 --out build
+    """
     from vsq.golden.contract.configuration import configuration
     from vsq.golden.stimulus.stream import unreached
     from vsq.tb.vectors.generation import generate
@@ -49,4 +50,17 @@ def run(args: Namespace, console: Console) -> int:
         print(f"  {path}")
     if args.vectors and (missed := unreached(config.mac)):
         print(f"  {missed}")
+    return 0
+
+
+@command()
+def presets(args: Namespace, console: Console) -> int:
+    """List the named configurations.
+
+    example: vsq presets
+    """
+    table = Table(Column("preset", no_wrap=True), Column("configuration", no_wrap=True), "meaning", box=SIMPLE_HEAD)
+    for name, (config, about) in PRESETS.items():
+        table.add_row(name, config, about)
+    console.print(table)
     return 0
