@@ -19,7 +19,6 @@ Recorded = Sequence[tuple[int, int]]
 
 _SPARE = 4  # cycles for which results are taken as recorded, to cycles for which beats are offered
 _LEAST = 256
-_ABOUT = ("config", "seed", "simulator", "rtl")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +55,7 @@ class Recording:
     def size(self) -> str:
         """The number of beats, of several streams each with its name."""
         counts = {stream: length(columns) for stream, columns in self.streams.items()}
-        named = [f"{count} {stream}" if len(counts) > 1 else str(count) for stream, count in counts.items()]
-        return ", ".join(named)
+        return ", ".join(f"{count} {stream}" if len(counts) > 1 else str(count) for stream, count in counts.items())
 
     def bursts(self) -> tuple[dict[str, Bursts], Bursts]:
         """Return the bursts of sending and of taking, without end."""
@@ -85,7 +83,7 @@ class Recording:
         arrays: dict[str, Any] = {
             f"{stream}.{name}": column for stream, columns in self.streams.items() for name, column in columns.items()
         }
-        about = {name: getattr(self, name) for name in (*_ABOUT, "sending", "taking")}
+        about = {name: value for name, value in vars(self).items() if name != "streams"}
         with replacing(path) as part, part.open("wb") as file:
             np.savez(file, about=np.array(json.dumps(about)), **arrays)
 

@@ -20,22 +20,19 @@ def reference(config: MacConfig, module: str) -> str:
     """Return the MAC as a module with the emitted design's ports."""
     pins, limit = Pins(config), 1 << (config.acc_bits - 1)
     bits = max(config.acc_bits, *(abs(end).bit_length() + 1 for end in config.term_range)) + 2
-    scales = {"in_weight_scale": config.weight_scale, "in_activation_scale": config.activation_scale}
-    low = {"in_weights": 0, "in_activations": pins.inputs["in_weights"]}
-    end = low["in_activations"] + pins.inputs["in_activations"]
-    products = []
-    for element in range(config.vector_size):
-        pair = (("in_weights", config.weight), ("in_activations", config.activation))
-        products.append(" * ".join(_code(low[pin] + element * fmt.bits, fmt) for pin, fmt in pair))
-    factors = []
-    for pin, fmt in scales.items():
-        if fmt:
-            factors.append(f"beat[{end}+:{fmt.bits}]")
-            low[pin], end = end, end + fmt.bits
+    layout = pins.interface.inputs["in"]
+    *beat, _, _ = layout.fields  # without the marks
+    low, factors = layout.low, [f"beat[{layout.low[name]}+:{layout.widths[name]}]" for name in beat[2:]]
+    products = (
+        f"{_code(low['weights'] + i * config.weight.bits, config.weight)} * "
+        f"{_code(low['activations'] + i * config.activation.bits, config.activation)}"
+        for i in range(config.vector_size)
+    )
     s, most, least = config.scale_shift, f"{bits}'sd{limit - 1}", f"-{bits}'sd{limit}"
     largest = None if config.scale_product_bits is None else f"{bits}'d{(1 << config.scale_product_bits) - 1}"
-    stages = [filled(_FOLDER / "stage.v", i=i, h=i - 1, beat_high=end - 1) for i in range(1, config.pipeline + 1)]
-    saturated = f"total > {most} ? {most} : total < {least} ? {least} : total"
+    high = low["first"] - 1
+    stages = [filled(_FOLDER / "stage.v", i=i, h=i - 1, beat_high=high) for i in range(1, config.pipeline + 1)]
+    saturates = config.overflow == Overflow.SATURATE
     return filled(
         _FOLDER / "reference.v",
         module=module,
@@ -45,21 +42,21 @@ def reference(config: MacConfig, module: str) -> str:
             for pin, width in pins_of.items()
         ),
         high=bits - 1,
-        beat_high=end - 1,
+        beat_high=high,
         dot=" + ".join(products),
         product=" * ".join(factors) or "1",
         shift=s,
         carry=_carry(s, config.rounding),
         clamped=f"p > {largest} ? {largest} : p" if largest else "p",
-        beat=", ".join(reversed(low)),
+        beat=", ".join(f"in_{name}" for name in reversed(beat)),
         active="first0 | factor(beat0) != 0" if factors else "1",
         stages="".join(stages),
         depth=config.pipeline,
         acc_bits=config.acc_bits,
         most=most,
         least=least,
-        policy=saturated if config.overflow == Overflow.SATURATE else "total",
-        flag=", out_overflow = overflow" if config.overflow == Overflow.SATURATE else "",
+        policy=f"total > {most} ? {most} : total < {least} ? {least} : total" if saturates else "total",
+        flag=", out_overflow = overflow" if saturates else "",
     )
 
 

@@ -21,7 +21,7 @@ class Pins:
     enables and a result's fields.
 
     Args:
-        config: The configuration.
+        config: Of the design.
         enables: Whether the enables of a vector MAC's data registers are seen too: wires of the top module that
             :data:`EXPOSE` makes ports.
 

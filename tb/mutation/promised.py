@@ -30,11 +30,11 @@ _DRAIN_CYCLES = 8  # after the last result, in which none may follow
 
 @dataclass(frozen=True)
 class PromisedCycle:
-    """One cycle: the word of all inputs, that of all outputs, and which output bits are promised."""
+    """One cycle: all inputs and all outputs in binary, and which output bits are promised."""
 
-    inputs: int
-    outputs: int
-    promised: int
+    inputs: str
+    outputs: str
+    promised: str
 
 
 def rows(pins: Pins, beats: int, seed: int) -> list[PromisedCycle]:
@@ -43,10 +43,14 @@ def rows(pins: Pins, beats: int, seed: int) -> list[PromisedCycle]:
     Random beats with pauses on both streams, beats at full speed, and resets at random moments, after which the
     first vector has no mark ``first``: the tests of ``vsq.tb.bench.mac``, by the same generators. An accumulator of
     exact width is made to overflow too, which takes more vectors than it is meant for.
+
+    Inputs are x where nothing is promised to the design: all but ``rst`` in the first reset, and later the payload of
+    every cycle in which no vector is offered.
     """
     config = replace(pins.config.mac, accumulator_bits=pins.config.mac.acc_bits, max_vectors=None)  # the same hardware
     rng = np.random.default_rng([seed, 0])
     found = list(_run(pins, stimulus.beats(config, beats, seed), random_bursts(rng), random_bursts(rng)))
+    found[0] = replace(found[0], inputs=found[0].inputs[-1].rjust(len(found[0].inputs), "x"))
     found += _run(pins, stimulus.beats(config, _FULL_SPEED_BEATS, seed + 1), flowing(), flowing())
     for number in range(_RESETS):
         stream = stimulus.beats(config, 64, seed + number)
@@ -63,17 +67,19 @@ def _run(pins: Pins, beats: Beats, sending: Bursts, taking: Bursts) -> Iterator[
     marks, due = _expect(pins, beats)
     pipeline, sent, received = Pipeline(pins.config.mac.pipeline), 0, 0
     send, take, offered, drained = cycles(sending), cycles(taking), False, 0
-    handshakes, everything = (1 << pins.handshakes) - 1, (1 << pins.widths[1]) - 1
+    width, handshakes = pins.widths[1], "1" * pins.handshakes
     for cycle in count():
         reset, ready = cycle == 0, next(take)
         offered = sent < len(offers) and (offered or next(send))
         vector = marks[sent] if offered else None
         accepts, valid = pipeline.ready(ready), pipeline.result
         control = [accepts, valid, *pipeline.loads(vector, ready)][: pins.handshakes]
+        outputs = sum(bit << i for i, bit in enumerate(control)) | (due[received] << pins.handshakes if valid else 0)
+        payload = f"{offers[sent]:0{layout.bits}b}" if offered else "x" * layout.bits
         yield PromisedCycle(
-            inputs=reset | ready << 1 | offered << 2 | offers[min(sent, len(offers) - 1)] << 3,
-            outputs=sum(bit << i for i, bit in enumerate(control)) | (due[received] << pins.handshakes if valid else 0),
-            promised=0 if reset else everything if valid else handshakes,
+            inputs=f"{payload}{offered:b}{ready:b}{reset:b}",
+            outputs=f"{outputs:0{width}b}",
+            promised=("" if reset else "1" * width if valid else handshakes).rjust(width, "0"),
         )
         if not reset:
             received += valid and ready
@@ -98,14 +104,13 @@ def _expect(pins: Pins, beats: Beats) -> tuple[list[Marks], list[int]]:
 
 
 def run_undefined(pins: Pins, verilog: str, rows: Sequence[PromisedCycle], folder: Path) -> str:
-    """Simulate a design with undefined values; return ``passed``, or the first cycle whose outputs are wrong.
+    """Simulate a design; return ``passed``, or the first cycle whose promised outputs are undefined or wrong.
 
-    All inputs are undefined for some cycles before the reset, all but ``rst`` during it, and later the payload of every
-    cycle in which no vector is offered. The registers start undefined by themselves.
+    The registers start undefined by themselves, and so do all inputs, for some cycles before the first row.
 
     Args:
-        pins: The pins of the configuration.
-        verilog: The design, whose module is :data:`vsq.tb.regression.job.TOP`.
+        pins: Its pins.
+        verilog: The module :data:`vsq.tb.regression.job.TOP`.
         rows: What the pins carry.
         folder: Where the simulation is built.
 
@@ -114,32 +119,14 @@ def run_undefined(pins: Pins, verilog: str, rows: Sequence[PromisedCycle], folde
         subprocess.CalledProcessError: If the design does not compile.
     """
     ins, outs = pins.widths
-    bench = filled(
-        Path(__file__).with_name("undefined.v"),
-        in_high=ins - 1,
-        out_high=outs - 1,
-        rows=len(rows),
-        design=pins.instance(TOP, "tested", "inputs", "outputs"),
-    )
-    texts = {
-        "inputs.memb": [_inputs(row, ins, first=number == 0) for number, row in enumerate(rows)],
-        "outputs.memb": [f"{row.outputs:0{outs}b}" for row in rows],
-        "promised.memb": [f"{row.promised:0{outs}b}" for row in rows],
-        "design.v": [verilog],
-        "bench.v": [bench],
-    }
+    texts = {f"{name}.memb": [getattr(row, name) for row in rows] for name in ("inputs", "outputs", "promised")}
+    design = pins.instance(TOP, "tested", "inputs", "outputs")
+    bench = Path(__file__).with_name("undefined.v")
+    texts["bench.v"] = [filled(bench, in_high=ins - 1, out_high=outs - 1, rows=len(rows), design=design)]
+    texts["design.v"] = [verilog]
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in texts.items():
         (folder / name).write_text("\n".join(lines) + "\n")
     icarus = str(simulators.find("icarus").executable)
     subprocess.run([icarus, "-g2005", "-s", "undefined", "-o", "bench", "bench.v", "design.v"], cwd=folder, check=True)
     return subprocess.run(["vvp", "-n", "bench"], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _inputs(row: PromisedCycle, width: int, *, first: bool) -> str:
-    """Return the inputs in binary, from the most significant bit, with x where nothing is promised to the design."""
-    bits = f"{row.inputs:0{width}b}"
-    reset, offered = bits[-1], bits[-3] == "1"
-    if first:
-        return "x" * (width - 1) + reset
-    return bits if offered else "x" * (width - 3) + bits[-3:]

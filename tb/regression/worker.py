@@ -66,11 +66,7 @@ def run(job: Job, folder: Path) -> Result:
 
 
 def prepare_environment(simulator: str) -> None:
-    """Let cocotb's runner find a simulator, and report in files.
-
-    Raises:
-        InputError: If the simulator is missing or too old.
-    """
+    """Let cocotb's runner find a simulator, or raise an InputError, and report in files."""
     os.environ |= {**simulators.find(simulator).environment(), "OBJCACHE": objcache.COMMAND}
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner would name and check its results by it
 
@@ -81,13 +77,13 @@ def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path)
     One build by Verilator without waves serves every job and run of the same Verilog.
     """
     make_it = partial(make, simulator, source, folder, waves=waves, log=log)
-    if simulator == "verilator" and not waves:
-        tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
-        kept = objcache.path(TOP, "", tools, _BUILD_ARGS["verilator"], source.read_text())
-        folder.mkdir()
-        objcache.make_once(folder / TOP, kept, make_it)
-    else:
+    if waves or simulator != "verilator":
         make_it()
+        return
+    tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
+    kept = objcache.path(TOP, "", tools, _BUILD_ARGS["verilator"], source.read_text())
+    folder.mkdir()
+    objcache.make_once(folder / TOP, kept, make_it)
 
 
 def make(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path) -> None:
@@ -109,11 +105,7 @@ def make(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path) 
 
 
 def prepare(job: Job, folder: Path) -> Path:
-    """Write the design and the run's settings, and let the simulator be found; return the Verilog file.
-
-    Raises:
-        InputError: If the simulator is missing or too old.
-    """
+    """Write the design and the run's settings, after :func:`prepare_environment`; return the Verilog file."""
     prepare_environment(job.simulator)
     made, source = design(job.design), folder / f"{TOP}.v"
     verilog = job.verilog or made.verilog(TOP)
