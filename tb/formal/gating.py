@@ -15,6 +15,7 @@ mutant have the same registers, hence the same gates, or the mutant's product is
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 
 from vsq.tb.formal.netlist import FlatNetlist, either, gate
@@ -31,9 +32,6 @@ class _Lane:
         netlist: The pair.
         control: What the names of the control's registers begin with.
         lane: The number of the lane; empty if there is one alone, in a vector MAC.
-
-    Attributes:
-        complete: Whether the mutant has no registers but the design's.
     """
 
     def __init__(self, netlist: FlatNetlist, control: str, lane: str) -> None:
@@ -47,11 +45,9 @@ class _Lane:
         self.full = dict(zip([*self.first, *self.last], [*self.valid, *self.valid], strict=True))
         self.ones = {net for net, value in netlist.simplified({}).items() if value == "1"}
         reset = netlist.simplified({"started": "0"})
-        theirs = [f"other_{mark}" for mark in self.active]
-        self.their_active = [
-            other if other in {*following, *netlist.gates} else mark
-            for mark, other in zip(self.active, theirs, strict=True)
-        ]
+        nets = {*following, *netlist.gates}
+        self.their_active = [f"other_{mark}" if f"other_{mark}" in nets else mark for mark in self.active]
+        # The mutant has no registers but the design's.
         self.complete = (
             {q for q in following if q.startswith("other_design.")} == set(self.others.values())
             and all(reset[following[mark]] == "0" for mark in self.valid)
@@ -61,12 +57,12 @@ class _Lane:
         self.scaled = {q for q in self.others if q.startswith(f"{parts}scale.")}
         dots = {q for q in self.others if q.startswith(f"{parts}dot_product.")}
         data = {q: netlist.support(following[q]) for q in dots | self.scaled}
-        self.stages: dict[str, int] = {}
-        while len(self.stages) < len(data):
-            for q, support in data.items():
-                earlier = (support & data.keys()) - {q}
-                if earlier <= self.stages.keys():
-                    self.stages[q] = 1 + max((self.stages[source] for source in earlier), default=-1)
+
+        @cache
+        def stage(q: str) -> int:
+            return 1 + max(map(stage, (data[q] & data.keys()) - {q}), default=-1)
+
+        self.stages = {q: stage(q) for q in data}
 
     def claims(self) -> Iterator[tuple[list[str], list[str]]]:
         """Yield inputs and truth table of each gate that is 1 if the next states are not related."""

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from graphlib import TopologicalSorter
 
 _LATCH = re.compile(r"^\.latch (\S+) (\S+) re clk (\d)$", re.MULTILINE)
@@ -25,11 +24,8 @@ class FlatNetlist:
         for nets, rows in _GATE.findall(blif):
             *inputs, output = nets.split()
             self.gates[output] = (inputs, [row.split()[0] if inputs else "" for row in rows.splitlines()])
-
-    @cached_property
-    def _order(self) -> list[str]:
-        graph = {net: inputs for net, (inputs, _) in self.gates.items()}
-        return [net for net in TopologicalSorter(graph).static_order() if net in self.gates]
+        order = TopologicalSorter({net: inputs for net, (inputs, _) in self.gates.items()}).static_order()
+        self._order = [net for net in order if net in self.gates]
 
     def simplified(self, known: Mapping[str, str]) -> dict[str, str]:
         """Return what each gate and each known net comes to: 0, 1, or a net that it always equals, perhaps its own."""

@@ -46,7 +46,7 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """0 if all passed, else 1."""
-        return 0 if self.passed else 1
+        return int(not self.passed)
 
 
 def regress(

@@ -25,21 +25,10 @@ from vsq.tb.regression.dut import Dut
 from vsq.tb.regression.job import TOP
 from vsq.tb.regression.run import regress
 
-MUTANTS = 50
+Stage = tuple[str, Callable[[], str]]  # a means of verification: its name, and a check, which says what it did
+
 _SMALL_BITS, _SMALL_ACC_BITS, _SMALL_SIZE = 2, 6, 2  # of elements and scales, accumulator, vector: proved in seconds
 _UNDEFINED_BEATS = 300
-
-
-@dataclass(frozen=True)
-class VerificationStage:
-    """One means of verification.
-
-    ``check`` returns in words what was done. It raises ``InputError`` or ``ModuleNotFoundError`` if it cannot be done
-    here, and ``RuntimeError`` or ``AssertionError`` with what it found.
-    """
-
-    name: str
-    check: Callable[[], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,21 +50,21 @@ class Verifier:
     seed: int
     out: Path
     mapped: Callable[[str, str], str]
-    dut: Dut | None = None
-    mutants: int = MUTANTS
+    dut: Dut | None
+    mutants: int
 
-    def stages(self) -> Iterator[VerificationStage]:
+    def stages(self) -> Iterator[Stage]:
         """Yield the stages in the order in which they run."""
         for sim in self.sims:
-            yield VerificationStage(f"regression, {sim}", partial(self._regression, sim, self.dut))
+            yield f"regression, {sim}", partial(self._regression, sim, self.dut)
         if self.dut is None:
-            yield VerificationStage("mutants", self._mutants)
+            yield "mutants", self._mutants
             for name in ("protocol", "formula", "power-up", "every input"):
                 if name != "every input" or "verilator" in self.sims:
-                    yield VerificationStage(f"proof, {name}", partial(self._proof, name))
-        yield VerificationStage(f"netlist, {self.sims[0]}", self._netlist)
+                    yield f"proof, {name}", partial(self._proof, name)
+        yield f"netlist, {self.sims[0]}", lambda: self._regression(self.sims[0], Dut(verilog=self._mapped()))
         if self.config.kind == MacConfig.kind and "icarus" in self.sims:
-            yield VerificationStage("netlist, undefined values", self._undefined)
+            yield "netlist, undefined values", self._undefined
 
     def _regression(self, sim: str, dut: Dut | None) -> str:
         summary = regress([self.config], sims=[sim], seed=self.seed, out=self.out, dut=dut)
@@ -100,9 +89,6 @@ class Verifier:
             raise AssertionError(f"{small.full_name} is not proved")
         return f"{small.full_name}: {verdict}"
 
-    def _netlist(self) -> str:
-        return self._regression(self.sims[0], Dut(verilog=self._mapped()))
-
     def _undefined(self) -> str:
         pins = Pins(self.config.mac)
         rows = promised.rows(pins, _UNDEFINED_BEATS, self.seed)
@@ -124,34 +110,33 @@ class Verifier:
         return self.mapped(read["dut.il"], TOP)
 
 
-def verify(stages: Iterable[VerificationStage], console: Console) -> int:
-    """Run stages, show a table with a row for each, and return 0 if all passed, else 1."""
+def verify(stages: Iterable[Stage], console: Console) -> int:
+    """Run stages, show a table with a row for each, and return 0 if all passed, else 1.
+
+    A check that raises ``InputError`` or ``ModuleNotFoundError`` cannot be done here; with ``RuntimeError`` or
+    ``AssertionError`` it has failed.
+    """
     table = Table("stage", Column("what", overflow="fold"), Column("s", justify="right"), "verdict")
     verdicts = []
-    for stage in stages:
+    for name, check in stages:
         start = time.perf_counter()
-        with console.status(stage.name):
-            verdict, about = _run(stage)
+        with console.status(name):
+            try:
+                verdict, about = "pass", check()
+            except InputError as error:
+                verdict, about = "not run", str(error)
+            except ModuleNotFoundError as error:
+                verdict, about = "not run", f"{error.name} is not installed; {install(error.name or '')}"
+            except (RuntimeError, AssertionError) as error:
+                verdict, about = "FAIL", str(error)
         verdicts.append(verdict)
         if verdict != "pass":
-            console.print(f"[red]{verdict}[/] {stage.name}\n{escape(about)}\n", soft_wrap=True)
+            console.print(f"[red]{verdict}[/] {name}\n{escape(about)}\n", soft_wrap=True)
         color = "green" if verdict == "pass" else "red"
         line = about.partition("\n")[0]
-        table.add_row(stage.name, escape(line), f"{time.perf_counter() - start:.0f}", f"[{color}]{verdict}[/]")
+        table.add_row(name, escape(line), f"{time.perf_counter() - start:.0f}", f"[{color}]{verdict}[/]")
     console.print(table)
     return int(not verdicts or any(verdict != "pass" for verdict in verdicts))
-
-
-def _run(stage: VerificationStage) -> tuple[str, str]:
-    """Return a stage's verdict, and what it says."""
-    try:
-        return "pass", stage.check()
-    except InputError as error:
-        return "not run", str(error)
-    except ModuleNotFoundError as error:
-        return "not run", f"{error.name} is not installed; {install(error.name or '')}"
-    except (RuntimeError, AssertionError) as error:
-        return "FAIL", str(error)
 
 
 def reduced(config: MacConfig) -> MacConfig:

@@ -14,7 +14,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
 from vsq.hw.pe import ppu
 from vsq.tb.regression import covering
-from vsq.tb.regression.verify import VerificationStage, reduced, verify
+from vsq.tb.regression.verify import reduced, verify
 from vsq.tb.simulation import simulators
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def fails(error):
 
 
 def test_every_stage_must_pass():
-    good = VerificationStage("one", lambda: "done")
+    good = ("one", lambda: "done")
     assert shown([good])[0] == 0
     assert shown([])[0] == 1
     for error, verdict, reason in (
@@ -45,9 +45,7 @@ def test_every_stage_must_pass():
         (InputError("simulator icarus: not found"), "not run", "simulator icarus: not found"),
         (ModuleNotFoundError("No module named 'z3'", name="z3"), "not run", f"z3 is not installed; {install('z3')}"),
     ):
-        code, text = shown(
-            [good, VerificationStage("two", fails(error)), VerificationStage("three", lambda: "also done")]
-        )
+        code, text = shown([good, ("two", fails(error)), ("three", lambda: "also done")])
         assert code == 1
         assert f"{verdict} two\n{reason}" in text
         assert "also done" in text
@@ -94,7 +92,7 @@ def test_a_design_is_verified_by_every_means(require_tool, tmp_path, capsys):
 
 def test_a_missing_simulator_leaves_it_incomplete(monkeypatch, capsys, tmp_path):
     def stages(self):
-        return (VerificationStage(sim, lambda sim=sim: simulators.find(sim).name) for sim in self.sims)
+        return ((sim, lambda sim=sim: simulators.find(sim).name) for sim in self.sims)
 
     monkeypatch.setattr("vsq.tb.regression.verify.Verifier.stages", stages)
     monkeypatch.setattr(simulators, "_on_path", lambda program: None)
