@@ -185,8 +185,6 @@ class MacConfig:
         """The vector MAC, which is this one; a processing element has one too."""
         return self
 
-    # Text form ------------------------------------------------------------------------------------------------
-
     @classmethod
     def parse(cls, text: str, **options: Any) -> "MacConfig":
         """Read a preset, or ``W/A/ws/as``, optionally followed by options: ``4/4U/4/6:V=24,R=6,round=half_even``.
@@ -234,8 +232,6 @@ class MacConfig:
         for item in filter(None, self.full_name.partition(":")[2].split(",")):
             tail.append(re.sub(r"\W", "", item.replace("=", "" if item[0] in "VR" else "_")).lower())
         return "_".join([spec, *tail])
-
-    # Contract widths ------------------------------------------------------------------------------------------
 
     @property
     def full_product_bits(self) -> int:

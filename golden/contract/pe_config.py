@@ -58,8 +58,6 @@ class PeConfig:
             rule = f"post-processing makes output vectors of V = {self.mac.vector_size}"
             raise InputError(f"lanes = {self.lanes}: {rule}; give a multiple of V, or ppu=off")
 
-    # Text form ------------------------------------------------------------------------------------------------
-
     @classmethod
     def parse(cls, text: str, **options: Any) -> "PeConfig":
         """Read the MAC's configuration or preset, then, if any, ``@`` and options: ``4/4/4/6:R=6@lanes=32,ppu=off``.
@@ -93,8 +91,6 @@ class PeConfig:
     def _spelled_mac(self) -> MacConfig:
         """The MAC as it is spelled: without the number of vectors that follows from the weight buffer."""
         return replace(self.mac, max_vectors=None) if self.mac.max_vectors == self.weight_depth else self.mac
-
-    # Contract: widths of the streams and ranges of the output --------------------------------------------------
 
     @property
     def lane_count(self) -> int:

@@ -23,22 +23,14 @@ class Format(ABC):
     bits: int  # of a pattern, 1 to 16
     fraction_bits: int = 0  # a quantizer's gamma takes up the unit
     values: Sequence[int]  # all, in ascending order
+    min: int
+    max: int
     signed: bool  # whether there are negative values
     unused: tuple[int, ...] = ()  # patterns that are promised never to occur
 
     @abstractmethod
     def __str__(self) -> str:
         """Return the spelling in a configuration."""
-
-    @property
-    def min(self) -> int:
-        """The least value."""
-        return self.values[0]
-
-    @property
-    def max(self) -> int:
-        """The largest value."""
-        return self.values[-1]
 
     @property
     def qmax(self) -> int:

@@ -1,8 +1,7 @@
 """The formats of elements and scales, and their spelling in a configuration."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,6 @@ class IntFormat(Format):
     bits: int
     signed: bool
     narrow: bool = False
-    values: Sequence[int] = field(init=False, repr=False, compare=False)
-    unused: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.bits, int) or not 1 <= self.bits <= MAX_BITS:
@@ -31,21 +28,12 @@ class IntFormat(Format):
         if self.signed and self.bits == 1:
             raise InputError("'1': a signed element needs at least 2 bits; write '1U' for an unsigned bit")
         half = 1 << (self.bits - 1)
-        object.__setattr__(self, "values", range(self.narrow - half, half) if self.signed else range(2 * half))
-        object.__setattr__(self, "unused", (half,) * (self.narrow and self.signed))
+        values = range(self.narrow - half, half) if self.signed else range(2 * half)
+        unused = (half,) * (self.narrow and self.signed)
+        vars(self).update(values=values, min=values[0], max=values[-1], unused=unused)
 
     def __str__(self) -> str:
         return f"{self.bits}{'' if self.signed else 'U'}"
-
-    @property
-    def min(self) -> int:
-        """The least value; computed from the bits, since compiled graphs cannot index a range."""
-        return self.narrow - (1 << (self.bits - 1)) if self.signed else 0
-
-    @property
-    def max(self) -> int:
-        """The largest value."""
-        return (1 << (self.bits - self.signed)) - 1
 
     def with_narrow(self, narrow: bool) -> "IntFormat":
         """Return the format with or without the assumption; unsigned ones have no use for it."""
@@ -89,16 +77,13 @@ class Minifloat(Format):
     exponent_bits: int
     mantissa_bits: int
     bias: int
-    bits: int = field(init=False, compare=False)
-    fraction_bits: int = field(init=False, compare=False)
-    values: Sequence[int] = field(init=False, repr=False, compare=False)
-    signed: bool = field(default=True, init=False, compare=False)
+    signed = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bits", 1 + self.exponent_bits + self.mantissa_bits)
-        object.__setattr__(self, "fraction_bits", self.bias - 1 + self.mantissa_bits)
+        bits, fraction_bits = 1 + self.exponent_bits + self.mantissa_bits, self.bias - 1 + self.mantissa_bits
         magnitudes = self._magnitudes().tolist()
-        object.__setattr__(self, "values", (*(-value for value in magnitudes[:0:-1]), *magnitudes))
+        values = (*(-value for value in magnitudes[:0:-1]), *magnitudes)
+        vars(self).update(bits=bits, fraction_bits=fraction_bits, values=values, min=values[0], max=values[-1])
 
     def __str__(self) -> str:
         return f"e{self.exponent_bits}m{self.mantissa_bits}"
@@ -138,7 +123,7 @@ class Minifloat(Format):
 
     def _magnitudes(self) -> NDArray[np.int64]:
         """Return the values of the patterns without sign, which ascend."""
-        patterns = np.arange(1 << (self.bits - 1))
+        patterns = np.arange(1 << (self.exponent_bits + self.mantissa_bits))
         doublings: NDArray[np.int64] = ((patterns >> self.mantissa_bits) - 1).clip(0)
         return (patterns - (doublings << self.mantissa_bits)) << doublings
 

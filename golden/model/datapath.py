@@ -104,7 +104,6 @@ def mac(
     a beat after it without ``first`` goes on accumulating.
 
     Args:
-        config: The vector MAC.
         weights, activations: Codes, [B, V].
         weight_scales, activation_scales: Codes, [B]; None for a side whose configuration has no scale.
         first, last: Marks, [B].
@@ -167,7 +166,6 @@ def matmul(config: MacConfig, weights: BlockOperand, activations: BlockOperand) 
     every partial sum is an integer below 2^24 (float32) or 2^53 (float64).
 
     Args:
-        config: The vector MAC.
         weights: N output channels, [N, G, V] and [N, G].
         activations: M rows, [M, G, V] and [M, G].
 

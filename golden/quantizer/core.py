@@ -148,8 +148,6 @@ class Quantizer(TensorFormat):
         with quiet(xp):
             return self._shared_scale(self._vectors(_real(x, name, xp), name, True, xp)[1], xp)
 
-    # The steps ------------------------------------------------------------------------------------------------
-
     def _vectors(self, values: Any, name: str, checked: bool, xp: Any) -> tuple[Any, Any]:
         """Return vectors [..., G, V] and s by their peaks, [..., G]; refuse what cannot be quantized."""
         vectors = self.split(values, xp)
@@ -164,7 +162,8 @@ class Quantizer(TensorFormat):
 
     def _shared_scale(self, s: Any, xp: Any) -> Any:
         """Return gamma: the largest s of what shares it, over 2^M-1 if scales are integers."""
-        largest = xp.amax(s, axis=tuple(range(self.gamma_axes(s.ndim), s.ndim)), keepdims=True)
+        shape = self.gamma_shape(s.shape)
+        largest = xp.amax(s.reshape(math.prod(shape), -1), axis=-1).reshape(shape)
         return largest if self.scale is None else _divide_by_constant(largest, self.scale.max, xp)
 
     def _scale_codes(self, s: Any, gamma: Any, scale: Format, xp: Any) -> Any:

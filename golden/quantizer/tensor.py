@@ -47,13 +47,9 @@ class TensorFormat:
         if self.scale is not None and self.scale.signed:
             raise InputError(f"scale {self.scale}: scales are unsigned; give an unsigned format")
 
-    def gamma_axes(self, ndim: int) -> int:
-        """Return how many leading axes have a gamma for each of their indices."""
-        return {Granularity.CHANNEL: 1, Granularity.TOKEN: ndim - 1, Granularity.TENSOR: 0}[self.granularity]
-
     def gamma_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of gamma for a tensor of ``shape``: its leading axes that do not share, then axes of 1."""
-        axes = self.gamma_axes(len(shape))
+        axes = {Granularity.CHANNEL: 1, Granularity.TOKEN: len(shape) - 1, Granularity.TENSOR: 0}[self.granularity]
         return (*shape[:axes], *[1] * (len(shape) - axes))
 
     def split(self, values: Any, xp: Any = np) -> Any:
