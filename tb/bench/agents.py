@@ -25,9 +25,8 @@ class Driver:
     def __init__(self, dut: Any, stream: str, fields: Iterable[str]) -> None:
         self._clk, self._valid, self._ready = dut.clk, getattr(dut, f"{stream}_valid"), getattr(dut, f"{stream}_ready")
         self._fields = [getattr(dut, f"{stream}_{name}") for name in fields]
-        self._valid.value = 0
-        for field in self._fields:
-            field.value = 0
+        for pin in (self._valid, *self._fields):
+            pin.value = 0
 
     async def send(self, words: Sequence[Words], bursts: Bursts) -> None:
         """Offer every beat until it is accepted."""
@@ -93,10 +92,13 @@ class Monitor:
         """
         while True:
             await FallingEdge(self._clk)
+            pins = {"valid": self._valid.value, "ready": self._ready.value}
             try:
-                shake = VALID * int(self._valid.value) | READY * int(self._ready.value)
+                shake = VALID * int(pins["valid"]) | READY * int(pins["ready"])
             except ValueError:
-                shake = self._undefined()
+                port = next(port for port, value in pins.items() if not value.is_resolvable)
+                text = f"cycle {len(self.log)}: {self._stream}_{port} is undefined ({pins[port]})"
+                raise AssertionError(text) from None
             self.check(shake)
             self.log.append(shake)
             if shake == VALID | READY:
@@ -113,24 +115,21 @@ class Monitor:
         """Return the words on offer, undefined ones as :data:`vsq.tb.interface.base.DONT_CARE`."""
         return tuple(map(_word, self._fields.values()))
 
-    def _undefined(self) -> NoReturn:
-        """Raise an error that names the first port that is undefined."""
-        ports = {"valid": self._valid, "ready": self._ready}
-        port, value = next((port, pin.value) for port, pin in ports.items() if not pin.value.is_resolvable)
-        raise AssertionError(f"cycle {len(self.log)}: {self._stream}_{port} is undefined ({value})")
+
+def _word(field: Any) -> int:
+    try:
+        return int(field.value)
+    except ValueError:
+        return DONT_CARE
 
 
 class ResultMonitor(Monitor):
-    """Holds every bit of a stalled payload to its value, too; ``ready`` counts only beside ``valid``."""
+    """A monitor that also holds every bit of a stalled payload to its value; ``ready`` counts only beside ``valid``."""
 
     _stalled: dict[str, str] | None = None
 
     def check(self, shake: int) -> None:
-        """Check that what was offered and not taken has stayed.
-
-        Raises:
-            AssertionError: If it has not.
-        """
+        """Check that what was offered and not taken has stayed."""
         offered = {name: str(field.value) for name, field in self._fields.items()} if shake & VALID else None
         if self._stalled is not None and offered != self._stalled:
             cycle, before = len(self.log), self._stalled
@@ -138,19 +137,8 @@ class ResultMonitor(Monitor):
         self._stalled = None if shake & READY else offered
 
     async def taken(self) -> None:
-        """Check that the payload stays until just before the edge at which it is taken.
-
-        Raises:
-            AssertionError: If it does not, as where a register loads at the falling edge.
-        """
+        """Check that the payload stays until just before the edge that takes it, unlike a falling-edge register's."""
         words = self.words()
         await Timer(_HOLD_PS, "ps")
         if self.words() != words:
             raise AssertionError(f"cycle {len(self.log) - 1}: result {words} became {self.words()} before it was taken")
-
-
-def _word(field: Any) -> int:
-    try:
-        return int(field.value)
-    except ValueError:
-        return DONT_CARE

@@ -6,8 +6,7 @@ import cocotb
 
 from vsq.golden.stimulus import stream as stimulus
 from vsq.golden.stimulus.stream import Beats
-from vsq.tb.bench.base import Bench, Run, replay, start_clock, stream
-from vsq.tb.interface.base import Streams
+from vsq.tb.bench.base import Bench, Run, replay, started, stream
 from vsq.tb.interface.pace import Bursts, flowing, random_bursts
 
 _FULL_SPEED_BEATS = 256
@@ -15,17 +14,12 @@ _RESETS = 12
 _STALLED = 64  # cycles in which no result is taken
 
 
-def _streams(run: Run, beats: Beats) -> Streams:
-    return run.environment.interface(run.config).streams(beats)
-
-
 @cocotb.test
 async def random_traffic(dut: Any) -> None:
     """Random beats with random pauses and back-pressure; the overflows that the stimulus promises must happen."""
-    run = Run()
-    await start_clock(dut)
-    beats = stimulus.complete(run.config, run.beats, run.seed)
-    bench = await stream(dut, run, _streams(run, beats), {"in": random_bursts(run.rng(0))}, random_bursts(run.rng(1)))
+    run = await started(dut)
+    streams = run.interface.streams(stimulus.complete(run.config, run.beats, run.seed))
+    bench = await stream(run, streams, {"in": random_bursts(run.rng(0))}, random_bursts(run.rng(1)))
     for direction in stimulus.overflow_directions(run.config):
         assert bench.scoreboard.directions[direction], f"no accumulator overflow in direction {direction:+d}"
     bench.done()
@@ -37,11 +31,10 @@ async def full_speed(dut: Any) -> None:
 
     The beats are random ones, and then pairs of scales, of which the results show every bit.
     """
-    run = Run()
-    await start_clock(dut)
+    run = await started(dut)
     random = stimulus.beats(run.config, _FULL_SPEED_BEATS, run.seed + 1)
     beats = stimulus.concatenate([random, stimulus.scale_pairs(run.config, run.seed)])
-    bench = await stream(dut, run, _streams(run, beats), None, flowing())
+    bench = await stream(run, run.interface.streams(beats), None, flowing())
     accepted, given = bench.monitors["in"].cycles, bench.outputs.cycles
     assert accepted == list(range(accepted[0], accepted[0] + len(beats))), "the input stream stalled"
     due = [cycle + run.latency for cycle, last in zip(accepted, beats.last, strict=True) if last]
@@ -52,29 +45,28 @@ async def full_speed(dut: Any) -> None:
 @cocotb.test
 async def reset_in_flight(dut: Any) -> None:
     """A reset drops what is in flight, at each filling and at any moment; the accumulator then starts from 0."""
-    run = Run()
-    rng = run.rng(2)
-    await start_clock(dut)
+    run = await started(dut)
+    rng, streams = run.rng(2), run.interface.streams
     for stages in range(run.latency + 1):
         beats = stimulus.beats(run.config, run.latency, run.seed + stages).select(slice(stages))
         beats.last[:] = True  # results that nobody takes pile up
-        await _interrupted(dut, run, beats, flowing(), iter([(_STALLED, 1)]), 2 * run.latency)
+        await _interrupted(run, beats, flowing(), iter([(_STALLED, 1)]), 2 * run.latency)
     for number in range(_RESETS):
-        cycles = int(rng.integers(1, 40))
-        await _interrupted(dut, run, _unmarked(run, number), random_bursts(rng), random_bursts(rng), cycles)
+        cycles, beats = int(rng.integers(1, 40)), _unmarked(run, number)
+        await _interrupted(run, beats, random_bursts(rng), random_bursts(rng), cycles)
     for marked in (True, False):
         beats = _unmarked(run, 1)
         beats.first[0] = marked
-        bench = await stream(dut, run, _streams(run, beats), {"in": random_bursts(rng)}, random_bursts(rng))
+        bench = await stream(run, streams(beats), {"in": random_bursts(rng)}, random_bursts(rng))
         bench.done()
 
 
-async def _interrupted(dut: Any, run: Run, beats: Beats, sending: Bursts, taking: Bursts, cycles: int) -> None:
+async def _interrupted(run: Run, beats: Beats, sending: Bursts, taking: Bursts, cycles: int) -> None:
     """Send beats through a freshly reset design for some cycles, and compare the results so far."""
-    bench = Bench(dut, run)
-    await bench.reset()
-    bench.start(_streams(run, beats), {"in": sending}, taking)
-    await bench.interrupted(cycles)
+    bench = Bench(run)
+    await bench.start(run.interface.streams(beats), {"in": sending}, taking)
+    await bench.stop(cycles)
+    bench.done(reset=True)
 
 
 def _unmarked(run: Run, number: int) -> Beats:
@@ -92,4 +84,4 @@ def _unmarked(run: Run, number: int) -> Beats:
 @cocotb.test
 async def playback(dut: Any) -> None:
     """A recorded run."""
-    await replay(dut, Run())
+    await replay(dut)

@@ -5,9 +5,9 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from vsq.golden.model.pe import CommandResult, Streams
+from vsq.golden.model.pe import CommandResult
 from vsq.golden.stimulus import commands as stimulus
-from vsq.tb.bench.base import Bench, Run, replay, start_clock, stream
+from vsq.tb.bench.base import Bench, Run, replay, started, stream
 from vsq.tb.coverage.points import missing
 from vsq.tb.interface.pace import flowing, random_bursts
 
@@ -26,22 +26,18 @@ _ATTEMPTS = 10  # at closing what coverage is still open
 @cocotb.test
 async def random_traffic(dut: Any) -> None:
     """Random commands, legal and not, back to back, with pauses and back-pressure on all five streams."""
-    run = Run()
-    await start_clock(dut)
-    results = await _random(dut, run, run.rng(0), run.beats, run.seed)
+    run = await started(dut)
+    results = await _random(run, run.rng(0), run.beats, run.seed)
     assert len(results) == run.beats
 
 
-async def _random(dut: Any, run: Run, rng: np.random.Generator, count: int, seed: int) -> list[CommandResult]:
+async def _random(run: Run, rng: np.random.Generator, count: int, seed: int) -> list[CommandResult]:
     """Send random commands through a freshly reset design, and return the results due."""
     streams, results = stimulus.commands(run.config, count, seed)
-    bench = Bench(dut, run)
-    await bench.reset()
-    bench.start(bench.interface.streams(streams), bench.pauses(rng), random_bursts(rng))
-    await bench.finish(bench.interface.streams(streams))
-    bench.done()
+    bench = await stream(run, run.interface.streams(streams), run.pauses(rng), random_bursts(rng))
     expected, illegal = sum(result.illegal for result in results), bench.scoreboard.counts["illegal"]
     assert illegal == expected, f"{illegal} illegal commands, not {expected}"
+    bench.done()
     return results
 
 
@@ -51,11 +47,10 @@ async def full_speed(dut: Any) -> None:
 
     If rows and vectors are as many as lanes, this keeps the lanes busy in each cycle.
     """
-    run = Run()
+    run = await started(dut)
     config = run.config
-    await start_clock(dut)
     streams, results = stimulus.steady(config, _STEADY_COMMANDS, run.seed)
-    bench = await stream(dut, run, run.environment.interface(config).streams(streams), None, flowing())
+    bench = await stream(run, run.interface.streams(streams), None, flowing())
     beats = stimulus.result_beats(results)
     ends = [cycle for cycle, beat in zip(bench.outputs.cycles, beats, strict=True) if beat["last"]]
     command = streams.commands[0]
@@ -65,11 +60,10 @@ async def full_speed(dut: Any) -> None:
     cocotb.log.info("%.2f cycles a command, utilization %.3f", measured, rows * vectors / measured)
     assert measured == pace or measured <= short, f"{measured} cycles a command, not {pace}"
     bench.done()
-    await _lone_commands(dut, run)
-    await _backlogs(dut, run)
+    await _lone_commands(run)
 
 
-async def _lone_commands(dut: Any, run: Run) -> None:
+async def _lone_commands(run: Run) -> None:
     """Check the cycles of the commands of :func:`vsq.golden.stimulus.commands.lone` on an idle element.
 
     A command of G reads gives its first accumulator G + latency + 3 cycles after its acceptance. The next one starts in
@@ -82,9 +76,8 @@ async def _lone_commands(dut: Any, run: Run) -> None:
     whole, short, *_, narrow = streams.commands
     reads, loaded = short.vectors, whole.rows * lanes
     idle = lanes * (reads + narrow.rows) + 4 * run.latency + _SETTLED
-    interface = run.environment.interface(config)
-    bursts = dict.fromkeys(interface.inputs, flowing()) | {"command": iter([(idle, n) for n in groups])}
-    bench = await stream(dut, run, interface.streams(streams), bursts, flowing(), longest_pause=idle)
+    bursts = dict.fromkeys(run.interface.inputs, flowing()) | {"command": iter([(idle, n) for n in groups])}
+    bench = await stream(run, run.interface.streams(streams), bursts, flowing(), longest_pause=idle)
 
     _, start, *accepted = bench.monitors["command"].cycles
     due = [start + 1, start + 1 + reads]
@@ -131,41 +124,38 @@ async def _backlogs(dut: Any, run: Run) -> None:
 @cocotb.test
 async def reset_in_flight(dut: Any) -> None:
     """A reset at any moment drops what is in flight and forgets what was loaded."""
-    run = Run()
+    run = await started(dut)
     rng = run.rng(2)
-    await start_clock(dut)
     for number in range(_RESETS - 1):
         paused = number % 2 == 1
-        await _interrupted(dut, run, rng, run.seed + number, paused=paused, longest=400 if paused else 100)
-    await _random(dut, run, rng, _RESET_COMMANDS, run.seed + _RESETS - 1)
+        await _interrupted(run, rng, run.seed + number, paused=paused, longest=400 if paused else 100)
+    await _random(run, rng, _RESET_COMMANDS, run.seed + _RESETS - 1)
 
 
-async def _interrupted(dut: Any, run: Run, rng: np.random.Generator, seed: int, *, paused: bool, longest: int) -> None:
+async def _interrupted(run: Run, rng: np.random.Generator, seed: int, *, paused: bool, longest: int) -> None:
     """Send random commands through a freshly reset design for some cycles, and compare the results so far."""
-    streams: Streams = stimulus.commands(run.config, _RESET_COMMANDS, seed)[0]
-    bench = Bench(dut, run)
-    await bench.reset()
-    sending = bench.pauses(rng) if paused else bench.without_pauses()
-    bench.start(bench.interface.streams(streams), sending, random_bursts(rng))
-    await bench.interrupted(int(rng.integers(1, longest)))
+    streams, _ = stimulus.commands(run.config, _RESET_COMMANDS, seed)
+    bench = Bench(run)
+    await bench.start(run.interface.streams(streams), run.pauses(rng) if paused else None, random_bursts(rng))
+    await bench.stop(int(rng.integers(1, longest)))
+    bench.done(reset=True)
 
 
 @cocotb.test
 async def closure(dut: Any) -> None:
     """More commands and resets, until every coverage point is closed, or the attempts are used up."""
-    run = Run()
+    run = await started(dut)
     rng = run.rng(3)
-    await start_clock(dut)
     for _ in range(_ATTEMPTS):
         left, seed = missing(run.coverage), int(rng.integers(1 << 32))
         if left.pop("cp_pe_resets", None):
             for longest in _MOMENTS:
-                await _interrupted(dut, run, rng, seed, paused=longest > _MOMENTS[0], longest=longest)
+                await _interrupted(run, rng, seed, paused=longest > _MOMENTS[0], longest=longest)
         if left:
-            await _random(dut, run, rng, run.environment.beats, seed)
+            await _random(run, rng, run.environment.beats, seed)
 
 
 @cocotb.test
 async def playback(dut: Any) -> None:
     """A recorded run."""
-    await replay(dut, Run())
+    await replay(dut)

@@ -4,67 +4,58 @@ A beat is a hit only if a compared result depends on it, and on what the bin is 
 nonzero one, a dot product or a scale only beside a nonzero factor.
 """
 
+from collections.abc import Iterator
+from functools import partial
+from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, MacConfig, Overflow, round_shift
-from vsq.golden.formats.base import Format
 from vsq.golden.stimulus.directed import LONGEST
 from vsq.tb.coverage.points import Bins, Point
-from vsq.tb.coverage.traffic import Traffic
+from vsq.tb.coverage.traffic import Traffic, previous
 
 LONG = 32  # beats of an accumulation that counts as long
 _VALUES = 16  # a scale with at most as many values has a bin for each, a wider one as many ranges
 
 
-def _elements(fmt: Format, codes: NDArray[Any], others: NDArray[Any], live: NDArray[np.bool_]) -> Bins:
-    """Return the bins of every element and every corner code."""
-    exposed = (others != 0) & live[:, None]
+def _corners(side: str, other: str, traffic: Traffic) -> Bins:
+    """Return the bins of every element and every corner code of one side."""
+    fmt, codes = getattr(traffic.config, side), getattr(traffic.beats, f"{side}s")
+    exposed = (getattr(traffic.beats, f"{other}s") != 0) & traffic.live[:, None]
     hits = {code: ((codes == code) & exposed).sum(axis=0).tolist() for code in fmt.corners}
     return {
         f"element {element} = {code}": hits[code][element] for element in range(codes.shape[1]) for code in fmt.corners
     }
 
 
-def weight_corners(traffic: Traffic) -> Bins:
-    """Corner codes of the weights."""
-    return _elements(traffic.config.weight, traffic.beats.weights, traffic.beats.activations, traffic.live)
+def _extremes(config: MacConfig) -> Iterator[tuple[int, int]]:
+    """Return the pairs of extreme operands."""
+    return product((config.weight.min, config.weight.max), (config.activation.min, config.activation.max))
 
 
-def activation_corners(traffic: Traffic) -> Bins:
-    """Corner codes of the activations."""
-    return _elements(traffic.config.activation, traffic.beats.activations, traffic.beats.weights, traffic.live)
-
-
-def operand_extremes(traffic: Traffic) -> Bins:
-    """Pairs of extreme codes."""
-    config, beats, live = traffic.config, traffic.beats, traffic.live[:, None]
+def _operand_extremes(traffic: Traffic) -> Bins:
+    beats, live = traffic.beats, traffic.live[:, None]
     bins: dict[str, int] = {}
-    for w in (config.weight.min, config.weight.max):
-        for a in (config.activation.min, config.activation.max):
-            hits = ((beats.weights == w) & (beats.activations == a) & live).sum(axis=0)
-            bins |= {f"element {element}: {w} * {a}": count for element, count in enumerate(hits.tolist())}
+    for w, a in _extremes(traffic.config):
+        hits = ((beats.weights == w) & (beats.activations == a) & live).sum(axis=0)
+        bins |= {f"element {element}: {w} * {a}": count for element, count in enumerate(hits.tolist())}
     return bins
 
 
-def one_hot(traffic: Traffic) -> Bins:
-    """Vectors with one nonzero product."""
+def _one_hot(traffic: Traffic) -> Bins:
     products = (traffic.beats.weights != 0) & (traffic.beats.activations != 0)
     alone = products & ((products.sum(axis=1) == 1) & traffic.live)[:, None]
     return {f"element {element}": count for element, count in enumerate(alone.sum(axis=0).tolist())}
 
 
-def dot_product(traffic: Traffic) -> Bins:
-    """Zero and extreme dot products."""
+def _dot_product(traffic: Traffic) -> Bins:
     config, d, live = traffic.config, traffic.trace.d, traffic.live
-    products = traffic.beats.weights * traffic.beats.activations
-    ends = [
-        w * a for w in (config.weight.min, config.weight.max) for a in (config.activation.min, config.activation.max)
-    ]
-    low, high = (config.vector_size * end for end in (min(ends), max(ends)))
-    nonzero = products.any(axis=1)
+    nonzero = (traffic.beats.weights * traffic.beats.activations).any(axis=1)
+    ends = [config.vector_size * w * a for w, a in _extremes(config)]
+    low, high = min(ends), max(ends)
     bins = {"largest": live & (d == high), "zero, no product": live & ~nonzero}
     if low < 0:
         bins["smallest"] = live & (d == low)
@@ -73,43 +64,32 @@ def dot_product(traffic: Traffic) -> Bins:
     return bins
 
 
-def _values(fmt: Format | None, scales: NDArray[Any] | None, seen: NDArray[np.bool_]) -> Bins:
+def _scale_values(side: str, traffic: Traffic) -> Bins:
     """Return the bins of one side's scale: each value, or 0, 1, the largest and equal ranges."""
-    if fmt is None or scales is None:
+    fmt, scales = getattr(traffic.config, f"{side}_scale"), getattr(traffic.beats, f"{side}_scales")
+    if fmt is None:
         return {}
     step = max(1, (fmt.max + 1) // _VALUES)
     ranges = [(low, low + step - 1) for low in range(0, fmt.max + 1, step)]
     ranges += [(value, value) for value in (0, 1, fmt.max) if step > 1]
     return {
-        f"{low}" if low == high else f"{low} to {high}": seen & (scales >= low) & (scales <= high)
+        f"{low}" if low == high else f"{low} to {high}": traffic.scaled & (scales >= low) & (scales <= high)
         for low, high in ranges
     }
 
 
-def weight_scale(traffic: Traffic) -> Bins:
-    """Values of the weight scale."""
-    return _values(traffic.config.weight_scale, traffic.beats.weight_scales, traffic.seen & (traffic.trace.d != 0))
-
-
-def activation_scale(traffic: Traffic) -> Bins:
-    """Values of the activation scale."""
-    exposed = traffic.seen & (traffic.trace.d != 0)
-    return _values(traffic.config.activation_scale, traffic.beats.activation_scales, exposed)
-
-
-def scale_corners(traffic: Traffic) -> Bins:
-    """Pairs of corner scales."""
-    config, beats, exposed = traffic.config, traffic.beats, traffic.seen & (traffic.trace.d != 0)
+def _scale_corners(traffic: Traffic) -> Bins:
+    config, beats = traffic.config, traffic.beats
     if config.weight_scale is None or config.activation_scale is None:
         return {}
     return {
-        f"{sw} * {sa}": exposed & (beats.weight_scales == sw) & (beats.activation_scales == sa)
+        f"{sw} * {sa}": traffic.scaled & (beats.weight_scales == sw) & (beats.activation_scales == sa)
         for sw in sorted({0, 1, config.weight_scale.max})
         for sa in sorted({0, 1, config.activation_scale.max})
     }
 
 
-def scale_rounding(traffic: Traffic) -> Bins:
+def _scale_rounding(traffic: Traffic) -> Bins:
     """The part of the scale product that the rounding drops, in units of the last bit that remains.
 
     With b = ws + as (1 bit for a side without scale), products 2^s and ties of an odd quotient, 3 * 2^(s-1), need
@@ -118,8 +98,7 @@ def scale_rounding(traffic: Traffic) -> Bins:
     config, p, shift = traffic.config, traffic.trace.p, traffic.config.scale_shift
     if not shift:
         return {}
-    exposed = traffic.seen & (traffic.trace.d != 0)
-    bits = sum(fmt.bits if fmt else 1 for fmt in (config.weight_scale, config.activation_scale))
+    exposed, bits = traffic.scaled, sum(fmt.bits if fmt else 1 for fmt in config.scales)
     rest, half, odd = p & ((1 << shift) - 1), 1 << (shift - 1), (p >> shift & 1).astype(np.bool_)
     bins = {"tie, even quotient": exposed & (rest == half) & ~odd}
     if bits - 2 >= shift:
@@ -129,25 +108,22 @@ def scale_rounding(traffic: Traffic) -> Bins:
     return bins
 
 
-def rounding_overflow(traffic: Traffic) -> Bins:
+def _rounding_overflow(traffic: Traffic) -> Bins:
     """Products that round up to 2^R; the largest product shows whether there are any."""
     config, shift = traffic.config, traffic.config.scale_shift
     if not shift:
         return {}
     top = (1 << (config.scale_product_bits or 0)) - 1
-    largest = 1
-    for fmt in (config.weight_scale, config.activation_scale):
-        largest *= fmt.max if fmt else 1
-    if round_shift(largest, shift, config.rounding) <= top:
+    if round_shift(prod(fmt.max if fmt else 1 for fmt in config.scales), shift, config.rounding) <= top:
         return {}
     rounded = round_shift(traffic.trace.p, shift, config.rounding)
-    return {"r = 2^R - 1": traffic.seen & (traffic.trace.d != 0) & (rounded > top)}
+    return {"r = 2^R - 1": traffic.scaled & (rounded > top)}
 
 
-def zero_factor(traffic: Traffic) -> Bins:
+def _zero_factor(traffic: Traffic) -> Bins:
     """Vectors that r = 0 gates, by its cause; the register they clear (first) or keep (not first) is not 0."""
     config, beats, p = traffic.config, traffic.beats, traffic.trace.p
-    exposed = traffic.seen & (traffic.trace.r == 0) & (traffic.trace.d != 0) & (traffic.register != 0)
+    exposed = traffic.scaled & (traffic.trace.r == 0) & (traffic.register != 0)
     sides = {"sw": beats.weight_scales, "sa": beats.activation_scales}
     causes = {f"{name} = 0": scales == 0 for name, scales in sides.items() if scales is not None}
     if config.scale_shift and round_shift(1, config.scale_shift, config.rounding) == 0:
@@ -167,7 +143,7 @@ def _directions(config: MacConfig) -> list[int]:
 _NAMES = {1: "above", -1: "below"}
 
 
-def saturation(traffic: Traffic) -> Bins:
+def _saturation(traffic: Traffic) -> Bins:
     """Saturation, results back in range with the sticky flag, and the flag's clearing by the next ``first``."""
     config, beats, trace, seen = traffic.config, traffic.beats, traffic.trace, traffic.seen
     directions = _directions(config)
@@ -175,7 +151,7 @@ def saturation(traffic: Traffic) -> Bins:
         return {}
     half = 1 << (config.acc_bits - 1)
     latest = np.maximum.accumulate(np.where(trace.direction != 0, np.arange(len(beats)), -1))
-    sticky_before = np.concatenate([np.zeros(1, np.bool_), trace.overflow])[:-1]
+    sticky_before = previous(trace.overflow)
     back = seen & beats.last & trace.overflow & (-half < trace.acc) & (trace.acc < half - 1)
     bins: dict[str, Any] = {"flag cleared": seen & beats.first & sticky_before & ~trace.overflow}
     for direction in directions:
@@ -185,16 +161,13 @@ def saturation(traffic: Traffic) -> Bins:
     return bins
 
 
-def wrap(traffic: Traffic) -> Bins:
-    """Sums that wrap."""
+def _wrap(traffic: Traffic) -> Bins:
     if traffic.config.overflow != Overflow.WRAP:
         return {}
-    hits = traffic.trace.direction
-    return {_NAMES[end]: traffic.seen & (hits == end) for end in _directions(traffic.config)}
+    return {_NAMES[end]: traffic.seen & (traffic.trace.direction == end) for end in _directions(traffic.config)}
 
 
-def limits(traffic: Traffic) -> Bins:
-    """Results at a limit of the range, and of sums one beyond it."""
+def _limits(traffic: Traffic) -> Bins:
     total, half = traffic.base + traffic.trace.t, 1 << (traffic.config.acc_bits - 1)
     given = traffic.seen & traffic.beats.last
     bins = {}
@@ -205,86 +178,79 @@ def limits(traffic: Traffic) -> Bins:
     return bins
 
 
-def exact_bound(traffic: Traffic) -> Bins:
-    """Extreme sums of ``max_vectors`` vectors, for which an exact accumulator is made."""
+def _exact_bound(traffic: Traffic) -> Bins:
     config = traffic.config
     vectors = config.max_vectors or DEFAULT_MAX_VECTORS
     if config.accumulator_bits is not None:
         return {}
-    sums = {1: ("largest sum", config.term_range[1]), -1: ("smallest sum", config.term_range[0])}
+    low, high = config.term_range
+    sums = {1: ("largest sum", vectors * high), -1: ("smallest sum", vectors * low)}
     given = traffic.seen & traffic.beats.last
-    reached = [sums[direction] for direction in _directions(config)]
-    return {name: given & (traffic.trace.acc == vectors * term) for name, term in reached}
+    return {name: given & (traffic.trace.acc == total) for name, total in (sums[end] for end in _directions(config))}
 
 
-def results(traffic: Traffic) -> Bins:
-    """Signs of results."""
+def _results(traffic: Traffic) -> Bins:
     low, high = traffic.config.term_range
     acc, given = traffic.trace.acc, traffic.seen & traffic.beats.last
     bins = {"zero": given & (acc == 0)}
     return bins | ({"positive": given & (acc > 0)} if high else {}) | ({"negative": given & (acc < 0)} if low else {})
 
 
-def cancellation(traffic: Traffic) -> Bins:
-    """Terms that take the accumulator back to 0."""
+def _cancellation(traffic: Traffic) -> Bins:
     if not all(traffic.config.term_range):
         return {}
     back = traffic.seen & (traffic.trace.t != 0) & (traffic.trace.acc == 0)
     return {"from above": back & (traffic.base > 0), "from below": back & (traffic.base < 0)}
 
 
-def marks(traffic: Traffic) -> Bins:
-    """Patterns of first and last."""
+def _marks(traffic: Traffic) -> Bins:
     beats, seen = traffic.beats, traffic.seen
     number = np.arange(len(beats))
     position = number - np.maximum.accumulate(np.where(beats.first, number, 0))
     single = beats.first & beats.last
-    single_before, last_before = (np.concatenate([np.zeros(1, np.bool_), flags])[:-1] for flags in (single, beats.last))
+    last_before = previous(beats.last)
     return {
         "single vector": seen & single,
-        "single vectors in succession": seen & single & single_before,
+        "single vectors in succession": seen & single & previous(single),
         f"{LONG} vectors or more": seen & beats.last & (position >= LONG - 1),
         "goes on after last": seen & ~beats.first & last_before,
         "abandoned before last": seen & beats.first & ~last_before & (number > 0),
     }
 
 
-def after_reset(traffic: Traffic) -> Bins:
+def _after_reset(traffic: Traffic) -> Bins:
     """The first vector after a reset, which starts from 0 with and without its mark."""
     config = traffic.config
     fresh = traffic.seen & (np.arange(len(traffic.beats)) == 0)
     bins = {"first": fresh & traffic.beats.first, "not first": fresh & ~traffic.beats.first}
-    if config.weight_scale or config.activation_scale:
+    if any(config.scales):
         bins["not first, r = 0"] = fresh & ~traffic.beats.first & (traffic.trace.r == 0)
     return bins
 
 
+_CORNERS = "at its format's corners: the ends, -1, 0, 1"
+_SCALE = "every value, or range of values, of the"
+
 POINTS = (
+    Point("cp_weight_corners", f"each element's weight {_CORNERS}", partial(_corners, "weight", "activation")),
+    Point("cp_activation_corners", f"each element's activation {_CORNERS}", partial(_corners, "activation", "weight")),
+    Point("cp_operand_extremes", "both operands of each element at an end at once", _operand_extremes),
+    Point("cp_one_hot", "each element alone gives d", _one_hot),
+    Point("cp_dot_product", "d at both ends, and 0 with and without products", _dot_product),
+    Point("cp_weight_scale", f"{_SCALE} weight scale", partial(_scale_values, "weight")),
+    Point("cp_activation_scale", f"{_SCALE} activation scale", partial(_scale_values, "activation")),
+    Point("cp_scale_corners", "pairs of 0, 1 and the largest scale", _scale_corners),
+    Point("cp_scale_rounding", "scale products at, below and above a tie, and exact", _scale_rounding),
+    Point("cp_rounding_overflow", "scale products that round up to 2^R become 2^R - 1", _rounding_overflow),
+    Point("cp_zero_factor", "r = 0 by either scale and by rounding, with and without first", _zero_factor),
     Point(
-        "cp_weight_corners",
-        "each element's weight at its format's corners: the ends, -1, 0, 1",
-        weight_corners,
+        "cp_saturation", "the accumulator saturates, returns with its flag set, and the flag is cleared", _saturation
     ),
-    Point(
-        "cp_activation_corners",
-        "each element's activation at its format's corners: the ends, -1, 0, 1",
-        activation_corners,
-    ),
-    Point("cp_operand_extremes", "both operands of each element at an end at once", operand_extremes),
-    Point("cp_one_hot", "each element alone gives d", one_hot),
-    Point("cp_dot_product", "d at both ends, and 0 with and without products", dot_product),
-    Point("cp_weight_scale", "every value, or range of values, of the weight scale", weight_scale),
-    Point("cp_activation_scale", "every value, or range of values, of the activation scale", activation_scale),
-    Point("cp_scale_corners", "pairs of 0, 1 and the largest scale", scale_corners),
-    Point("cp_scale_rounding", "scale products at, below and above a tie, and exact", scale_rounding),
-    Point("cp_rounding_overflow", "scale products that round up to 2^R become 2^R - 1", rounding_overflow),
-    Point("cp_zero_factor", "r = 0 by either scale and by rounding, with and without first", zero_factor),
-    Point("cp_saturation", "the accumulator saturates, returns with its flag set, and the flag is cleared", saturation),
-    Point("cp_wrap", "the accumulator wraps", wrap),
-    Point("cp_limits", "sums exactly at the accumulator's limits and one beyond", limits),
-    Point("cp_exact_bound", "the extreme sums that an exact accumulator holds", exact_bound),
-    Point("cp_results", "positive, negative and zero results", results),
-    Point("cp_cancellation", "a term takes the accumulator back to 0", cancellation),
-    Point("cp_marks", "single, successive, long, continued and abandoned accumulations", marks),
-    Point("cp_after_reset", "the first vector after a reset starts from 0", after_reset),
+    Point("cp_wrap", "the accumulator wraps", _wrap),
+    Point("cp_limits", "sums exactly at the accumulator's limits and one beyond", _limits),
+    Point("cp_exact_bound", "the extreme sums that an exact accumulator holds", _exact_bound),
+    Point("cp_results", "positive, negative and zero results", _results),
+    Point("cp_cancellation", "a term takes the accumulator back to 0", _cancellation),
+    Point("cp_marks", "single, successive, long, continued and abandoned accumulations", _marks),
+    Point("cp_after_reset", "the first vector after a reset starts from 0", _after_reset),
 )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import Trace, mac
 from vsq.golden.stimulus.stream import Beats, concatenate
+from vsq.golden.stimulus.stream import beats as stimulus
 from vsq.tb.interface.pace import READY, VALID
 
 Flags = NDArray[np.bool_]
@@ -96,7 +97,8 @@ class Traffic:
         reset: bool = False,
     ) -> "Traffic":
         """Join chunks of accepted beats and their traces; by default there was no traffic at all."""
-        beats, traces = zip(_nothing(config), *chunks, strict=True)
+        nothing = stimulus(config, 1, seed=0).select(slice(0))
+        beats, traces = zip((nothing, mac(config, **vars(nothing), trace=True).trace), *chunks, strict=True)
         trace = Trace(*map(np.concatenate, zip(*(vars(part).values() for part in traces), strict=True)))
         given, taken = (np.frombuffer(bytes(log), np.uint8) for log in (inputs, outputs))
         return cls(config, concatenate(beats), trace, compared, given, taken, reset)
@@ -119,9 +121,15 @@ class Traffic:
         return live
 
     @cached_property
+    def scaled(self) -> Flags:
+        """Whether a compared result depends on the beat's scales: the dot product is not 0 either, [B]."""
+        scaled: Flags = self.seen & (self.trace.d != 0)
+        return scaled
+
+    @cached_property
     def register(self) -> NDArray[Any]:
-        """The accumulator before the beat; 0 after reset, [B]."""
-        return np.concatenate([np.zeros(1, self.trace.acc.dtype), self.trace.acc])[:-1]
+        """The accumulator before the beat, [B]."""
+        return previous(self.trace.acc)
 
     @cached_property
     def base(self) -> NDArray[Any]:
@@ -154,11 +162,6 @@ class Traffic:
         return np.array(history, np.bool_)
 
 
-def _nothing(config: MacConfig) -> tuple[Beats, Trace]:
-    """Return no beats, and what the model makes of them."""
-    elements, scale, marks = np.zeros((0, config.vector_size), np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    sw, sa = (scale if fmt else None for fmt in (config.weight_scale, config.activation_scale))
-    beats = Beats(elements, elements, sw, sa, marks, marks)
-    trace = mac(config, **vars(beats), trace=True).trace
-    assert trace is not None
-    return beats, trace
+def previous(column: NDArray[Any]) -> NDArray[Any]:
+    """Return the value one place before each; 0 before the first, as after reset."""
+    return np.concatenate([np.zeros_like(column[:1]), column[:-1]])
