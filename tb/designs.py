@@ -42,7 +42,7 @@ class Environment:
     tests: tuple[str, ...] = RANDOM_TESTS
     beats: int
     mutant_vectors: int
-    interface: Callable[[Any], Interface[Any]]
+    interface: Callable[[Any], Interface]
     scoreboard: Callable[..., Scoreboard]
     points: Sequence[Point[Any]]
     required: Callable[[Any, int, str], bool]

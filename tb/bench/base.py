@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class Bench:
         self._sink = Sink(run.dut, interface.result)
         self.outputs = ResultMonitor(run.dut, interface.result, interface.output.fields, self.scoreboard.on_result)
         self.monitors: dict[str, Monitor] = {
-            name: Monitor(run.dut, name, packed.fields, self.scoreboard.on_beat(name))
+            name: Monitor(run.dut, name, packed.fields, partial(self.scoreboard.on_beat, name))
             for name, packed in interface.inputs.items()
         }
         self.monitors[interface.result] = self.outputs

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from vsq.golden.model.packing import Columns, Packed
 
 Streams = Mapping[str, Columns]  # of each input stream, the beats
-Stimulus = TypeVar("Stimulus")
 Span = Mapping[str, slice]  # of each input stream, the beats of one transaction
 
 DONT_CARE = -1  # in words of results: a field that does not matter, or of a design, that is undefined
@@ -29,7 +28,7 @@ def select(streams: Streams, places: Mapping[str, NDArray[np.int64]]) -> dict[st
     }
 
 
-class Interface(ABC, Generic[Stimulus]):
+class Interface(ABC):
     """The streams of one design.
 
     Attributes:
@@ -47,11 +46,11 @@ class Interface(ABC, Generic[Stimulus]):
     factors: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def streams(self, stimulus: Stimulus) -> Streams:
+    def streams(self, stimulus: Any) -> Streams:
         """Return stimulus as the beats of the input streams."""
 
     @abstractmethod
-    def stimulus(self, streams: Streams) -> Stimulus:
+    def stimulus(self, streams: Streams) -> Any:
         """Return the stimulus that beats stand for; inverse of :meth:`streams`."""
 
     @abstractmethod

@@ -13,25 +13,23 @@ from vsq.golden.stimulus.stream import Beats
 from vsq.tb.interface.base import Interface, Span, Streams, length
 
 MARK = Field(Integer(1))
-_IDLE = 100  # cycles
 _SCALES = {"weight_scale": "weight_scales", "activation_scale": "activation_scales"}
 
 
-class MacInterface(Interface[Beats]):
+class MacInterface(Interface):
     """The streams of one vector MAC."""
 
     result = "out"
-    idle = _IDLE
+    idle = 100
     factors = tuple(_SCALES)
 
     def __init__(self, config: MacConfig) -> None:
-        scales = {name: fmt for name in _SCALES if (fmt := getattr(config, name))}
-        vector = {
+        fields = {
             "weights": Field(config.weight, config.vector_size),
             "activations": Field(config.activation, config.vector_size),
-            **{name: Field(fmt) for name, fmt in scales.items()},
+            **{name: Field(fmt) for name, fmt in zip(_SCALES, config.scales, strict=True) if fmt},
         }
-        self.inputs = {"in": Packed({**vector, "first": MARK, "last": MARK})}
+        self.inputs = {"in": Packed({**fields, "first": MARK, "last": MARK})}
         flag = {"overflow": MARK} if config.overflow == Overflow.SATURATE else {}
         self.output = Packed({"acc": Field(Integer(config.acc_bits, signed=True)), **flag})
 
@@ -65,12 +63,10 @@ class MacInterface(Interface[Beats]):
 
     def closed(self, streams: Streams) -> Streams:
         """Return the beats with a result after the last one."""
-        columns = dict(streams["in"])
-        columns["last"] = columns["last"].copy()
-        columns["last"][-1:] = 1
-        return {"in": columns}
+        last = streams["in"]["last"].copy()
+        last[-1:] = 1
+        return {"in": {**streams["in"], "last": last}}
 
     def start_of(self, streams: Streams, place: int) -> int:
         """Return the first beat of the accumulation that a beat belongs to."""
-        starts = np.flatnonzero(streams["in"]["first"][: place + 1])
-        return int(starts[-1]) if len(starts) else 0
+        return max(np.flatnonzero(streams["in"]["first"][: place + 1]).tolist(), default=0)

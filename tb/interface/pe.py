@@ -1,6 +1,7 @@
 """The streams of the processing element: ``command``, ``weights``, ``activations``, ``lane_params``, ``result``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,6 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import Overflow
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.formats.base import Format
 from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.packing import Columns, Field, Integer, Packed, Words
 from vsq.golden.model.pe import Command, CommandResult, Loaded, Streams
@@ -19,10 +19,9 @@ from vsq.tb.interface.base import DONT_CARE, Interface, Span
 from vsq.tb.interface.mac import MARK
 
 _LATENCY = 200  # cycles beyond those of reading and handing out
-_PARAMS = ("multiplier", "shift", "bias")
 
 
-class PeInterface(Interface[Streams]):
+class PeInterface(Interface):
     """The streams of one processing element."""
 
     result = "result"
@@ -37,25 +36,22 @@ class PeInterface(Interface[Streams]):
             **dict.fromkeys(("load_weights", "load_activations"), MARK),
             **dict.fromkeys(("load_params", "requantize", "relu") if config.ppu else (), MARK),
         }
-        params = {
-            "multiplier": Field(Integer(config.multiplier_bits)),
-            "shift": Field(Integer(config.shift_bits)),
-            "bias": Field(Integer(config.bias_bits, signed=True)),
-        }
-        vector = self._vector(mac.activation, mac.activation_scale)
-        self.inputs = {
-            "command": Packed(command),
-            "weights": Packed(self._vector(mac.weight, mac.weight_scale)),
-            "activations": Packed(vector),
-            **({"lane_params": Packed(params)} if config.ppu else {}),
-        }
+        weights, vector = (
+            {"codes": Field(element, self._size), **({"scale": Field(scale)} if scale else {})}
+            for element, scale in zip((mac.weight, mac.activation), mac.scales, strict=True)
+        )
+        self.inputs = {"command": Packed(command), "weights": Packed(weights), "activations": Packed(vector)}
+        if config.ppu:
+            params = {
+                "multiplier": Field(Integer(config.multiplier_bits)),
+                "shift": Field(Integer(config.shift_bits)),
+                "bias": Field(Integer(config.bias_bits, signed=True)),
+            }
+            self.inputs["lane_params"] = Packed(params)
         acc = {"acc": Field(Integer(mac.acc_bits, signed=True))}
         flag = {"overflow": MARK} if mac.overflow == Overflow.SATURATE else {}
         processed = {**vector, "raw": MARK} if config.ppu else {}
         self.output = Packed({**processed, **acc, **flag, "illegal": MARK, "last": MARK})
-
-    def _vector(self, element: Format, scale: Format | None) -> dict[str, Field]:
-        return {"codes": Field(element, self._size), **({"scale": Field(scale)} if scale else {})}
 
     def streams(self, stimulus: Streams) -> base.Streams:
         """Return commands and what they take as columns."""
@@ -64,13 +60,12 @@ class PeInterface(Interface[Streams]):
                 name: np.array([int(getattr(command, name)) for command in stimulus.commands], np.int64)
                 for name in self.inputs["command"].fields
             },
-            "weights": _columns(stimulus.weights),
-            "activations": _columns(stimulus.activations),
+            "weights": dict(zip(("codes", "scale"), stimulus.weights, strict=True)),
+            "activations": dict(zip(("codes", "scale"), stimulus.activations, strict=True)),
         }
         if self._config.ppu:
-            params = stimulus.params or LaneParams(*np.zeros((3, 0), np.int64))
-            columns["lane_params"] = {name: getattr(params, name) for name in _PARAMS}
-        return columns
+            columns["lane_params"] = vars(stimulus.params or LaneParams(*np.zeros((3, 0), np.int64)))
+        return {stream: {name: columns[stream][name] for name in self.inputs[stream].fields} for stream in self.inputs}
 
     def stimulus(self, streams: base.Streams) -> Streams:
         """Return the commands, and what they take, that columns stand for."""
@@ -81,7 +76,7 @@ class PeInterface(Interface[Streams]):
             commands=self.commands(streams["command"]),
             weights=weights,
             activations=activations,
-            params=LaneParams(*(streams["lane_params"][name] for name in _PARAMS)) if self._config.ppu else None,
+            params=LaneParams(**streams["lane_params"]) if self._config.ppu else None,
         )
 
     def commands(self, columns: Columns) -> list[Command]:
@@ -105,24 +100,22 @@ class PeInterface(Interface[Streams]):
         Raises:
             RuntimeError: If some are missing.
         """
-        start, lanes, fields = 0, self._config.lane_count, self.output.fields
+        left = iter(words)
         for command in commands:
-            count = command.rows * lanes // (self._size if command.requantize else 1)
-            if len(words) < start + count:
+            count = command.rows * self._config.lane_count // (self._size if command.requantize else 1)
+            beats = list(islice(left, count))
+            if len(beats) < count:
                 raise RuntimeError(f"{self._config}: only {len(words)} results came")
-            beats = dict(zip(fields, zip(*words[start : start + count], strict=True), strict=True))
-            start += count
+            yield self._decoded(command, dict(zip(self.output.fields, zip(*beats, strict=True), strict=True)))
 
-            def column(name: str, beats: Any = beats, rows: int = command.rows) -> Any:
-                return fields[name].column(beats[name]).reshape(rows, -1) if name in fields else None
+    def _decoded(self, command: Command, beats: Mapping[str, Sequence[int]]) -> CommandResult:
+        def column(name: str) -> Any:
+            return self.output.fields[name].column(beats[name]).reshape(command.rows, -1) if name in beats else None
 
-            if command.requantize:
-                codes = column("codes").reshape(command.rows, -1, self._size)
-                yield CommandResult(codes=codes, scales=column("scale"))
-            else:
-                acc, overflow = column("acc"), column("overflow")
-                flags = np.zeros(acc.shape, np.bool_) if overflow is None else overflow.astype(np.bool_)
-                yield CommandResult(acc=acc, overflow=flags)
+        if command.requantize:
+            return CommandResult(codes=column("codes").reshape(command.rows, -1, self._size), scales=column("scale"))
+        acc, overflow = column("acc"), column("overflow")
+        return CommandResult(acc=acc, overflow=np.zeros(acc.shape, np.bool_) if overflow is None else overflow != 0)
 
     def most_results(self, streams: base.Streams) -> int:
         """Return as many accumulators as the commands have, or one for an illegal one."""
@@ -133,10 +126,9 @@ class PeInterface(Interface[Streams]):
         loaded, taken = Loaded(self._config), dict.fromkeys(self.inputs, 0)
         spans: list[Span] = []
         for command in self.commands(streams["command"]):
-            counts = loaded.beats(command)
-            spans.append({stream: slice(taken[stream], taken[stream] + counts[stream]) for stream in self.inputs})
-            taken = {stream: taken[stream] + counts[stream] for stream in self.inputs}
-            loaded = loaded.after(command)
+            ends = {stream: taken[stream] + count for stream, count in loaded.beats(command).items()}
+            spans.append({stream: slice(taken[stream], end) for stream, end in ends.items()})
+            taken, loaded = ends, loaded.after(command)
         return spans
 
     def chosen(self, streams: base.Streams, spans: Sequence[Span]) -> dict[str, NDArray[np.int64]] | None:
@@ -146,12 +138,9 @@ class PeInterface(Interface[Streams]):
         for span in spans:
             command = commands[span["command"].start]
             for stream, count in loaded.beats(command).items():
-                if span[stream].stop - span[stream].start < count:
+                taken = np.arange(span[stream].start, span[stream].stop)[:count]
+                if len(taken) < count:
                     return None
-                places[stream].append(np.arange(span[stream].start, span[stream].start + count))
+                places[stream].append(taken)
             loaded = loaded.after(command)
         return {stream: np.concatenate(parts) for stream, parts in places.items()} if spans else None
-
-
-def _columns(side: BlockOperand) -> Columns:
-    return {"codes": side.codes} | ({} if side.scales is None else {"scale": side.scales})

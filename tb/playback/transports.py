@@ -52,7 +52,7 @@ class Played:
 class Transport(ABC):
     """A simulation, in a folder, of a design whose Verilog is ``verilog``."""
 
-    def __init__(self, interface: Interface[Any], simulator: Simulator, verilog: str, folder: Path) -> None:
+    def __init__(self, interface: Interface, simulator: Simulator, verilog: str, folder: Path) -> None:
         self.interface: Any = interface
         self._simulator, self._folder = simulator, folder
         self._sources = {"dut.v": verilog}
@@ -109,7 +109,7 @@ class Process(Transport):
     One build serves every run of the same Verilog.
     """
 
-    def __init__(self, interface: Interface[Any], simulator: Simulator, verilog: str, folder: Path) -> None:
+    def __init__(self, interface: Interface, simulator: Simulator, verilog: str, folder: Path) -> None:
         super().__init__(interface, simulator, verilog, folder)
         self._slots = [_whole(packed.bits) for packed in interface.inputs.values()]
         result = max(_LEAST_BITS, _whole(interface.output.bits))
@@ -174,7 +174,7 @@ class Texts(Transport):
 
     arguments: Sequence[str] = ()
 
-    def __init__(self, interface: Interface[Any], simulator: Simulator, verilog: str, folder: Path) -> None:
+    def __init__(self, interface: Interface, simulator: Simulator, verilog: str, folder: Path) -> None:
         super().__init__(interface, simulator, verilog, folder)
         slots = [packed.bits for packed in interface.inputs.values()]
         sources = "".join(

@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from vsq.golden.model.packing import Words
-from vsq.tb.interface.base import DONT_CARE, Interface, Streams
+from vsq.tb.interface.base import DONT_CARE, Streams
 
 _CHECK_EVERY = 256  # results; some models run on whole chunks of beats
 
@@ -31,7 +31,7 @@ class Scoreboard(ABC):
     """Compares results with the golden model.
 
     Args:
-        interface: The design's streams.
+        config: The design.
         context: What a mismatch report starts with: it names the run, seed included.
         covered: Whether the traffic is kept for coverage points, which takes memory.
 
@@ -42,32 +42,29 @@ class Scoreboard(ABC):
         compared: The latest result that was right.
     """
 
+    interface: ClassVar[type[Any]]  # :class:`vsq.tb.interface.base.Interface` of the design
     sources: ClassVar[tuple[str, ...]]  # names of what a result is traced to
 
-    def __init__(self, interface: Interface[Any], context: str, *, covered: bool) -> None:
-        self._interface, self.context, self._covered = interface, context, covered
-        self._pending: dict[str, list[Words]] = {stream: [] for stream in interface.inputs}
+    def __init__(self, config: Any, context: str, *, covered: bool = True) -> None:
+        self._config, self.context, self._covered = config, context, covered
+        self._interface: Any = self.interface(config)
+        self._pending: dict[str, list[Words]] = {stream: [] for stream in self._interface.inputs}
         self._due: deque[Due] = deque()
         self._seen: deque[Words] = deque()
-        self.beats = dict.fromkeys(interface.inputs, 0)
+        self.beats = dict.fromkeys(self._pending, 0)
         self.expected = self.results = 0
         self.compared: Due | None = None
 
-    def on_beat(self, stream: str) -> Callable[[Words], None]:
-        """Return what takes the accepted beats of a stream from its monitor."""
-        pending = self._pending[stream]
-
-        def take(words: Words) -> None:
-            pending.append(words)
-            self.beats[stream] += 1
-
-        return take
+    def on_beat(self, stream: str, words: Words) -> None:
+        """Take an accepted beat of a stream from its monitor."""
+        self._pending[stream].append(words)
+        self.beats[stream] += 1
 
     def on_beats(self, streams: Streams) -> None:
         """Take accepted beats of all streams at once."""
         for stream, packed in self._interface.inputs.items():
             for words in packed.words(streams[stream]):
-                self.on_beat(stream)(words)
+                self.on_beat(stream, words)
         self.evaluate()
 
     def on_result(self, words: Words) -> None:
@@ -81,8 +78,8 @@ class Scoreboard(ABC):
         if self.results > self.expected or len(self._seen) >= _CHECK_EVERY:
             self.evaluate()
         if self.results > self.expected:
-            text = f"{self.context}: result {self.results} came before its last beat: {self._shown(words)}"
-            raise AssertionError(text)
+            early = f"result {self.results} came before its last beat: {self._shown(words)}"
+            raise AssertionError(f"{self.context}: {early}")
         self._compare()
 
     def check(self) -> None:
@@ -131,15 +128,14 @@ class Scoreboard(ABC):
         """Return what coverage points look at, with each stream's handshakes; ``reset`` says how the run ended."""
 
     def _compare(self) -> None:
-        number = self.results - len(self._seen)
         while self._seen and self._due:
-            due, words, number = self._due.popleft(), self._seen.popleft(), number + 1
+            due, words = self._due.popleft(), self._seen.popleft()
             if words != due.words and any(
                 wanted not in (DONT_CARE, got) for got, wanted in zip(words, due.words, strict=True)
             ):
                 source = ", ".join(f"{name} {place}" for name, place in zip(self.sources, due.source, strict=True))
                 report = [
-                    f"{self.context}: result {number} ({source}) is wrong",
+                    f"{self.context}: result {self.results - len(self._seen)} ({source}) is wrong",
                     f"  got      {self._shown(words, due.words)}",
                     f"  expected {self._shown(due.words)}",
                     *self.describe(due),

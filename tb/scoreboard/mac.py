@@ -1,7 +1,7 @@
 """The scoreboard of the vector MAC."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,56 +35,46 @@ class MacScoreboard(Scoreboard):
             below.
     """
 
+    interface = MacInterface
     sources = ("beat",)
 
     def __init__(self, config: MacConfig, context: str, *, covered: bool = True) -> None:
-        self._config, self._streams = config, MacInterface(config)
-        super().__init__(self._streams, context, covered=covered)
+        super().__init__(config, context, covered=covered)
         self._state, self._evaluated = State(), 0
-        self._recent: deque[_Chunk] = deque()
-        self._traffic: list[_Chunk] = []
+        self._chunks: deque[_Chunk] = deque()  # those of the next results due at least
         self.directions: Counter[int] = Counter()
 
-    def on_beat(self, stream: str) -> Callable[[Words], None]:
-        """Return what takes accepted beats, and counts the results that they give."""
-        take = super().on_beat(stream)
-
-        def counted(words: Words) -> None:
-            take(words)
-            self.expected += words[-1] == 1
-
-        return counted
+    def on_beat(self, stream: str, words: Words) -> None:
+        """Take an accepted beat, and count the result that it gives."""
+        super().on_beat(stream, words)
+        self.expected += words[-1] == 1
 
     def on_beats(self, streams: Streams) -> None:
         """Take accepted beats at once."""
         self.evaluate()
         self.beats["in"] += length(streams["in"])
-        beats = self._streams.stimulus(streams)
+        beats = self._interface.stimulus(streams)
         self.expected += int(beats.last.sum())
         self._model(beats)
 
     def evaluate(self) -> None:
         """Run the model on the pending beats."""
         if pending := self._pending["in"]:
-            self._model(self._streams.stimulus({"in": self._streams.inputs["in"].columns(pending)}))
+            self._model(self._interface.stimulus({"in": self._interface.inputs["in"].columns(pending)}))
             pending.clear()
 
     def _model(self, beats: Beats) -> None:
         result = mac(self._config, **vars(beats), state=self._state, trace=True)
         assert result.trace is not None
-        chunk = _Chunk(self._evaluated, beats, result.trace)
-        self._evaluated += len(beats)
-        ends = (np.flatnonzero(beats.last) + chunk.start).tolist()
-        words = zip(self._streams.results(result), ends, strict=True)
+        self._chunks.append(_Chunk(self._evaluated, beats, result.trace))
+        ends = (np.flatnonzero(beats.last) + self._evaluated).tolist()
+        words = zip(self._interface.results(result), ends, strict=True)
         self._due.extend(Due(result, (end + 1,), (end,)) for result, end in words)
         self.directions.update(result.trace.direction.tolist())
-        self._recent.append(chunk)
+        self._state, self._evaluated = result.state, self._evaluated + len(beats)
         oldest = self._due[0].source[0] if self._due else self._evaluated
-        while len(self._recent) > 1 and self._recent[1].start <= oldest - _REPORTED_BEATS:
-            self._recent.popleft()
-        self._state = result.state
-        if self._covered:
-            self._traffic.append(chunk)
+        while not self._covered and len(self._chunks) > 1 and self._chunks[1].start <= oldest - _REPORTED_BEATS:
+            self._chunks.popleft()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -94,7 +84,7 @@ class MacScoreboard(Scoreboard):
 
     def traffic(self, logs: Mapping[str, bytes | bytearray], *, reset: bool) -> Traffic:
         """Return the beats, their traces and the handshakes."""
-        chunks = [(chunk.beats, chunk.trace) for chunk in self._traffic]
+        chunks = [(chunk.beats, chunk.trace) for chunk in self._chunks]
         inputs, outputs, compared = logs["in"], logs["out"], self.compared.after[0] if self.compared else 0
         return Traffic.of(self._config, chunks, compared=compared, inputs=inputs, outputs=outputs, reset=reset)
 
@@ -103,7 +93,7 @@ class MacScoreboard(Scoreboard):
         lines: list[str] = []
         [end] = due.source
         for number in range(end, max(-1, end - _REPORTED_BEATS), -1):
-            chunk = next(chunk for chunk in reversed(self._recent) if chunk.start <= number)
+            chunk = next(chunk for chunk in reversed(self._chunks) if chunk.start <= number)
             lines[:0] = beat_lines(f"beat {number}", chunk.beats, chunk.trace, number - chunk.start)
             if chunk.beats.first[number - chunk.start]:
                 return lines

@@ -22,29 +22,30 @@ _REPORTED_VECTORS = 8
 class PeScoreboard(Scoreboard):
     """Compares the results of a processing element, command by command, as their beats become known."""
 
+    interface = PeInterface
     sources = ("command", "beat")
 
     def __init__(self, config: PeConfig, context: str, *, covered: bool = True) -> None:
-        self._config, self._streams = config, PeInterface(config)
-        super().__init__(self._streams, context, covered=covered)
+        super().__init__(config, context, covered=covered)
         self._element = ElementModel(config)
         self._taken = dict.fromkeys(self._pending, 0)  # beats that commands took
         self._evaluated: list[tuple[Command, CommandResult, Any]] = []  # with the buffers' contents
 
     def evaluate(self) -> None:
         """Run the model on each command all of whose beats are there."""
+        layouts = self._interface.inputs
         while commands := self._pending["command"][:1]:
-            [command] = self._streams.commands(self._streams.inputs["command"].columns(commands))
+            [command] = self._interface.commands(layouts["command"].columns(commands))
             counts = self._element.loaded.beats(command)
             if any(len(self._pending[stream]) < count for stream, count in counts.items()):
                 return
             columns = {}
             for stream, count in counts.items():
-                columns[stream] = self._streams.inputs[stream].columns(self._pending[stream][:count])
+                columns[stream] = layouts[stream].columns(self._pending[stream][:count])
                 del self._pending[stream][:count]
                 self._taken[stream] += count
-            [result] = self._element.run(self._streams.stimulus(columns))
-            words, after = self._streams.results([result]), tuple(self._taken.values())
+            [result] = self._element.run(self._interface.stimulus(columns))
+            words, after = self._interface.results([result]), tuple(self._taken.values())
             number = len(self._evaluated)
             self._due.extend(Due(beat, after, (number, place)) for place, beat in enumerate(words))
             self.expected += len(words)
@@ -84,17 +85,11 @@ class PeScoreboard(Scoreboard):
 
     def _lane(self, command: Command, operands: Any, row: int, lane: int) -> Iterator[str]:
         """Yield the lines on one lane's accumulation in a row."""
-        (weights, weight_scales), (activations, scales), params = operands
-        vectors = slice(row * command.vectors, (row + 1) * command.vectors)
+        weights, activations, params = operands
         number = np.arange(command.vectors)
-        beats = Beats(
-            weights[: command.vectors, lane],
-            activations[vectors],
-            None if weight_scales is None else weight_scales[: command.vectors, lane],
-            None if scales is None else scales[vectors],
-            number == 0,
-            number == command.vectors - 1,
-        )
+        w, sw = weights.map(lambda entries: entries[number, lane])
+        a, sa = activations.map(lambda entries: entries[row * command.vectors + number])
+        beats = Beats(w, a, sw, sa, first=number == 0, last=number == command.vectors - 1)
         values = mac(self._config.mac, **vars(beats), trace=True)
         assert values.trace is not None
         yield f"  row {row}, lane {lane}"

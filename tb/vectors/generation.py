@@ -1,22 +1,31 @@
-"""The files of a generated design: Verilog, its manifest, and test vectors with a bench."""
+"""The files of a generated design: Verilog, its manifest, and test vectors with the bench that plays them."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import groupby, repeat
 from pathlib import Path
 
+import numpy as np
+
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.io.files import write_text
+from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.io.files import replacing, write_text
+from vsq.golden.model.datapath import MacResult, mac
+from vsq.golden.model.packing import Field, Integer, Packed
+from vsq.golden.model.pe import Command, CommandResult, ElementModel, Streams
+from vsq.golden.stimulus.commands import commands, result_beats
+from vsq.golden.stimulus.stream import Beats, complete
 from vsq.hw.emit.design import design
 from vsq.hw.emit.names import checked
-from vsq.tb.vectors.designs import write_mac_vectors, write_pe_vectors
+from vsq.tb.interface.mac import MARK, MacInterface
+from vsq.tb.interface.pe import PeInterface
+from vsq.tb.vectors.plain_bench import Stream, write_bench
 
-_VECTORS: Mapping[str, Callable[..., list[Path]]] = {
-    "mac": write_mac_vectors,
-    "mac_axis": partial(write_mac_vectors, interface="axis"),
-    "pe": write_pe_vectors,
-}
+_BYTE = 8
 
 
 def generate(
@@ -55,3 +64,143 @@ def generate(
     if vectors:
         files += _VECTORS[made.kind](made.config, out, vectors, seed, name)
     return files
+
+
+def write_mac_vectors(
+    config: MacConfig, folder: Path, count: int, seed: int, name: str, *, axis: bool = False
+) -> list[Path]:
+    """Write stimulus, expected results and a self-checking bench of ``count`` vectors into ``folder``.
+
+    There are more vectors if it takes more to leave the accumulator's range
+    (:func:`vsq.golden.stimulus.stream.complete`).
+
+    ``<name>_stimulus.memh`` and ``<name>_expected.memh`` hold one hexadecimal word a line: an input word is, from its
+    least significant bit, weights, activations, weight scale, activation scale, first, last; an output word is acc and,
+    if the accumulator saturates, overflow. With AXI4-Stream ports (``axis``), a word is TDATA and above it TLAST.
+    ``<name>_vectors.npz`` holds the same as arrays. ``<name>_tb.v`` plays the words
+    (:mod:`vsq.tb.vectors.plain_bench`), and prints ``PASS`` or ``FAIL``.
+
+    Raises:
+        InputError: If the folder cannot be written.
+    """
+    stream, stall = _stream(config, count, seed, axis=axis)
+    result = mac(config, **vars(stream))
+    title = f"block-scaled vector MAC {config.full_name}{' with AXI4-Stream ports' if axis else ''}"
+    files = write_bench(
+        folder,
+        name,
+        title,
+        *(_axis_streams if axis else _native_streams)(config, stream, result),
+        stall=stall,
+        fill=min(len(stream), int(np.flatnonzero(stream.last)[stall]) + 1 + config.pipeline),
+        idle=MacInterface.idle,
+        cycles=len(stream) + config.pipeline,
+    )
+    arrays = {key: column for key, column in vars(stream).items() if column is not None}
+    acc = result.acc.astype(str) if result.acc.dtype == object else result.acc  # beyond 63 bits: decimal text
+    with replacing(folder / f"{name}_vectors.npz") as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays, expected_acc=acc, expected_overflow=result.overflow)
+    return [*files, folder / f"{name}_vectors.npz"]
+
+
+def _stream(config: MacConfig, count: int, seed: int, *, axis: bool) -> tuple[Beats, int]:
+    """Return random beats that show whether a reset clears everything, and the result to stall for that.
+
+    After a reset, the first beat must start from 0 without ``first``. The result to stall leaves something in the
+    accumulator, and the overflow flag set where it can be; all beats behind it, one for each stage, ask for a result.
+    On AXI4-Stream every accumulation gives one result, its last, and the beat after it is ``first``.
+    """
+    stream = complete(config, count, seed)
+    if axis:
+        stream.last[:-1], stream.first[0] = stream.first[1:], True
+    else:
+        stream.first[0], stream.last[0] = False, True
+    result = mac(config, **vars(stream))
+    ends = np.flatnonzero(stream.last)
+    filled = np.flatnonzero((result.acc[1:] != 0) & (ends[1:] + config.pipeline < len(stream))) + 1
+    stall = int([*filled[result.overflow[filled]], *filled, 0][0])
+    stream.last[ends[stall] : ends[stall] + config.pipeline + 2] = True
+    if axis:
+        stream.first[1:] = stream.last[:-1]
+    return stream, stall
+
+
+def _native_streams(config: MacConfig, stream: Beats, result: MacResult) -> tuple[list[Stream], Stream]:
+    """Return the streams of plain ports."""
+    interface = MacInterface(config)
+    [layout], [columns] = interface.inputs.values(), interface.streams(stream).values()
+    sent = Stream("stimulus", "in_", layout, layout.words(columns))
+    return [sent], Stream("expected", "out_", interface.output, interface.results(result))
+
+
+def _axis_streams(config: MacConfig, stream: Beats, result: MacResult) -> tuple[list[Stream], Stream]:
+    """Return the streams of AXI4-Stream ports: fields in whole bytes, and TLAST."""
+    interface = MacInterface(config)
+    [layout], [columns] = interface.inputs.values(), interface.streams(stream).values()
+    payload = Packed({name: field for name, field in layout.fields.items() if name not in ("first", "last")})
+    rows = payload.bytes(columns, _BYTE)
+    words = [int.from_bytes(row.tobytes(), "little") for row in rows]
+    fields = {
+        name: Field(Integer(-(-field.bits // _BYTE) * _BYTE, signed=name == "acc"))
+        for name, field in interface.output.fields.items()
+    }
+    output = Packed(fields)
+    results = map(output.join, output.words({"acc": result.acc, "overflow": result.overflow}))
+    beats, given = zip(words, stream.last.tolist(), strict=True), zip(results, repeat(1), strict=False)
+    sent = Stream("stimulus", "s_axis_t", _axis_word(_BYTE * rows.shape[1]), list(beats))
+    return [sent], Stream("expected", "m_axis_t", _axis_word(output.bits), list(given))
+
+
+def _axis_word(bits: int) -> Packed:
+    return Packed({"data": Field(Integer(bits)), "last": MARK})
+
+
+def write_pe_vectors(config: PeConfig, folder: Path, count: int, seed: int, name: str) -> list[Path]:
+    """Write what the streams carry for ``count`` random commands, the results, and a self-checking bench.
+
+    ``<name>_command.memh`` and so on hold one hexadecimal word a line for each beat of an input stream, its fields from
+    the least significant bit in the order of the ports; ``<name>_expected.memh`` holds the result beats, and
+    ``<name>_care.memh`` ones where their bits matter. Two or three commands more come first: they are illegal, because
+    a reset has forgotten what they do not load. ``<name>_tb.v`` plays it all (:mod:`vsq.tb.vectors.plain_bench`).
+
+    Raises:
+        InputError: If the folder cannot be written.
+    """
+    streams, interface = drawn_streams(config, count, seed), PeInterface(config)
+    columns, results = interface.streams(streams), ElementModel(config).run(streams)
+    return write_bench(
+        folder,
+        name,
+        f"processing element {config.full_name}",
+        [Stream(key, f"{key}_", packed, packed.words(columns[key])) for key, packed in interface.inputs.items()],
+        Stream("expected", f"{interface.result}_", interface.output, interface.results(results)),
+        stall=_stall(config, results),
+        idle=interface.idle,
+    )
+
+
+def _stall(config: PeConfig, results: Sequence[CommandResult]) -> int:
+    """Return the number of the result beat to stall: the first of most that are requantized in a row, or the middle.
+
+    Those behind it fill every stage.
+    """
+    beats = list(result_beats(results))
+    runs = groupby(range(len(beats)), lambda number: "codes" in beats[number])
+    requantized = [list(run) for is_vector, run in runs if is_vector]
+    return max(requantized, key=len)[0] if requantized else len(beats) // 2
+
+
+def drawn_streams(config: PeConfig, count: int, seed: int) -> Streams:
+    """Return random commands behind those that only an element without memory of an earlier run refuses."""
+    refused = [Command(rows=1, vectors=1, load_weights=False), Command(rows=1, vectors=1, load_activations=False)]
+    if config.ppu:
+        refused.append(Command(rows=1, vectors=1, requantize=True))
+    streams, _ = commands(config, count, seed)
+    return replace(streams, commands=[*refused, *streams.commands])
+
+
+_VECTORS: Mapping[str, Callable[..., list[Path]]] = {
+    "mac": write_mac_vectors,
+    "mac_axis": partial(write_mac_vectors, axis=True),
+    "pe": write_pe_vectors,
+}

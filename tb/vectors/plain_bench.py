@@ -1,6 +1,6 @@
 """Self-checking benches in plain Verilog, for users who have a simulator and no Python."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,43 +16,31 @@ _SOME = """  reg [WIDTH-1:0] cares [0:RESULTS];
   initial $readmemh("{name}_care.memh", cares, 0, RESULTS - 1);"""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Stream:
-    """One stream of a design, and the words that it carries.
+    """One stream of a design, and what it carries.
 
     Args:
         name: Of the words' file, after the design's.
         prefix: What the ports' names start with, before ``valid``, ``ready`` and the payload's fields.
-        widths: Bits of each field of a word, from its least significant end.
-        words: What the stream carries.
-        care: For each word the bits that matter, of results alone; None for all.
+        layout: Of its words.
+        beats: The fields of each word; those of results that do not matter are
+            :data:`vsq.tb.interface.base.DONT_CARE`, and 0 in the file.
     """
 
     name: str
     prefix: str
-    widths: Mapping[str, int]
-    words: Sequence[int]
-    care: Sequence[int] | None = None
-
-    @classmethod
-    def of(cls, name: str, stream: str, packed: Packed, beats: Sequence[Words]) -> "Stream":
-        """Return a stream of plain ports; fields that do not matter are 0, and left out of ``care``."""
-        ones = [(1 << width) - 1 for width in packed.widths.values()]
-        care = [
-            packed.join([0 if w == DONT_CARE else one for w, one in zip(beat, ones, strict=True)]) for beat in beats
-        ]
-        words = [packed.join([max(0, word) for word in beat]) for beat in beats]
-        some = any(DONT_CARE in beat for beat in beats)
-        return cls(name=name, prefix=f"{stream}_", widths=packed.widths, words=words, care=care if some else None)
+    layout: Packed
+    beats: Sequence[Words]
 
     @property
-    def bits(self) -> int:
-        """Width of a word."""
-        return sum(self.widths.values())
+    def text(self) -> str:
+        """The words, one hexadecimal number a line."""
+        return "".join(f"{self.layout.join([max(0, word) for word in beat]):x}\n" for beat in self.beats)
 
     def connections(self, valid: str, ready: str, word: str) -> list[str]:
         """Return the connections of the stream's ports."""
-        payload = slices({self.prefix + field: width for field, width in self.widths.items()}, word)
+        payload = slices({self.prefix + field: width for field, width in self.layout.widths.items()}, word)
         return [f".{self.prefix}valid({valid})", f".{self.prefix}ready({ready})", *payload]
 
 
@@ -64,9 +52,9 @@ def write_bench(
     result: Stream,
     *,
     stall: int,
-    fill: int,
     idle: int,
-    cycles: int,
+    fill: int = 0,
+    cycles: int = 0,
 ) -> list[Path]:
     """Write a bench and the words that it reads, one hexadecimal word a line; return the files' paths.
 
@@ -77,19 +65,20 @@ def write_bench(
         name, title: Of the design: its module, and what it is.
         inputs, result: Its streams, and the results expected.
         stall: Number of the result, from 0, that waits while the design fills up, until a reset.
-        fill: Words of the only input stream that the design takes until then; 0 if it promises no number.
         idle: Cycles without a transfer after which nothing more comes.
+        fill: Words of the only input stream that the design takes until then; 0 if it promises no number.
         cycles: From the first word taken to the last result at full speed; 0 if the design promises no number.
 
     Raises:
         InputError: If the folder cannot be written.
     """
     sources, ports = [], []
+    some = any(DONT_CARE in beat for beat in result.beats)
     for index, stream in enumerate(inputs):
         file = f"{name}_{stream.name}.memh"
         sources.append(
-            f"  wire [{stream.bits - 1}:0] {stream.name}_word;\n"
-            f'  {name}_tb_source #(.WIDTH({stream.bits}), .COUNT({len(stream.words)}), .FILE("{file}"))\n'
+            f"  wire [{stream.layout.bits - 1}:0] {stream.name}_word;\n"
+            f'  {name}_tb_source #(.WIDTH({stream.layout.bits}), .COUNT({len(stream.beats)}), .FILE("{file}"))\n'
             f"    {stream.name} (.clk(clk), .rst(rst), .go(go[{index}]), .ready(ready[{index}]),\n"
             f"      .valid(valid[{index}]), .done(done[{index}]), .word({stream.name}_word));"
         )
@@ -100,23 +89,25 @@ def write_bench(
         name=name,
         title=title,
         streams=len(inputs),
-        results=len(result.words),
-        width=result.bits,
+        results=len(result.beats),
+        width=result.layout.bits,
         stall=stall,
         fill=fill,
-        span=min(_MOST_SPAN, 1 + sum(len(stream.words) for stream in inputs)),
+        span=min(_MOST_SPAN, 1 + sum(len(stream.beats) for stream in inputs)),
         idle=idle,
         cycles=cycles,
         sources="\n".join(sources),
-        care=_ALL if result.care is None else _SOME.format(name=name),
+        care=_SOME.format(name=name) if some else _ALL,
         ports=",\n    ".join(ports),
     )
-    words = {stream.name: stream.words for stream in (*inputs, result)}
-    if result.care is not None:
-        words["care"] = result.care
-    files = {
-        folder / f"{name}_{kind}.memh": "".join(f"{word:x}\n" for word in column) for kind, column in words.items()
-    }
+    memories = [*inputs, result]
+    if some:
+        ones = [(1 << width) - 1 for width in result.layout.widths.values()]
+        cared = [
+            tuple(one * (word != DONT_CARE) for one, word in zip(ones, beat, strict=True)) for beat in result.beats
+        ]
+        memories.append(Stream("care", "", result.layout, cared))
+    files = {folder / f"{name}_{stream.name}.memh": stream.text for stream in memories}
     files[folder / f"{name}_tb.v"] = text
     for path, content in files.items():
         write_text(path, content)

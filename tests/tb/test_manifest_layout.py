@@ -10,8 +10,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import ElementModel
 from vsq.golden.stimulus.commands import result_beats
-from vsq.tb.vectors.designs import drawn_streams
-from vsq.tb.vectors.generation import generate
+from vsq.tb.vectors.generation import drawn_streams, generate
 
 VECTORS = 40
 HANDSHAKE = ("valid", "ready")

@@ -11,8 +11,8 @@ from vsq.golden.model.datapath import mac
 from vsq.hw.emit.design import design
 from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.pool import run_jobs
-from vsq.tb.vectors import designs as vectors
-from vsq.tb.vectors.designs import write_mac_vectors
+from vsq.tb.vectors import generation as vectors
+from vsq.tb.vectors.generation import write_mac_vectors
 
 CONFIG = MacConfig.parse("4/4/4/6")
 BEATS = 20

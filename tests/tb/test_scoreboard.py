@@ -21,9 +21,9 @@ def result_words(config, stream):
 def played(config, stream, results):
     """A scoreboard that has seen the beats, each result right after its last beat."""
     board, results = MacScoreboard(config, "the run"), iter(results)
-    take, interface = board.on_beat("in"), MacInterface(config)
+    interface = MacInterface(config)
     for words in interface.inputs["in"].words(interface.streams(stream)["in"]):
-        take(words)
+        board.on_beat("in", words)
         if words[-1]:
             board.on_result(next(results))
     board.check()
