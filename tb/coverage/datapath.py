@@ -123,7 +123,7 @@ def _rounding_overflow(traffic: Traffic) -> Bins:
 def _zero_factor(traffic: Traffic) -> Bins:
     """Vectors that r = 0 gates, by its cause; the register they clear (first) or keep (not first) is not 0."""
     config, beats, p = traffic.config, traffic.beats, traffic.trace.p
-    exposed = traffic.scaled & (traffic.trace.r == 0) & (traffic.register != 0)
+    exposed = traffic.scaled & (traffic.trace.r == 0) & (previous(traffic.trace.acc) != 0)
     sides = {"sw": beats.weight_scales, "sa": beats.activation_scales}
     causes = {f"{name} = 0": scales == 0 for name, scales in sides.items() if scales is not None}
     if config.scale_shift and round_shift(1, config.scale_shift, config.rounding) == 0:

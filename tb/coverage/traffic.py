@@ -46,16 +46,14 @@ class Pipeline:
 
     def loads(self, offered: Marks | None, taking: bool) -> list[bool]:
         """Return the enables of the data registers of stages 0 .. D."""
-        coming = [offered, *self._stages]
-        return [
-            free and marks is not None and marks.active for free, marks in zip(self._free(taking), coming, strict=True)
-        ]
+        coming = zip(self._free(taking), [offered, *self._stages], strict=True)
+        return [free and bool(marks and marks.active) for free, marks in coming]
 
     def clock(self, offered: Marks | None, taking: bool) -> None:
         """Pass a clock edge."""
         free, coming = self._free(taking), [offered, *self._stages]
         if free[-1]:
-            self.result = coming[-1] is not None and coming[-1].last
+            self.result = bool(coming[-1] and coming[-1].last)
         self._stages = [new if load else old for new, load, old in zip(coming, free, self._stages, strict=False)]
 
     def _free(self, taking: bool) -> list[bool]:
@@ -65,29 +63,19 @@ class Pipeline:
         return free[::-1]
 
 
-@dataclass(frozen=True)
 class Traffic:
-    """Accepted beats, what the golden model computed of them, and the handshakes of C cycles.
+    """Accepted beats, what the golden model computed of them, and the handshakes of C cycles; by default none at all.
 
     Args:
         config: The vector MAC.
-        beats, trace: Accepted beats and the model's intermediate values.
+        chunks: Accepted beats with the model's intermediate values, to be joined as ``beats`` and ``trace``.
         compared: How many of the beats precede a result that was compared, its own included.
         inputs, outputs: Handshake of each cycle, as :class:`vsq.tb.bench.agents.Monitor` logs it.
         reset: Whether a reset ended it.
     """
 
-    config: MacConfig
-    beats: Beats
-    trace: Trace
-    compared: int
-    inputs: NDArray[np.uint8]
-    outputs: NDArray[np.uint8]
-    reset: bool
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         config: MacConfig,
         chunks: Iterable[tuple[Beats, Trace]] = (),
         *,
@@ -95,13 +83,13 @@ class Traffic:
         inputs: bytes | bytearray = b"",
         outputs: bytes | bytearray = b"",
         reset: bool = False,
-    ) -> "Traffic":
-        """Join chunks of accepted beats and their traces; by default there was no traffic at all."""
+    ) -> None:
+        self.config, self.compared, self.reset = config, compared, reset
+        self.inputs, self.outputs = (np.frombuffer(bytes(log), np.uint8) for log in (inputs, outputs))
         nothing = stimulus(config, 1, seed=0).select(slice(0))
         beats, traces = zip((nothing, mac(config, **vars(nothing), trace=True).trace), *chunks, strict=True)
-        trace = Trace(*map(np.concatenate, zip(*(vars(part).values() for part in traces), strict=True)))
-        given, taken = (np.frombuffer(bytes(log), np.uint8) for log in (inputs, outputs))
-        return cls(config, concatenate(beats), trace, compared, given, taken, reset)
+        self.beats = concatenate(beats)
+        self.trace = Trace(*map(np.concatenate, zip(*(vars(part).values() for part in traces), strict=True)))
 
     @cached_property
     def seen(self) -> Flags:
@@ -127,14 +115,9 @@ class Traffic:
         return scaled
 
     @cached_property
-    def register(self) -> NDArray[Any]:
-        """The accumulator before the beat, [B]."""
-        return previous(self.trace.acc)
-
-    @cached_property
     def base(self) -> NDArray[Any]:
         """The value that the beat's term was added to, [B]."""
-        return np.where(self.beats.first, 0, self.register)
+        return np.where(self.beats.first, 0, previous(self.trace.acc))
 
     @cached_property
     def filled(self) -> Flags:

@@ -73,9 +73,3 @@ class Interface(ABC):
         """Return the first beat of a single stream on which the results of the beat at ``place`` depend."""
         del streams, place
         return 0
-
-    @property
-    def ports(self) -> dict[str, int]:
-        """Bits of each port of a payload, by name."""
-        streams = {**self.inputs, self.result: self.output}
-        return {f"{name}_{field}": bits for name, packed in streams.items() for field, bits in packed.widths.items()}

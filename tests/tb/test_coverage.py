@@ -30,7 +30,7 @@ def traffic(text, rows, compared=None):
     sw, sa = (column if fmt else None for column, fmt in zip(scales, formats, strict=True))
     stream = Beats(weights, activations, sw, sa, *marks.astype(np.bool_).T)
     trace = mac(config, **vars(stream), trace=True).trace
-    return Traffic.of(config, [(stream, trace)], compared=len(rows) if compared is None else compared)
+    return Traffic(config, [(stream, trace)], compared=len(rows) if compared is None else compared)
 
 
 def hit(point, seen):
@@ -63,7 +63,7 @@ def test_corner_codes_count_beside_a_nonzero_operand():
 
 def test_corner_codes_are_those_of_the_format():
     def codes(text, point):
-        return {name.partition(" = ")[2] for name in hits(Traffic.of(MacConfig.parse(text)))[point]}
+        return {name.partition(" = ")[2] for name in hits(Traffic(MacConfig.parse(text)))[point]}
 
     assert codes("3/3U/-/-:V=2", "cp_weight_corners") == {"-4", "-1", "0", "1", "3"}
     assert codes("3/3U/-/-:V=2,narrow=1", "cp_weight_corners") == {"-3", "-1", "0", "1", "3"}
@@ -88,8 +88,8 @@ def test_dot_products():
     assert plain(text, point, ([2, -2], [3, 3], FL)) == {"zero, products cancel"}
     assert plain(text, point, ([2, 0], [0, 3], FL)) == {"zero, no product"}
     assert plain(text, point, ([3, 2], [7, 7], FL)) == set()
-    assert set(hits(Traffic.of(MacConfig.parse("3U/3U/-/-")))[point]) == {"largest", "zero, no product"}
-    assert "zero, products cancel" not in hits(Traffic.of(MacConfig.parse("3/3/-/-:V=1")))[point]
+    assert set(hits(Traffic(MacConfig.parse("3U/3U/-/-")))[point]) == {"largest", "zero, no product"}
+    assert "zero, products cancel" not in hits(Traffic(MacConfig.parse("3/3/-/-:V=1")))[point]
 
 
 # Scales ---------------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def test_rounding_up_to_the_top():
     assert scaled("4/4/4/-:V=1,R=3", "cp_rounding_overflow", (14, 1)) == set()
     assert scaled("4/4/4/-:V=1,R=3", "cp_rounding_overflow", (15, 1)) == {"r = 2^R - 1"}
     for text in ("4/4/4/-:R=3,round=truncate", "4/4/4/4:R=6", "4/4/4/4"):
-        assert "cp_rounding_overflow" not in hits(Traffic.of(MacConfig.parse(text))), text
+        assert "cp_rounding_overflow" not in hits(Traffic(MacConfig.parse(text))), text
 
 
 def test_factors_of_zero():
@@ -149,8 +149,8 @@ def test_factors_of_zero():
     assert hit(point, traffic(text, [full, ([1], [1], 1, 1, L)])) == {"p > 0, not first"}
     assert hit(point, traffic(text, [full, ([0], [1], 0, 3, L)])) == set()
     assert hit(point, traffic(text, [([1], [1], 0, 3, FL)])) == set()  # the register is 0 anyway
-    assert set(hits(Traffic.of(MacConfig.parse("4/4/4/-")))[point]) == {"sw = 0, first", "sw = 0, not first"}
-    assert point not in hits(Traffic.of(MacConfig.parse("4/4/-/-")))
+    assert set(hits(Traffic(MacConfig.parse("4/4/4/-")))[point]) == {"sw = 0, first", "sw = 0, not first"}
+    assert point not in hits(Traffic(MacConfig.parse("4/4/-/-")))
 
 
 # Accumulator ----------------------------------------------------------------------------------------------------
@@ -170,8 +170,8 @@ def test_saturation():
 
 def test_saturation_applies_where_it_is_in_reach():
     for text in ("4/4/-/-:max_vectors=1000000", "4/4/-/-:acc=90", "4/4/-/-:acc=20,overflow=wrap"):
-        assert "cp_saturation" not in hits(Traffic.of(MacConfig.parse(text))), text
-    assert set(hits(Traffic.of(MacConfig.parse("4U/4U/-/-:acc=20")))["cp_saturation"]) == {"above", "flag cleared"}
+        assert "cp_saturation" not in hits(Traffic(MacConfig.parse(text))), text
+    assert set(hits(Traffic(MacConfig.parse("4U/4U/-/-:acc=20")))["cp_saturation"]) == {"above", "flag cleared"}
 
 
 def test_wrap():
@@ -196,7 +196,7 @@ def test_exact_bounds():
     assert sums(text, point, (-2, F), (-2, N), (-2, L)) == {"smallest sum"}
     assert sums(text, point, (-2, F), (-2, L)) == set()
     for other in ("4/4/-/-:acc=20", "4/4/-/-:max_vectors=1000000"):
-        assert point not in hits(Traffic.of(MacConfig.parse(other)))
+        assert point not in hits(Traffic(MacConfig.parse(other)))
 
 
 def test_results_and_cancellation():
@@ -251,7 +251,7 @@ def test_merging_and_closure():
 
 def test_a_preset_that_misses_a_bin_fails():
     job = Job(config="4/4/4/6", simulator="icarus", seed=1)
-    full = {point: dict.fromkeys(bins, 1) for point, bins in hits(Traffic.of(MacConfig.parse(job.config))).items()}
+    full = {point: dict.fromkeys(bins, 1) for point, bins in hits(Traffic(MacConfig.parse(job.config))).items()}
     [passed] = verdict(job, full)
     assert (passed.name, passed.failure) == ("coverage", "")
     full["cp_one_hot"]["element 3"] = 0
@@ -268,7 +268,7 @@ def test_a_preset_that_misses_a_bin_fails():
 @pytest.mark.parametrize("change", [{"config": "4/4/4/6:V=8"}, {"beats": CLOSING_BEATS - 1}, {"beats": 1}])
 def test_every_random_run_closes_the_overflows(change):
     job = Job(**{"config": "4/4/4/6", "simulator": "icarus", "seed": 1, **change})
-    full = hits(Traffic.of(MacConfig.parse(job.config)))
+    full = hits(Traffic(MacConfig.parse(job.config)))
     reached = {point: dict.fromkeys(full[point], 1) for point in OVERFLOW if point in full}
     assert set(reached) == {"cp_saturation", "cp_limits", "cp_exact_bound"}
     assert [outcome.failure for outcome in verdict(job, reached)] == [""]
@@ -296,7 +296,7 @@ def test_random_beats_close_the_datapath_of_every_preset(name):
     config = MacConfig.parse(name)
     for seed in range(3):
         stream = complete(config, CLOSING_BEATS, seed)
-        seen = Traffic.of(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
+        seen = Traffic(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
         others = {"cp_after_reset", *(point.name for point in handshake.POINTS)}
         assert set(missing(hits(seen))) <= others, seed
 
@@ -305,7 +305,7 @@ def test_the_stimulus_promises_what_coverage_demands():
     names = {1: "above: at the limit", -1: "below: at the limit"}
     edges = [MacConfig.parse("4/4U/-/-", accumulator_bits=bits) for bits in range(2, 40)]
     for config in [*full_regression(), *map(MacConfig.parse, PRESETS), *edges, MacConfig.parse("4U/4U/4/4")]:
-        demanded = hits(Traffic.of(config)).get("cp_limits", {})
+        demanded = hits(Traffic(config)).get("cp_limits", {})
         promised = overflow_directions(config)
         assert {name for name in demanded if name in names.values()} == {names[end] for end in promised}, config
 
@@ -314,6 +314,6 @@ def test_the_stimulus_promises_what_coverage_demands():
 def test_any_number_of_random_beats_closes_the_overflows(seed):
     for config in [*full_regression(), *map(MacConfig.parse, PRESETS), MacConfig.parse("1U/1U/-/-:V=1,max_vectors=1")]:
         stream = complete(config, 1, seed)
-        seen = Traffic.of(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
+        seen = Traffic(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
         job = Job(config=config.full_name, simulator="icarus", seed=seed, beats=1)
         assert [outcome.failure for outcome in verdict(job, hits(seen))] == [""], config

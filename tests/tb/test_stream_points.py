@@ -18,7 +18,7 @@ def shakes(depth, lasts, *cycles, reset=False):
     stream = Beats(*np.ones((2, len(lasts), 1), np.int64), None, None, *np.array([lasts, lasts], np.bool_))
     trace = mac(config, **vars(stream), trace=True).trace
     inputs, outputs = (bytes(side) for side in zip(*cycles, strict=True)) if cycles else (b"", b"")
-    seen = Traffic.of(config, [(stream, trace)], inputs=inputs, outputs=outputs, reset=reset)
+    seen = Traffic(config, [(stream, trace)], inputs=inputs, outputs=outputs, reset=reset)
     return {
         point: {name for name, count in bins.items() if count} for point, bins in hits(handshake.POINTS, seen).items()
     }
