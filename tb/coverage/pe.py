@@ -1,12 +1,11 @@
 """Functional coverage of a processing element: commands, loads, outputs, illegal commands, and the five handshakes."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise, product
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command, CommandResult
@@ -44,12 +43,17 @@ def _loads(traffic: PeTraffic) -> Bins:
 
 
 def _outputs(traffic: PeTraffic) -> Bins:
-    kinds = [_kind(command, result) for command, result in traffic.answered]
     names = ["raw", *(["requantized", "relu"] if traffic.config.ppu else []), "illegal"]
-    bins = {f"{kind} after {before}": 0 for before, kind in product(names, names)}
-    for before, kind in pairwise(kinds):
-        bins[f"{kind} after {before}"] += 1
-    return bins
+    found = Counter(pairwise(_kind(command, result) for command, result in traffic.answered))
+    return {f"{kind} after {before}": found[before, kind] for before, kind in product(names, names)}
+
+
+def _kind(command: Command, result: CommandResult) -> str:
+    if result.illegal:
+        return "illegal"
+    if not command.requantize:
+        return "raw"
+    return "relu" if command.relu else "requantized"
 
 
 def _illegal(traffic: PeTraffic) -> Bins:
@@ -79,18 +83,20 @@ def _sizes(traffic: PeTraffic) -> Bins:
 
 
 def _scales(traffic: PeTraffic) -> Bins:
-    if not traffic.config.ppu or traffic.config.mac.activation_scale is None:
-        return {}
-    values = [result.scales for _, result in traffic.legal if result.scales is not None]
-    return _counts(values, {"0": 0, "1": 1, "largest": traffic.config.scale_max})
+    scaled = traffic.config.ppu and traffic.config.mac.activation_scale
+    return _counts(traffic, "scales", {"0": 0, "1": 1, "largest": traffic.config.scale_max}) if scaled else {}
 
 
 def _codes(traffic: PeTraffic) -> Bins:
     if not traffic.config.ppu:
         return {}
     element = traffic.config.mac.activation
-    values = [result.codes for _, result in traffic.legal if result.codes is not None]
-    return _counts(values, {"least": element.qmin, "0": 0, "largest": element.qmax})
+    return _counts(traffic, "codes", {"least": element.qmin, "0": 0, "largest": element.qmax})
+
+
+def _counts(traffic: PeTraffic, field: str, wanted: Mapping[str, int]) -> Bins:
+    arrays = [array for _, result in traffic.legal if (array := getattr(result, field)) is not None]
+    return {name: sum(int((array == value).sum()) for array in arrays) for name, value in wanted.items()}
 
 
 def _handshakes(traffic: PeTraffic) -> Bins:
@@ -113,18 +119,6 @@ def _handshakes(traffic: PeTraffic) -> Bins:
 
 def _resets(traffic: PeTraffic) -> Bins:
     return {f"{number} in flight": int(traffic.pending == number) for number in range(1, 4)}
-
-
-def _kind(command: Command, result: CommandResult) -> str:
-    if result.illegal:
-        return "illegal"
-    if not command.requantize:
-        return "raw"
-    return "relu" if command.relu else "requantized"
-
-
-def _counts(arrays: Sequence[NDArray[Any]], wanted: Mapping[str, int]) -> dict[str, int]:
-    return {name: sum(int((array == value).sum()) for array in arrays) for name, value in wanted.items()}
 
 
 POINTS = (

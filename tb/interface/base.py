@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.golden.model.packing import Columns, Packed
+from vsq.golden.model.packing import Columns, Packed, slices
 
 Streams = Mapping[str, Columns]  # of each input stream, the beats
 Span = Mapping[str, slice]  # of each input stream, the beats of one transaction
@@ -26,6 +26,18 @@ def select(streams: Streams, places: Mapping[str, NDArray[np.int64]]) -> dict[st
         stream: {name: column[places[stream]] for name, column in columns.items()}
         for stream, columns in streams.items()
     }
+
+
+def connections(prefix: str, layout: Packed, valid: str, ready: str, word: str, low: int = 0) -> list[str]:
+    """Return Verilog's connections of a stream's ports, named ``prefix`` and the field; the payload is part of a word.
+
+    Args:
+        prefix, layout: Of the stream.
+        valid, ready: What the handshake is connected with.
+        word, low: The word of the payload's fields, and the place of its least significant bit.
+    """
+    payload = slices({f"{prefix}{field}": width for field, width in layout.widths.items()}, word, low)
+    return [f".{prefix}valid({valid})", f".{prefix}ready({ready})", *payload]
 
 
 class Interface(ABC):

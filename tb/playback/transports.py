@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.golden.model.packing import Words, slices
-from vsq.tb.interface.base import DONT_CARE, Interface, Streams, length
+from vsq.golden.model.packing import Words
+from vsq.tb.interface.base import DONT_CARE, Interface, Streams, connections, length
 from vsq.tb.interface.pace import Pace
 from vsq.tb.regression.job import TOP
 from vsq.tb.simulation import build
@@ -86,17 +86,14 @@ class Transport(ABC):
     def _bench(self, template: str, slots: Sequence[int], words: str, **values: object) -> str:
         """Return the bench around the design; the words of its streams stand in slots of so many bits of ``words``."""
         interface, ports, low = self.interface, [], 0
-        for i, ((stream, packed), bits) in enumerate(zip(interface.inputs.items(), slots, strict=True)):
-            ports += [f".{stream}_valid(offers[{i}])", f".{stream}_ready(accepts[{i}])"]
-            ports += slices({f"{stream}_{name}": width for name, width in packed.widths.items()}, words, low)
+        for i, ((stream, layout), bits) in enumerate(zip(interface.inputs.items(), slots, strict=True)):
+            ports += connections(f"{stream}_", layout, f"offers[{i}]", f"accepts[{i}]", words, low)
             low += bits
-        result, output = interface.result, interface.output
-        ports += [f".{result}_valid(out_valid)", f".{result}_ready(taking)"]
-        ports += slices({f"{result}_{name}": width for name, width in output.widths.items()}, "payload")
+        ports += connections(f"{interface.result}_", interface.output, "out_valid", "taking", "payload")
         return filled(
             Path(__file__).with_name(template),
             streams=len(slots),
-            payload_bits=output.bits,
+            payload_bits=interface.output.bits,
             top=TOP,
             ports=",\n    ".join(ports),
             **values,

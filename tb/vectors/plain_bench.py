@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsq.golden.io.files import write_text
-from vsq.golden.model.packing import Packed, Words, slices
-from vsq.tb.interface.base import DONT_CARE
+from vsq.golden.model.packing import Packed, Words
+from vsq.tb.interface.base import DONT_CARE, connections
 from vsq.tb.templates import filled
 
 _MOST_SPAN = 2000  # cycles within which a play is cut by a reset
@@ -37,11 +37,6 @@ class Stream:
     def text(self) -> str:
         """The words, one hexadecimal number a line."""
         return "".join(f"{self.layout.join([max(0, word) for word in beat]):x}\n" for beat in self.beats)
-
-    def connections(self, valid: str, ready: str, word: str) -> list[str]:
-        """Return the connections of the stream's ports."""
-        payload = slices({self.prefix + field: width for field, width in self.layout.widths.items()}, word)
-        return [f".{self.prefix}valid({valid})", f".{self.prefix}ready({ready})", *payload]
 
 
 def write_bench(
@@ -82,8 +77,9 @@ def write_bench(
             f"    {stream.name} (.clk(clk), .rst(rst), .go(go[{index}]), .ready(ready[{index}]),\n"
             f"      .valid(valid[{index}]), .done(done[{index}]), .word({stream.name}_word));"
         )
-        ports += stream.connections(f"valid[{index}]", f"ready[{index}]", f"{stream.name}_word")
-    ports += result.connections("out_valid", "out_ready", "got")
+        handshake = f"valid[{index}]", f"ready[{index}]"
+        ports += connections(stream.prefix, stream.layout, *handshake, f"{stream.name}_word")
+    ports += connections(result.prefix, result.layout, "out_valid", "out_ready", "got")
     text = filled(
         Path(__file__).with_suffix(".v"),
         name=name,
