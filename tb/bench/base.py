@@ -99,10 +99,10 @@ class Bench:
         self._tasks: list[Task[Any]] = []
         self._recorded, self._mine = Path(RECORDING), False
 
-    async def start(self, streams: Streams, sending: Mapping[str, Bursts] | None, taking: Bursts) -> None:
+    async def start(self, streams: Streams, sending: Mapping[str, Bursts], taking: Bursts) -> None:
         """Reset the design for a cycle, which no result may survive; then offer beats and take results.
 
-        The monitors start, and the streams are recorded in case that the test fails; ``sending`` None is without pause.
+        The monitors start, and the streams are recorded in case that the test fails; one that ``sending`` lacks flows.
         """
         self._dut.rst.value = 1
         await RisingEdge(self._dut.clk)
@@ -112,7 +112,7 @@ class Bench:
         if (offered := str(getattr(self._dut, port).value)) != "0":
             raise AssertionError(f"{port} is {offered} in the cycle after reset, not 0")
         await RisingEdge(self._dut.clk)
-        sending = sending or dict.fromkeys(streams, flowing())
+        sending = dict.fromkeys(streams, flowing()) | dict(sending)
         if not self._recorded.exists():  # else it is of a test that failed before
             recording = Recording.drawn(streams, sending, taking, **self._run.about)
             recording.save(self._recorded)
@@ -140,7 +140,7 @@ class Bench:
 
 
 async def stream(
-    run: Run, streams: Streams, sending: Mapping[str, Bursts] | None, taking: Bursts, longest_pause: int = 0
+    run: Run, streams: Streams, sending: Mapping[str, Bursts], taking: Bursts, longest_pause: int = 0
 ) -> Bench:
     """Send beats through a freshly reset design until every result has come and is compared; return the bench.
 

@@ -34,7 +34,7 @@ async def full_speed(dut: Any) -> None:
     run = await started(dut)
     random = stimulus.beats(run.config, _FULL_SPEED_BEATS, run.seed + 1)
     beats = stimulus.concatenate([random, stimulus.scale_pairs(run.config, run.seed)])
-    bench = await stream(run, run.interface.streams(beats), None, flowing())
+    bench = await stream(run, run.interface.streams(beats), {}, flowing())
     accepted, given = bench.monitors["in"].cycles, bench.outputs.cycles
     assert accepted == list(range(accepted[0], accepted[0] + len(beats))), "the input stream stalled"
     due = [cycle + run.latency for cycle, last in zip(accepted, beats.last, strict=True) if last]

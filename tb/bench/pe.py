@@ -9,7 +9,7 @@ from vsq.golden.model.pe import CommandResult
 from vsq.golden.stimulus import commands as stimulus
 from vsq.tb.bench.base import Bench, Run, replay, started, stream
 from vsq.tb.coverage.points import missing
-from vsq.tb.interface.pace import flowing, random_bursts
+from vsq.tb.interface.pace import Bursts, flowing, random_bursts
 
 _RESETS = 96
 _RESET_COMMANDS = 8
@@ -50,7 +50,7 @@ async def full_speed(dut: Any) -> None:
     run = await started(dut)
     config = run.config
     streams, results = stimulus.steady(config, _STEADY_COMMANDS, run.seed)
-    bench = await stream(run, run.interface.streams(streams), None, flowing())
+    bench = await stream(run, run.interface.streams(streams), {}, flowing())
     beats = stimulus.result_beats(results)
     ends = [cycle for cycle, beat in zip(bench.outputs.cycles, beats, strict=True) if beat["last"]]
     command = streams.commands[0]
@@ -76,8 +76,8 @@ async def _lone_commands(run: Run) -> None:
     whole, short, *_, narrow = streams.commands
     reads, loaded = short.vectors, whole.rows * lanes
     idle = lanes * (reads + narrow.rows) + 4 * run.latency + _SETTLED
-    bursts = dict.fromkeys(run.interface.inputs, flowing()) | {"command": iter([(idle, n) for n in groups])}
-    bench = await stream(run, run.interface.streams(streams), bursts, flowing(), longest_pause=idle)
+    pauses: dict[str, Bursts] = {"command": iter([(idle, n) for n in groups])}
+    bench = await stream(run, run.interface.streams(streams), pauses, flowing(), longest_pause=idle)
 
     _, start, *accepted = bench.monitors["command"].cycles
     due = [start + 1, start + 1 + reads]
@@ -93,7 +93,7 @@ async def _lone_commands(run: Run) -> None:
     bench.done()
 
 
-async def _backlogs(dut: Any, run: Run) -> None:
+async def _backlogs(run: Run) -> None:
     """Check that results which waited leave without a pause between them, whatever the element held as they waited.
 
     In each round a command comes while no result is taken; then some are taken, one after the other; then another
@@ -110,9 +110,8 @@ async def _backlogs(dut: Any, run: Run) -> None:
         taking += [(settled, 0), *count * [(gap - 1, 1)], (settled, 2 * settled)]
         end = sum(map(sum, taking))
         drained.append(range(end - 2 * settled, end))
-    interface = run.environment.interface(config)
-    bursts = dict.fromkeys(interface.inputs, flowing()) | {"command": iter(sending)}
-    bench = await stream(dut, run, interface.streams(streams), bursts, iter(taking), longest_pause=4 * settled)
+    pauses: dict[str, Bursts] = {"command": iter(sending)}
+    bench = await stream(run, run.interface.streams(streams), pauses, iter(taking), longest_pause=4 * settled)
     for cycles in drained:
         vectors = [cycle for cycle in bench.outputs.cycles if cycle in cycles]
         assert set(np.diff(vectors).tolist()) <= {size}, (
@@ -136,7 +135,7 @@ async def _interrupted(run: Run, rng: np.random.Generator, seed: int, *, paused:
     """Send random commands through a freshly reset design for some cycles, and compare the results so far."""
     streams, _ = stimulus.commands(run.config, _RESET_COMMANDS, seed)
     bench = Bench(run)
-    await bench.start(run.interface.streams(streams), run.pauses(rng) if paused else None, random_bursts(rng))
+    await bench.start(run.interface.streams(streams), run.pauses(rng) if paused else {}, random_bursts(rng))
     await bench.stop(int(rng.integers(1, longest)))
     bench.done(reset=True)
 
