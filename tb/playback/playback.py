@@ -108,7 +108,8 @@ def check(board: Scoreboard, streams: Streams, played: Played) -> None:
         AssertionError: If a result is wrong, early, missing or too many, a waiting one changed, or a beat was not
             accepted.
     """
-    board.compare_all(played.results, played.after.tolist())
+    for words, after in zip(played.results, played.after.tolist(), strict=True):
+        board.on_result(words, after)
     assert not played.unstable, f"{board.context}: a result changed while it waited"
     for sent, (stream, columns) in zip(played.sent, streams.items(), strict=True):
         assert sent == length(columns), f"{board.context}: {sent} of {length(columns)} {stream} beats were accepted"

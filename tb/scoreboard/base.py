@@ -50,7 +50,7 @@ class Scoreboard(ABC):
         self._interface: Any = self.interface(config)
         self._pending: dict[str, list[Words]] = {stream: [] for stream in self._interface.inputs}
         self._due: deque[Due] = deque()
-        self._seen: deque[Words] = deque()
+        self._seen: deque[tuple[Words, Sequence[int]]] = deque()
         self.beats = dict.fromkeys(self._pending, 0)
         self.expected = self.results = 0
         self.compared: Due | None = None
@@ -67,13 +67,13 @@ class Scoreboard(ABC):
                 self.on_beat(stream, words)
         self.evaluate()
 
-    def on_result(self, words: Words) -> None:
-        """Take an accepted result from the monitor.
+    def on_result(self, words: Words, after: Sequence[int] = ()) -> None:
+        """Take an accepted result, of a playback with the beats of each stream accepted before it.
 
         Raises:
             AssertionError: If it comes before its beats, or as :meth:`check` does.
         """
-        self._seen.append(words)
+        self._seen.append((words, after))
         self.results += 1
         if self.results > self.expected or len(self._seen) >= _CHECK_EVERY:
             self.evaluate()
@@ -97,19 +97,6 @@ class Scoreboard(ABC):
         self.evaluate()
         return self.results == self.expected and not any(self._pending.values())
 
-    def compare_all(self, results: Sequence[Words], after: Sequence[tuple[int, ...]]) -> None:
-        """Take and compare results, each with the number of beats accepted before it.
-
-        Raises:
-            AssertionError: If one differs or comes before its beats.
-        """
-        first, due = self.results, [item.after for item in self._due]
-        for words in results:
-            self.on_result(words)
-        for number, (given, needed) in enumerate(zip(after, due, strict=False), first + 1):
-            if any(one < other for one, other in zip(given, needed, strict=True)):
-                raise AssertionError(f"{self.context}: result {number} came before its last beat")
-
     @abstractmethod
     def evaluate(self) -> None:
         """Run the model on the pending beats, as far as they make transactions, and note what is due."""
@@ -129,18 +116,21 @@ class Scoreboard(ABC):
 
     def _compare(self) -> None:
         while self._seen and self._due:
-            due, words = self._due.popleft(), self._seen.popleft()
+            due, (words, after) = self._due.popleft(), self._seen.popleft()
+            number = self.results - len(self._seen)
             if words != due.words and any(
                 wanted not in (DONT_CARE, got) for got, wanted in zip(words, due.words, strict=True)
             ):
                 source = ", ".join(f"{name} {place}" for name, place in zip(self.sources, due.source, strict=True))
                 report = [
-                    f"{self.context}: result {self.results - len(self._seen)} ({source}) is wrong",
+                    f"{self.context}: result {number} ({source}) is wrong",
                     f"  got      {self._shown(words, due.words)}",
                     f"  expected {self._shown(due.words)}",
                     *self.describe(due),
                 ]
                 raise AssertionError("\n".join(report))
+            if any(accepted < needed for accepted, needed in zip(after, due.after, strict=False)):
+                raise AssertionError(f"{self.context}: result {number} came before its last beat")
             self.compared = due
 
     def _shown(self, words: Words, mask: Words | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,15 +15,6 @@ from vsq.tb.interface.mac import MacInterface
 from vsq.tb.scoreboard.base import Due, Scoreboard
 
 _REPORTED_BEATS = 8
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Beats that the model has seen, numbered from ``start``, and all that it computed."""
-
-    start: int
-    beats: Beats
-    trace: Trace
 
 
 class MacScoreboard(Scoreboard):
@@ -41,7 +31,8 @@ class MacScoreboard(Scoreboard):
     def __init__(self, config: MacConfig, context: str, *, covered: bool = True) -> None:
         super().__init__(config, context, covered=covered)
         self._state, self._evaluated = State(), 0
-        self._chunks: deque[_Chunk] = deque()  # those of the next results due at least
+        # The number of the first beat, beats, and all that the model computed; those of the next results due at least.
+        self._chunks: deque[tuple[int, Beats, Trace]] = deque()
         self.directions: Counter[int] = Counter()
 
     def on_beat(self, stream: str, words: Words) -> None:
@@ -66,14 +57,14 @@ class MacScoreboard(Scoreboard):
     def _model(self, beats: Beats) -> None:
         result = mac(self._config, **vars(beats), state=self._state, trace=True)
         assert result.trace is not None
-        self._chunks.append(_Chunk(self._evaluated, beats, result.trace))
+        self._chunks.append((self._evaluated, beats, result.trace))
         ends = (np.flatnonzero(beats.last) + self._evaluated).tolist()
         words = zip(self._interface.results(result), ends, strict=True)
         self._due.extend(Due(result, (end + 1,), (end,)) for result, end in words)
         self.directions.update(result.trace.direction.tolist())
         self._state, self._evaluated = result.state, self._evaluated + len(beats)
         oldest = self._due[0].source[0] if self._due else self._evaluated
-        while not self._covered and len(self._chunks) > 1 and self._chunks[1].start <= oldest - _REPORTED_BEATS:
+        while not self._covered and len(self._chunks) > 1 and self._chunks[1][0] <= oldest - _REPORTED_BEATS:
             self._chunks.popleft()
 
     @property
@@ -84,7 +75,7 @@ class MacScoreboard(Scoreboard):
 
     def traffic(self, logs: Mapping[str, bytes | bytearray], *, reset: bool) -> Traffic:
         """Return the beats, their traces and the handshakes."""
-        chunks = [(chunk.beats, chunk.trace) for chunk in self._chunks]
+        chunks = [(beats, trace) for _, beats, trace in self._chunks]
         inputs, outputs, compared = logs["in"], logs["out"], self.compared.after[0] if self.compared else 0
         return Traffic(self._config, chunks, compared=compared, inputs=inputs, outputs=outputs, reset=reset)
 
@@ -93,9 +84,9 @@ class MacScoreboard(Scoreboard):
         lines: list[str] = []
         [end] = due.source
         for number in range(end, max(-1, end - _REPORTED_BEATS), -1):
-            chunk = next(chunk for chunk in reversed(self._chunks) if chunk.start <= number)
-            lines[:0] = beat_lines(f"beat {number}", chunk.beats, chunk.trace, number - chunk.start)
-            if chunk.beats.first[number - chunk.start]:
+            start, beats, trace = next(chunk for chunk in reversed(self._chunks) if chunk[0] <= number)
+            lines[:0] = beat_lines(f"beat {number}", beats, trace, number - start)
+            if beats.first[number - start]:
                 return lines
         return ["  (earlier beats are left out)"] * (end >= _REPORTED_BEATS) + lines
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby, repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.io.files import replacing, write_text
 from vsq.golden.model.datapath import MacResult, mac
-from vsq.golden.model.packing import Field, Integer, Packed
+from vsq.golden.model.packing import Columns, Field, Integer, Packed
 from vsq.golden.model.pe import Command, CommandResult, ElementModel, Streams
 from vsq.golden.stimulus.commands import commands, result_beats
 from vsq.golden.stimulus.stream import Beats, complete
@@ -83,14 +84,15 @@ def write_mac_vectors(
     Raises:
         InputError: If the folder cannot be written.
     """
-    stream, stall = _stream(config, count, seed, axis=axis)
-    result = mac(config, **vars(stream))
+    (stream, stall), interface = _stream(config, count, seed, axis=axis), MacInterface(config)
+    columns, result = interface.streams(stream), mac(config, **vars(stream))
+    plain = _streams(interface, columns, result, "stimulus")
     title = f"block-scaled vector MAC {config.full_name}{' with AXI4-Stream ports' if axis else ''}"
     files = write_bench(
         folder,
         name,
         title,
-        *(_axis_streams if axis else _native_streams)(config, stream, result),
+        *(_axis_streams(interface, columns["in"], result) if axis else plain),
         stall=stall,
         fill=min(len(stream), int(np.flatnonzero(stream.last)[stall]) + 1 + config.pipeline),
         idle=MacInterface.idle,
@@ -125,28 +127,28 @@ def _stream(config: MacConfig, count: int, seed: int, *, axis: bool) -> tuple[Be
     return stream, stall
 
 
-def _native_streams(config: MacConfig, stream: Beats, result: MacResult) -> tuple[list[Stream], Stream]:
-    """Return the streams of plain ports."""
-    interface = MacInterface(config)
-    [layout], [columns] = interface.inputs.values(), interface.streams(stream).values()
-    sent = Stream("stimulus", "in_", layout, layout.words(columns))
-    return [sent], Stream("expected", "out_", interface.output, interface.results(result))
+def _streams(interface: Any, columns: Any, results: Any, name: str = "") -> tuple[list[Stream], Stream]:
+    """Return the streams of plain ports, the input's called ``name`` if it is not as the ports."""
+    inputs = [
+        Stream(name or stream, f"{stream}_", layout, layout.words(columns[stream]))
+        for stream, layout in interface.inputs.items()
+    ]
+    return inputs, Stream("expected", f"{interface.result}_", interface.output, interface.results(results))
 
 
-def _axis_streams(config: MacConfig, stream: Beats, result: MacResult) -> tuple[list[Stream], Stream]:
+def _axis_streams(interface: MacInterface, columns: Columns, result: MacResult) -> tuple[list[Stream], Stream]:
     """Return the streams of AXI4-Stream ports: fields in whole bytes, and TLAST."""
-    interface = MacInterface(config)
-    [layout], [columns] = interface.inputs.values(), interface.streams(stream).values()
-    payload = Packed({name: field for name, field in layout.fields.items() if name not in ("first", "last")})
+    fields = interface.inputs["in"].fields
+    payload = Packed({name: field for name, field in fields.items() if name not in ("first", "last")})
     rows = payload.bytes(columns, _BYTE)
     words = [int.from_bytes(row.tobytes(), "little") for row in rows]
-    fields = {
+    padded = {
         name: Field(Integer(-(-field.bits // _BYTE) * _BYTE, signed=name == "acc"))
         for name, field in interface.output.fields.items()
     }
-    output = Packed(fields)
+    output = Packed(padded)
     results = map(output.join, output.words({"acc": result.acc, "overflow": result.overflow}))
-    beats, given = zip(words, stream.last.tolist(), strict=True), zip(results, repeat(1), strict=False)
+    beats, given = zip(words, columns["last"].tolist(), strict=True), zip(results, repeat(1), strict=False)
     sent = Stream("stimulus", "s_axis_t", _axis_word(_BYTE * rows.shape[1]), list(beats))
     return [sent], Stream("expected", "m_axis_t", _axis_word(output.bits), list(given))
 
@@ -167,13 +169,12 @@ def write_pe_vectors(config: PeConfig, folder: Path, count: int, seed: int, name
         InputError: If the folder cannot be written.
     """
     streams, interface = drawn_streams(config, count, seed), PeInterface(config)
-    columns, results = interface.streams(streams), ElementModel(config).run(streams)
+    results = ElementModel(config).run(streams)
     return write_bench(
         folder,
         name,
         f"processing element {config.full_name}",
-        [Stream(key, f"{key}_", packed, packed.words(columns[key])) for key, packed in interface.inputs.items()],
-        Stream("expected", f"{interface.result}_", interface.output, interface.results(results)),
+        *_streams(interface, interface.streams(streams), results),
         stall=_stall(config, results),
         idle=interface.idle,
     )
