@@ -61,6 +61,7 @@ async def full_speed(dut: Any) -> None:
     assert measured == pace or measured <= short, f"{measured} cycles a command, not {pace}"
     bench.done()
     await _lone_commands(run)
+    await _backlogs(run)
 
 
 async def _lone_commands(run: Run) -> None:
