@@ -35,7 +35,7 @@ class Run:
     working folder.
     """
 
-    def __init__(self, dut: Any) -> None:
+    def __init__(self, dut: Any = None) -> None:
         settings: dict[str, Any] = json.loads(Path(os.environ["VSQ_RUN"]).read_text())
         self.dut = dut
         self.config: Any = configuration(settings["config"])
