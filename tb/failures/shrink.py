@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,25 +29,17 @@ _FEW_BEATS = 4
 _SMALL_FACTOR = 31  # the largest that pairs of factors are tried to
 
 
-@dataclass(frozen=True, kw_only=True)
-class Minimal:
-    """Streams that fail, and how."""
-
-    streams: Streams
-    pace: Pace | None
-    failure: str
-    tried: int  # candidates
-
-
 @dataclass(frozen=True)
-class _Candidate:
-    """Streams and their pauses."""
+class Candidate:
+    """Streams and their pauses; of minimal ones also how they fail, and how many candidates led there."""
 
     streams: Streams
     pace: Pace | None
+    failure: str = ""
+    tried: int = 0
 
 
-def shrink(config: Configuration, streams: Streams, pace: Pace | None, verilog: str) -> Minimal | None:
+def shrink(config: Configuration, streams: Streams, pace: Pace | None, verilog: str) -> Candidate | None:
     """Return minimal streams that fail as these do, or None if these do not fail.
 
     Args:
@@ -60,7 +53,14 @@ def shrink(config: Configuration, streams: Streams, pace: Pace | None, verilog: 
     if importlib.util.find_spec("hypothesis") is None:
         raise InputError(f"shrinking: hypothesis, which drives it, is not installed; {install('hypothesis')}")
     with opened(config, verilog=verilog) as playback:
-        return _Search(config, playback).minimal(_Candidate(streams, pace))
+        search, candidate = _Search(config, playback), Candidate(streams, pace)
+        if not search.failure(candidate):
+            return None
+        if pace and search.failure(unpaced := Candidate(streams, None)):
+            candidate = unpaced
+        for step in (search.without_runs, search.trimmed, search.simplified, search.with_least_factors):
+            candidate = step(candidate)
+        return replace(candidate, failure=search.failure(candidate), tried=search.tried)
 
 
 class _Search:
@@ -71,7 +71,7 @@ class _Search:
         self._interface = playback.interface
         self.tried = 0
 
-    def failure(self, candidate: _Candidate) -> str:
+    def failure(self, candidate: Candidate) -> str:
         """Return how a candidate fails; empty if it does not."""
         self.tried += 1
         board = environment(self._config).scoreboard(self._config, "minimal sequence", covered=False)
@@ -82,28 +82,16 @@ class _Search:
             return str(error)
         return ""
 
-    def minimal(self, candidate: _Candidate) -> Minimal | None:
-        """Return the minimal streams, or None if these do not fail."""
-        if not self.failure(candidate):
-            return None
-        if candidate.pace and self.failure(unpaced := replace(candidate, pace=None)):
-            candidate = unpaced
-        candidate = self._without_runs(candidate)
-        candidate = self._simplified(self._trimmed(candidate))
-        candidate = self._with_least_factors(candidate)
-        failure = self.failure(candidate)
-        return Minimal(streams=candidate.streams, pace=candidate.pace, failure=failure, tried=self.tried)
-
-    def _chosen(self, candidate: _Candidate, spans: Sequence[Span]) -> _Candidate | None:
+    def _chosen(self, candidate: Candidate, spans: Sequence[Span]) -> Candidate | None:
         """Return the transactions with a result at the end, or None if they make no streams."""
         places, pace = self._interface.chosen(candidate.streams, spans), candidate.pace
         if places is None:
             return None
         if pace:
             pace = replace(pace, pauses={stream: pauses[places[stream]] for stream, pauses in pace.pauses.items()})
-        return _Candidate(self._interface.closed(select(candidate.streams, places)), pace)
+        return Candidate(self._interface.closed(select(candidate.streams, places)), pace)
 
-    def _without_runs(self, candidate: _Candidate) -> _Candidate:
+    def without_runs(self, candidate: Candidate) -> Candidate:
         """Drop halves, quarters and so on, as long as the rest fails."""
         spans = self._interface.transactions(candidate.streams)
         size = len(spans) // 2
@@ -118,7 +106,7 @@ class _Search:
             size //= 2
         return candidate
 
-    def _trimmed(self, candidate: _Candidate) -> _Candidate:
+    def trimmed(self, candidate: Candidate) -> Candidate:
         """Forget for which cycles results are taken after the first that matter, or as many again."""
         if (pace := candidate.pace) is None:
             return candidate
@@ -130,7 +118,7 @@ class _Search:
             count *= 2
         return candidate
 
-    def _simplified(self, candidate: _Candidate) -> _Candidate:
+    def simplified(self, candidate: Candidate) -> Candidate:
         """Let hypothesis minimize what fails, starting from these streams."""
         from hypothesis import HealthCheck, Phase, find, settings, strategies
         from hypothesis.database import InMemoryExampleDatabase, choices_to_bytes
@@ -142,7 +130,7 @@ class _Search:
         numbers = list(self._numbers(candidate, spans))
 
         @strategies.composite
-        def candidates(draw: Any) -> _Candidate | None:
+        def candidates(draw: Any) -> Candidate | None:
             stalls = [draw(strategies.booleans()) for _ in taking]
             drawn = {name: {key: column.copy() for key, column in part.items()} for name, part in streams.items()}
             pauses = {name: column.copy() for name, column in pace.pauses.items()} if pace else {}
@@ -156,7 +144,7 @@ class _Search:
                     (drawn[stream][name] if name else pauses[stream])[place] = values[zero + rank]
             paused = any(stalls) or any(column.any() for column in pauses.values())
             calm = Pace(pauses=pauses, taking=~np.array(stalls, np.bool_)) if paused else None
-            return self._chosen(_Candidate(drawn, calm), kept)
+            return self._chosen(Candidate(drawn, calm), kept)
 
         choices: list[Any] = [not take for take in taking]
         for group in numbers:
@@ -183,7 +171,7 @@ class _Search:
         return smaller or candidate
 
     def _numbers(
-        self, candidate: _Candidate, spans: Sequence[Span]
+        self, candidate: Candidate, spans: Sequence[Span]
     ) -> Iterator[list[tuple[str, str, Any, Sequence[int], int]]]:
         """Yield for each transaction its numbers: stream, field, place, possible values and value.
 
@@ -203,7 +191,7 @@ class _Search:
                         group += [(stream, name, place, values, int(code)) for place, code in codes]
             yield group
 
-    def _with_least_factors(self, candidate: _Candidate) -> _Candidate:
+    def with_least_factors(self, candidate: Candidate) -> Candidate:
         """Give each of a few beats the pair of small factors with the least product that fails.
 
         No single step of hypothesis may lead there: two roundings differ for some products alone.
@@ -213,17 +201,17 @@ class _Search:
             if len(names) < 2 or length(columns) > _FEW_BEATS:
                 continue
             ranges = [range(min(int(columns[name].max()), _SMALL_FACTOR) + 1) for name in names]
-            pairs = sorted(product(*ranges), key=lambda pair: (pair[0] * pair[1], *pair))
+            pairs = sorted(product(*ranges), key=lambda pair: (prod(pair), *pair))
             for beat in range(length(columns)):
-                before = np.prod([int(candidate.streams[stream][name][beat]) for name in names])
+                before = prod(int(columns[name][beat]) for name in names)
                 for pair in pairs:
-                    if pair[0] * pair[1] >= before:
+                    if prod(pair) >= before:
                         break
-                    changed = {name: candidate.streams[stream][name].copy() for name in names}
+                    changed = {name: column.copy() for name, column in candidate.streams[stream].items()}
                     for name, factor in zip(names, pair, strict=True):
                         changed[name][beat] = factor
-                    rest = {**candidate.streams, stream: {**candidate.streams[stream], **changed}}
-                    if self.failure(replace(candidate, streams=rest)):
-                        candidate = replace(candidate, streams=rest)
+                    smaller = replace(candidate, streams={**candidate.streams, stream: changed})
+                    if self.failure(smaller):
+                        candidate = smaller
                         break
         return candidate

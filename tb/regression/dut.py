@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amaranth.hdl import Shape
-from amaranth.lib.wiring import In
-
 from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import YosysError, run_yosys
+from vsq.tb.mutation.pins import Pins
 from vsq.tb.regression.job import TOP
 
 Ports = dict[str, tuple[str, int]]  # direction and width, by name
@@ -52,10 +50,9 @@ class Dut:
         modules = _MODULE.findall(codes[0])
         used = {name for code in codes for name in _INSTANCE.findall(code)}
         top = _choose(config, files[0], modules, used, top)
-        contract = {"clk": ("input", 1), "rst": ("input", 1)} | {
-            name: ("input" if member.flow == In else "output", Shape.cast(member.shape).width)
-            for name, member in design(config).ports().items()
-        }
+        pins = Pins(config)
+        contract = {name: ("input", width) for name, width in {"clk": 1, **pins.inputs}.items()}
+        contract |= {name: ("output", width) for name, width in pins.outputs.items()}
         if wrong := _differences(_ports(files[0], texts[0], top), contract):
             raise InputError(f"{files[0]}: module {top} is no {config.full_name}: {'; '.join(wrong)}")
         if top != TOP:

@@ -18,9 +18,8 @@ from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import YosysError, run_yosys
-from vsq.tb.mutation import promised
 from vsq.tb.mutation.mutate import score
-from vsq.tb.mutation.pins import Pins
+from vsq.tb.mutation.pins import Pins, rows, run_undefined
 from vsq.tb.regression.dut import Dut
 from vsq.tb.regression.job import TOP
 from vsq.tb.regression.run import regress
@@ -91,12 +90,12 @@ class Verifier:
 
     def _undefined(self) -> str:
         pins = Pins(self.config.mac)
-        rows = promised.rows(pins, _UNDEFINED_BEATS, self.seed)
+        cycles = rows(pins, _UNDEFINED_BEATS, self.seed)
         with tempfile.TemporaryDirectory(prefix="vsq-undefined-") as folder:
-            verdict = promised.run_undefined(pins, self._mapped(), rows, Path(folder))
+            verdict = run_undefined(pins, self._mapped(), cycles, Path(folder))
         if verdict != "passed":
             raise AssertionError(verdict)
-        return f"none at the pins in {len(rows):,} cycles"
+        return f"none at the pins in {len(cycles):,} cycles"
 
     def _mapped(self) -> str:
         """Return the design's netlist."""

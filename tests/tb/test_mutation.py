@@ -14,8 +14,7 @@ from vsq.tb.formal.equivalence import STAGES, Verdict, compare, gated, mutant_pa
 from vsq.tb.mutation import mutate
 from vsq.tb.mutation.mutants import RUNS, draw
 from vsq.tb.mutation.mutate import drawn
-from vsq.tb.mutation.pins import EXPOSE, Pins
-from vsq.tb.mutation.promised import rows, run_undefined
+from vsq.tb.mutation.pins import EXPOSE, Pins, rows, run_undefined
 from vsq.tb.regression.job import TOP
 
 CONFIG = MacConfig.parse("3/3U/3/3:V=2,R=4,acc=10,pipeline=2")

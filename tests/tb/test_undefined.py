@@ -4,8 +4,7 @@ import pytest
 
 from vsq.golden.contract.config import MacConfig
 from vsq.hw.emit.design import design
-from vsq.tb.mutation.pins import Pins
-from vsq.tb.mutation.promised import rows, run_undefined
+from vsq.tb.mutation.pins import Pins, rows, run_undefined
 from vsq.tb.regression.job import TOP
 
 CONFIG = "4/4U/4/6:V=3,R=6,acc=16"
