@@ -75,11 +75,7 @@ class Recording:
         return Pace(pauses=pauses, taking=np.array([*cycles(iter(self.taking))], np.bool_))
 
     def save(self, path: Path) -> None:
-        """Write one ``.npz``.
-
-        Raises:
-            InputError: If the file cannot be written.
-        """
+        """Write one ``.npz``, or raise an InputError."""
         arrays: dict[str, Any] = {
             f"{stream}.{name}": column for stream, columns in self.streams.items() for name, column in columns.items()
         }
@@ -89,11 +85,7 @@ class Recording:
 
     @classmethod
     def load(cls, path: Path) -> "Recording":
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            InputError: If the file cannot be read or is no recording.
-        """
+        """Read what :meth:`save` wrote, or raise an InputError."""
         try:
             columns = read_npz(path)
             about: dict[str, Any] = json.loads(str(columns.pop("about")))

@@ -39,8 +39,8 @@ def compare(pins: Pins, rtlil: str, mutation: str, seconds: int) -> Verdict:
     """Decide whether a mutant differs from the design.
 
     Args:
-        pins: Of the design. Where the enables of the data registers are among them, a register that loads what no
-            result depends on makes a difference.
+        pins: Where the enables of the data registers are among them, a register that loads what no result depends on
+            makes a difference.
         rtlil: The design.
         mutation: Yosys's command of the mutation in the flattened design.
         seconds: After which each search gives up.

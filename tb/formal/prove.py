@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import z3
 from rich.console import Console
+from rich.progress import track
 from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
@@ -69,11 +70,7 @@ def _proved(verdict: Verdict) -> str:
 
 
 def every_input(config: MacConfig) -> str:
-    """Simulate all inputs of the datapath, a result for each, and return how many.
-
-    Raises:
-        AssertionError: If a result is not the golden model's.
-    """
+    """Simulate all inputs of the datapath, a result for each, and return how many; a wrong one is an AssertionError."""
     size, scales = config.vector_size, (config.weight_scale, config.activation_scale)
     formats = [config.weight] * size + [config.activation] * size + [fmt for fmt in scales if fmt]
     codes = np.array(list(product(*(fmt.values for fmt in formats))))
@@ -161,16 +158,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.parse_args(arguments)
     console, proved = Console(), True
     table = Table(Column("configuration", overflow="fold"), *CHECKS, "s")
-    for config in map(MacConfig.parse, _CONFIGS):
+    for config in track(map(MacConfig.parse, _CONFIGS), "configurations", len(_CONFIGS), console=console):
         start = time.perf_counter()
-        cells = []
-        for name, check in CHECKS.items():
-            with console.status(f"{config.full_name}: {name}"):
-                cells.append(check(config))
-        proved = proved and all(cells)
+        verdicts = [check(config) for check in CHECKS.values()]
         seconds = f"{time.perf_counter() - start:.0f}"
-        table.add_row(config.full_name, *(cell or "[red]not proved[/]" for cell in cells), seconds)
-        console.print(f"{config.full_name}: {'done' if all(cells) else 'not proved'}")
+        table.add_row(config.full_name, *(verdict or "[red]not proved[/]" for verdict in verdicts), seconds)
+        proved = proved and all(verdicts)
     console.print(table)
     return int(not proved)
 

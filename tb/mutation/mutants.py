@@ -85,12 +85,7 @@ def describe(command: str) -> str:
 
 
 def run_cocotb(config: Configuration, mutants: Mutants, seed: int, folder: Path) -> list[str]:
-    """Return for each variant the test of the bench that fails and how; empty if all pass.
-
-    Raises:
-        InputError: If Verilator is missing or too old.
-        RuntimeError: If the simulation breaks.
-    """
+    """Return for each variant the test of the bench that fails and how; empty if all pass."""
     bench = environment(config)
     job = Job(config=config.full_name, simulator="verilator", seed=seed, beats=bench.beats, verilog=mutants.verilog)
     source = worker.prepare(job, folder)
@@ -109,12 +104,7 @@ def run_cocotb(config: Configuration, mutants: Mutants, seed: int, folder: Path)
 
 
 def run_plain(config: Configuration, mutants: Mutants, seed: int, folder: Path) -> list[str]:
-    """Return for each variant what the plain-Verilog bench says; empty if it passes.
-
-    Raises:
-        InputError: If Verilator is missing or too old.
-        RuntimeError: If the bench does not build.
-    """
+    """Return for each variant what the plain-Verilog bench says; empty if it passes."""
     verilator, name = simulators.find("verilator"), "selected"
     generate(config, folder, name, vectors=environment(config).mutant_vectors, seed=seed)
     bench = f"{name}_tb"
@@ -135,6 +125,7 @@ def run_plain(config: Configuration, mutants: Mutants, seed: int, folder: Path) 
     return [result(variant) for variant in range(mutants.variants)]
 
 
+# They raise an InputError if Verilator is missing or too old, and a RuntimeError if a simulation breaks.
 RUNS: dict[str, Callable[[Configuration, Mutants, int, Path], list[str]]] = {
     "cocotb": run_cocotb,
     "plain": run_plain,

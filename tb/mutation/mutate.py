@@ -54,17 +54,11 @@ _PROOF_SECONDS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
-    """One change and what became of it.
+    """One change and what became of it."""
 
-    Args:
-        change: What is changed, where, and the source line that it comes from.
-        found: What the bench says; empty if it passes.
-        verdict: Of the proof; empty if the bench finds it.
-    """
-
-    change: str
-    found: str = ""
-    verdict: str = ""
+    change: str  # what, where, and the source line that it comes from
+    found: str = ""  # what the bench says; empty if it passes
+    verdict: str = ""  # of the proof; empty if the bench finds it
 
     @property
     def survives(self) -> bool:

@@ -43,7 +43,6 @@ class Pins:
     enables and a result's fields.
 
     Args:
-        config: Of the design.
         enables: Whether the enables of a vector MAC's data registers are seen too: wires of the top module that
             :data:`EXPOSE` makes ports.
 
@@ -193,12 +192,6 @@ def run_undefined(pins: Pins, verilog: str, rows: Sequence[PromisedCycle], folde
     """Simulate a design; return ``passed``, or the first cycle whose promised outputs are undefined or wrong.
 
     The registers start undefined by themselves, and so do all inputs, for some cycles before the first row.
-
-    Args:
-        pins: Its pins.
-        verilog: The module :data:`vsq.tb.regression.job.TOP`.
-        rows: What the pins carry.
-        folder: Where the simulation is built.
 
     Raises:
         InputError: If Icarus is missing or too old.

@@ -77,11 +77,7 @@ def covering_rows(values: Mapping[str, tuple[Any, ...]], completable: Callable[[
     """Return rows of factors' values, found greedily and always the same, in which each legal pair occurs.
 
     Each row starts from the first pair that no row has yet, and then takes, factor by factor, the legal value that
-    brings most new pairs.
-
-    Args:
-        values: Of each factor by name.
-        completable: Whether a partial row is part of a legal one.
+    brings most new pairs. ``completable`` says whether a partial row is part of a legal one.
     """
 
     def pairs(row: Row) -> list[tuple[tuple[str, Any], tuple[str, Any]]]:

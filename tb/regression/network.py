@@ -68,8 +68,6 @@ def run(
 
     Args:
         workload: A name in :data:`vsq.golden.workloads.workload.WORKLOADS`.
-        config: The element.
-        simulator: ``verilator`` or ``icarus``.
         images: Inputs of the workload, images or tokens, the first ones; None means all.
         console: Where the progress is shown; None shows nothing.
 

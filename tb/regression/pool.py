@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +24,12 @@ _PREFIX = "run-"
 _WORK = ".work"
 
 
-@dataclass(frozen=True)
-class RunFolder:
-    """The folder ``path`` of one run, with what it leaves, and in it ``work``, with what ends with it.
-
-    Moving the content of ``work`` into ``path`` is renaming. ``work`` is locked as long as its run lives.
-    """
-
-    path: Path
-    work: Path
-
-
 @contextmanager
-def run_folder(out: Path) -> Iterator[RunFolder]:
-    """Provide the next folder ``run-<number>`` in ``out``; it goes with the run if the run leaves nothing in it.
+def run_folder(out: Path) -> Iterator[tuple[Path, Path]]:
+    """Provide the next folder ``run-<number>`` in ``out`` for what a run leaves, and one in it for what ends with it.
 
-    What killed runs had at work is removed first.
+    Moving the content of the second into the first is renaming. The first goes with the run if nothing is left in it.
+    The second is locked as long as its run lives; what killed runs had there is removed first.
 
     Raises:
         InputError: If ``out`` cannot be written.
@@ -48,20 +38,19 @@ def run_folder(out: Path) -> Iterator[RunFolder]:
         try:
             out.mkdir(parents=True, exist_ok=True)
             with _locked(out):
-                for work in out.glob(f"{_PREFIX}*/{_WORK}"):
-                    # Its run lives, or has just ended.
-                    with suppress(BlockingIOError, FileNotFoundError), _locked(work, fcntl.LOCK_NB):
-                        _remove(work)
+                for killed in out.glob(f"{_PREFIX}*/{_WORK}"):
+                    with suppress(BlockingIOError, FileNotFoundError), _locked(killed, fcntl.LOCK_NB):  # else it lives
+                        _remove(killed)
                 numbers = [path.name.removeprefix(_PREFIX) for path in out.glob(f"{_PREFIX}*")]
                 last = max((int(number) for number in numbers if number.isdecimal()), default=0)
-                path = out / f"{_PREFIX}{last + 1}"
-                folder = RunFolder(path, path.resolve() / _WORK)
-                folder.work.mkdir(parents=True)
-                stack.enter_context(_locked(folder.work))
+                folder = out / f"{_PREFIX}{last + 1}"
+                work = folder.resolve() / _WORK
+                work.mkdir(parents=True)
+                stack.enter_context(_locked(work))
         except OSError as error:
             raise InputError(f"{out}: cannot be written ({error.strerror}); choose another folder") from None
-        stack.callback(_remove, folder.work)
-        yield folder
+        stack.callback(_remove, work)
+        yield folder, work
 
 
 @contextmanager
@@ -130,11 +119,8 @@ def _start(job: Job, folder: Path) -> "subprocess.Popen[bytes]":
 
 def _close(process: "subprocess.Popen[bytes]") -> None:
     """End what is left of a job's process group."""
-    with suppress(ProcessLookupError):  # the whole group has ended
+    with process, suppress(ProcessLookupError):  # the whole group has ended
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdin:
-        process.stdin.close()
 
 
 def _result(folder: Path) -> Result:

@@ -24,7 +24,7 @@ from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.base import length
 from vsq.tb.regression.dut import Dut
 from vsq.tb.regression.job import RECORDING, Job, Outcome, Result
-from vsq.tb.regression.pool import RunFolder, run_folder, run_jobs
+from vsq.tb.regression.pool import run_folder, run_jobs
 from vsq.tb.regression.reports import COLUMNS, REPORTS, cells
 from vsq.tb.simulation import simulators
 
@@ -122,43 +122,43 @@ def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None
     for sim in dict.fromkeys(job.simulator for job in jobs):
         simulators.find(sim)
     console = console or Console(quiet=True)
-    with run_folder(out) as folder:
+    with run_folder(out) as (folder, work):
         for name in REPORTS:
             (out / name).unlink(missing_ok=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with _terminable(), Progress(*columns, console=console, transient=True) as progress:
-            summary = _results(jobs, folder, workers, progress)
+            summary = Summary(_results(jobs, folder, work, workers, progress), folder)
         _show(summary, console)
         for name, write in REPORTS.items():
-            write(summary.results, folder.path / name)
+            write(summary.results, folder / name)
             with replacing(out / name) as part:
-                shutil.copyfile(folder.path / name, part)
-    console.print(f"reports in {folder.path}, and until the next run in {out}: {', '.join(REPORTS)}", soft_wrap=True)
+                shutil.copyfile(folder / name, part)
+    console.print(f"reports in {folder}, and until the next run in {out}: {', '.join(REPORTS)}", soft_wrap=True)
     return summary
 
 
-def _results(jobs: Sequence[Job], folder: RunFolder, workers: int, progress: Progress) -> Summary:
+def _results(
+    jobs: Sequence[Job], folder: Path, work: Path, workers: int, progress: Progress
+) -> list[tuple[Job, Result]]:
     """Run jobs and keep what failed ones leave; jobs that cannot be run, as on a full disk, have failed."""
     done: dict[Job, Result] = {}
-    task = progress.add_task("regression", total=len(jobs))
     reason = ""
     try:
-        with closing(run_jobs(jobs, folder.work, workers)) as ended:
-            for job, result in ended:
+        with closing(run_jobs(jobs, work, workers)) as ended:
+            for job, result in progress.track(ended, len(jobs), description="regression"):
                 done[job] = result
-                work, kept = folder.work / job.name, folder.path / FAILURES / job.name
+                old, new = work / job.name, folder / FAILURES / job.name
                 if result.passed:
-                    shutil.rmtree(work)
+                    shutil.rmtree(old)
                 else:
-                    kept.parent.mkdir(exist_ok=True)
-                    os.replace(work, kept)
-                    moved = [replace(one, failure=one.failure.replace(str(work), str(kept))) for one in result.outcomes]
+                    new.parent.mkdir(exist_ok=True)
+                    os.replace(old, new)
+                    moved = [replace(one, failure=one.failure.replace(str(old), str(new))) for one in result.outcomes]
                     done[job] = replace(result, outcomes=moved)
-                progress.advance(task)
     except OSError as error:
         reason = f"not run: {error}"
     not_run = Result(outcomes=[Outcome(name="job", failure=reason)])
-    return Summary([(job, done.get(job, not_run)) for job in jobs], folder.path)
+    return [(job, done.get(job, not_run)) for job in jobs]
 
 
 @contextmanager

@@ -35,13 +35,11 @@ class Verifier:
     """The stages of one design.
 
     Args:
-        config: The vector MAC or processing element.
         sims: Names of simulators. The first one simulates the netlist.
         seed: Of all random streams and of the mutants.
         out: Folder of the regressions and of the mutants' reports.
         mapped: Maps RTLIL, whose top module it is given, to Verilog of cells and their models.
         dut: A design in the place of the generated one. Mutants and proofs are of generated designs alone.
-        mutants: How many.
     """
 
     config: Configuration

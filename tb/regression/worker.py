@@ -39,11 +39,7 @@ _BUILD_ARGS = {
 
 
 def run(job: Job, folder: Path) -> Result:
-    """Build and simulate; after a failure once more with waves and the same seed.
-
-    Raises:
-        InputError: If the simulator is missing or too old.
-    """
+    """Build and simulate; after a failure once more with waves and the same seed."""
     start = time.perf_counter()
     source = prepare(job, folder)
     recording = Recording.load(Path(job.playback)) if job.playback else None

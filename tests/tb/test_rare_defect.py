@@ -6,7 +6,7 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus import stream as stimulus
 from vsq.hw.emit.design import design
-from vsq.tb.failures.shrink import shrink
+from vsq.tb.failures.reproduce import shrink
 from vsq.tb.interface.mac import MacInterface
 from vsq.tb.playback.playback import PlaybackError, play
 from vsq.tb.regression.job import TOP

@@ -13,8 +13,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.stimulus.stream import beats, complete
 from vsq.hw.emit.design import design
 from vsq.tb.failures.recording import Recording
-from vsq.tb.failures.reproduce import reproduce
-from vsq.tb.failures.shrink import shrink
+from vsq.tb.failures.reproduce import reproduce, shrink
 from vsq.tb.interface.base import length
 from vsq.tb.interface.mac import MacInterface
 from vsq.tb.interface.pace import Pace, flowing, random_bursts

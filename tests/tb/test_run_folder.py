@@ -22,9 +22,9 @@ HOLD = """
 import sys
 from pathlib import Path
 from vsq.tb.regression.pool import run_folder
-with run_folder(Path(sys.argv[1])) as folder:
-    (folder.work / "job").mkdir()
-    print(folder.path.name, flush=True)
+with run_folder(Path(sys.argv[1])) as (folder, work):
+    (work / "job").mkdir()
+    print(folder.name, flush=True)
     sys.stdin.read()
 """
 
@@ -50,9 +50,9 @@ def names(folder):
 
 
 def test_a_run_at_the_same_time_has_a_folder_of_its_own(holder, tmp_path):
-    with run_folder(tmp_path) as folder:
-        assert folder.path == tmp_path / "run-2"
-        (folder.path / "junit.xml").write_text("2")
+    with run_folder(tmp_path) as (folder, _):
+        assert folder == tmp_path / "run-2"
+        (folder / "junit.xml").write_text("2")
         assert (tmp_path / "run-1" / ".work" / "job").exists()
     assert names(tmp_path / "run-2") == ["junit.xml"]
     holder.communicate("")
@@ -65,8 +65,8 @@ def test_the_work_of_a_killed_run_goes_with_the_next_one(holder, tmp_path):
     holder.wait()
     assert (tmp_path / "run-1" / ".work" / "job").exists()
     (tmp_path / "run-other").mkdir()
-    with run_folder(tmp_path) as folder:
-        assert folder.path == tmp_path / "run-2"
+    with run_folder(tmp_path) as (folder, _):
+        assert folder == tmp_path / "run-2"
         assert names(tmp_path / "run-1") == ["failures"]
     assert names(tmp_path) == ["run-1", "run-other"]
 
