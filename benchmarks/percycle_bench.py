@@ -16,7 +16,7 @@ from cocotb.task import Task
 from cocotb.triggers import RisingEdge
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.formats.base import Format
+from vsq.golden.formats.elements import Format
 from vsq.golden.model.packing import Field
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.mac import MacInterface

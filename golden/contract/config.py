@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.options import check_options, option, read_options, spell_options
-from vsq.golden.formats.base import Format
-from vsq.golden.formats.elements import IntFormat, element_format, scale_format
+from vsq.golden.formats.elements import Format, IntFormat, element_format, scale_format
 
 MAX_VECTOR_SIZE = 256
 MAX_ACCUMULATOR_BITS = 96

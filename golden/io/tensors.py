@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.base import Format
-from vsq.golden.formats.elements import element_format
+from vsq.golden.formats.elements import Format, element_format
 from vsq.golden.io.files import replacing
 from vsq.golden.quantizer.tensor import Quantized, TensorFormat
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig, Overflow
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.base import Format
+from vsq.golden.formats.elements import Format
 from vsq.golden.model.operand import BlockOperand, scale_factor
 
 Integers = NDArray[Any]  # int64, or object holding Python integers

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.golden.formats.base import Format
+from vsq.golden.formats.elements import Format
 
 Words = tuple[int, ...]  # the fields of one row, each as its port carries it
 Columns = Mapping[str, NDArray[Any]]  # the values of each field, [B] or, of vectors, [B, V]

@@ -25,7 +25,7 @@ import numpy as np
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError, choice
-from vsq.golden.formats.base import Format
+from vsq.golden.formats.elements import Format
 from vsq.golden.quantizer.tensor import Granularity, Quantized, TensorFormat, quiet, step_size
 
 

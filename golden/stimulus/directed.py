@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, MacConfig
-from vsq.golden.formats.base import Format
+from vsq.golden.formats.elements import Format
 from vsq.golden.model.operand import scale_factor
 from vsq.golden.stimulus import operands as corners
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.formats.base import Format
+from vsq.golden.formats.elements import Format
 
 Codes = NDArray[np.int64]
 

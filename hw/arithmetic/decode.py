@@ -12,8 +12,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
 
-from vsq.golden.formats.base import Format
-from vsq.golden.formats.elements import IntFormat, Minifloat
+from vsq.golden.formats.elements import Format, IntFormat, Minifloat
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
 from vsq.golden.contract.config import MacConfig, Overflow, Rounding
-from vsq.golden.formats.base import Format
+from vsq.golden.formats.elements import Format
 from vsq.hw.arithmetic.decode import decoder
 
 

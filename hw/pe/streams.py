@@ -8,7 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.formats.base import Format
+from vsq.golden.formats.elements import Format
 from vsq.hw.mac.shapes import pattern, result_layout
 
 

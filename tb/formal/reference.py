@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig, Overflow, Rounding
-from vsq.golden.formats.base import Format
+from vsq.golden.formats.elements import Format
 from vsq.tb.mutation.pins import Pins
 from vsq.tb.templates import filled
 
