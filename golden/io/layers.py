@@ -27,23 +27,14 @@ Integers = Quantized[NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerLayer:
-    """One layer: ``y = sign * acc * 2^s * gamma_w * gamma_x + bias``.
+    """One layer: ``y = sign * acc * 2^s * gamma_w * gamma_x + bias``."""
 
-    Args:
-        config: The vector MAC that computes ``acc``.
-        weights: Of N output channels, [N, P, G, V].
-        inputs: Rows to run the layer on, [M, P, G, V]; None if none were recorded.
-        input_gamma: float32, one value: the static gamma of inputs; NaN where each call takes its own.
-        bias: float32, [N], or None.
-        sign: -1 where the weights are magnitudes of a plane that is not positive, else 1.
-    """
-
-    config: MacConfig
-    weights: Integers
-    inputs: Integers | None
-    input_gamma: NDArray[np.float32]
-    bias: NDArray[np.float32] | None
-    sign: int = 1
+    config: MacConfig  # of the vector MAC that computes ``acc``
+    weights: Integers  # of N output channels, [N, P, G, V]
+    inputs: Integers | None  # rows to run the layer on, [M, P, G, V], if they were recorded
+    input_gamma: NDArray[np.float32]  # one value, the static gamma of inputs; NaN where each call takes its own
+    bias: NDArray[np.float32] | None  # [N]
+    sign: int = 1  # -1 where the weights are magnitudes of a plane that is not positive
 
     @cached_property
     def result(self) -> LayerResult:

@@ -35,9 +35,6 @@ class LaneParams:
     def __len__(self) -> int:
         return len(self.multiplier)
 
-    def __getitem__(self, part: slice) -> "LaneParams":
-        return self.map(lambda column: column[part])
-
     def map(self, change: Callable[[Integers], Integers]) -> "LaneParams":
         """Return the parameters that ``change`` makes of each column."""
         return LaneParams(change(self.multiplier), change(self.shift), change(self.bias))

@@ -37,32 +37,20 @@ class Order(StrEnum):
 
 
 class ScaleRounding(StrEnum):
-    """The rounding of s / gamma to an integer.
+    """The rounding of s / gamma to an integer."""
 
-    ``nearest`` (the paper's) sends vectors far below the largest to scale 0; ``ceil`` never clips an element, and
-    ``at_least_one`` is ``nearest`` but keeps vectors that are not all zero from vanishing.
-    """
-
-    NEAREST = "nearest"
-    CEIL = "ceil"
-    AT_LEAST_ONE = "at_least_one"
+    NEAREST = "nearest"  # the paper's: vectors far below the largest have scale 0
+    CEIL = "ceil"  # never clips an element
+    AT_LEAST_ONE = "at_least_one"  # nearest, but vectors that are not all zero do not vanish
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantizer(TensorFormat):
-    """The quantization of one tensor to integers of a format.
-
-    Args:
-        element, scale, vector_size, granularity: See :class:`vsq.golden.quantizer.tensor.TensorFormat`.
-        order, scale_rounding: See :class:`Order` and :class:`ScaleRounding`; the single level has no use for them.
-
-    Attributes:
-        format: The format alone, of all tensors that it makes.
-    """
+    """The quantization of one tensor to integers of a format; the single level has no use for order and rounding."""
 
     order: Order = Order.REQUANTIZED
     scale_rounding: ScaleRounding = ScaleRounding.NEAREST
-    format: TensorFormat = field(init=False, repr=False, compare=False)
+    format: TensorFormat = field(init=False, repr=False, compare=False)  # alone, of all tensors that it makes
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,9 +100,8 @@ class Quantizer(TensorFormat):
             xp: The array namespace: ``numpy``, or ``torch`` through :mod:`vsq.golden.quantizer.pytorch`.
 
         Raises:
-            InputError: If ``x`` holds NaN or infinity (in float32), is empty, has one axis, or is negative in an
-                unsigned format; or if ``gamma`` or ``vector_scales`` have the wrong size, or are negative or not
-                finite.
+            InputError: If ``x`` is not finite in float32, is empty, has one axis, or is negative in an unsigned format;
+                or if ``gamma`` or ``vector_scales`` have the wrong size, or are negative or not finite.
         """
         with quiet(xp):
             values = _real(x, name, xp)

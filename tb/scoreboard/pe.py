@@ -99,7 +99,7 @@ class PeScoreboard(Scoreboard):
         for place in range(left, command.vectors):
             yield from beat_lines(f"vector {place}", beats, values.trace, place)
         if command.requantize:
-            mine = params[lane : lane + 1]
+            mine = params.map(lambda column: column[lane : lane + 1])
             [[z]] = rescale(self._config, values.acc[None], mine, relu=command.relu)
             [(m, s, b)] = zip(mine.multiplier, mine.shift, mine.bias, strict=True)
             yield f"    multiplier={m} shift={s} bias={b} z={z}"
