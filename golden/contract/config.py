@@ -19,6 +19,8 @@ MAX_ACCUMULATOR_BITS = 96
 MAX_PIPELINE = 3
 DEFAULT_MAX_VECTORS = 256
 
+_PARTS = ("weight", "activation", "weight_scale", "activation_scale")
+
 # name -> (configuration, what it stands for)
 PRESETS: dict[str, tuple[str, str]] = {
     "baseline": ("8/8/-/-", "the 8-bit per-channel baseline of every ratio"),
@@ -75,14 +77,6 @@ class Target(StrEnum):
 
     ASIC = "asic"
     FPGA = "fpga"
-
-
-_PARTS = {
-    "weight": element_format,
-    "activation": element_format,
-    "weight_scale": scale_format,
-    "activation_scale": scale_format,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,9 +199,9 @@ class MacConfig:
             rule = "a configuration is W/A/ws/as, four parts; write for example 4/4U/4/6 or 8/8/-/-"
             raise InputError(f"{text!r}: {rule}")
         values: dict[str, Any] = {}
-        for (name, read), part in zip(_PARTS.items(), parts, strict=True):
+        for name, part in zip(_PARTS, parts, strict=True):
             try:
-                values[name] = read(part)
+                values[name] = scale_format(part) if name.endswith("scale") else element_format(part)
             except InputError as error:
                 raise InputError(f"{text!r}, {name.replace('_', ' ')}: {error}") from None
         given = {name: value for name, value in options.items() if value is not None}

@@ -64,14 +64,10 @@ class Field:
 
     def column(self, words: Sequence[int]) -> NDArray[Any]:
         """Return the values of each row; inverse of :meth:`words`."""
-        if self.count is None:
-            return self.format.decode(np.array(words, object))
-        rows, bits, size = len(words), self.format.bits, -(-self.bits // 8)
-        raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8).reshape(rows, size)
-        padded = np.zeros((rows, self.count, 16), np.uint8)
-        flat = np.unpackbits(raw, axis=1, count=self.bits, bitorder="little")
-        padded[:, :, :bits] = flat.reshape(rows, self.count, bits)
-        patterns = np.packbits(padded, axis=2, bitorder="little").view("<u2").reshape(rows, self.count)
+        patterns = np.array(words, object)
+        if self.count is not None:
+            places = np.arange(self.count, dtype=object) * self.format.bits
+            patterns = patterns[:, None] >> places & ((1 << self.format.bits) - 1)
         return self.format.decode(patterns)
 
     def unpacked(self, column: NDArray[Any]) -> NDArray[np.uint8]:
