@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.model.datapath import matmul
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand, matmul
 
 _ROWS, _CHANNELS, _GROUPS = 256, 256, 64
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand
 from vsq.golden.stimulus import stream
 from vsq.golden.stimulus.stream import Beats
 from vsq.hw.emit.design import design

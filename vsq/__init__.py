@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from vsq.golden.contract.errors import InputError as InputError
     from vsq.golden.contract.pe_config import PeConfig as PeConfig
     from vsq.golden.io.layers import IntegerLayer as IntegerLayer
+    from vsq.golden.model.datapath import BlockOperand as BlockOperand
     from vsq.golden.model.datapath import mac as mac
-    from vsq.golden.model.operand import BlockOperand as BlockOperand
     from vsq.golden.model.pe import Command as Command
     from vsq.golden.model.pe import Streams as Streams
     from vsq.golden.model.pe import simulate as simulate

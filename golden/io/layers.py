@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError, did_you_mean
 from vsq.golden.io import tensors
-from vsq.golden.model.datapath import LayerResult, matmul
-from vsq.golden.model.operand import accumulator_unit
+from vsq.golden.model.datapath import LayerResult, accumulator_unit, matmul
 from vsq.golden.quantizer.tensor import Quantized
 from vsq.golden.stimulus import stream
 

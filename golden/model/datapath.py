@@ -13,23 +13,40 @@ and a product of two 16-bit scales below 2^32. ``t`` and ``acc`` are ``int64`` w
 Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.golden.contract.config import MacConfig, Overflow
+from vsq.golden.contract.config import MacConfig, Overflow, round_shift
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.elements import Format
-from vsq.golden.model.operand import BlockOperand, scale_factor
 
 Integers = NDArray[Any]  # int64, or object holding Python integers
 Flags = NDArray[np.bool_]
 
 # Elements of one [rows, N] block of a layer: its few temporaries stay within a core's cache.
 _BLOCK_ELEMENTS = 1 << 16
+
+
+class BlockOperand(NamedTuple):
+    """Codes [..., V] and their scales [...]; the scales are None on a side whose vectors have none."""
+
+    codes: Any
+    scales: Any
+
+    def map(self, change: Callable[[Any], Any]) -> "BlockOperand":
+        """Return the operand whose arrays are what ``change`` makes of both; it acts on the leading axes."""
+        return BlockOperand(change(self.codes), None if self.scales is None else change(self.scales))
+
+    @classmethod
+    def concatenate(cls, parts: Iterable["BlockOperand"]) -> "BlockOperand":
+        """Return operands of one configuration one after another."""
+        codes, scales = zip(*parts, strict=True)
+        return cls(np.concatenate(codes), None if scales[0] is None else np.concatenate(scales))
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,28 @@ class LayerResult:
 
     acc: Integers
     overflow: Flags
+
+
+def scale_factor(config: MacConfig, weight_scales: Any, activation_scales: Any) -> tuple[Any, Any]:
+    """Return the exact scale products p and the factors r that multiply the dot products.
+
+    Scales are integers, or ``int64`` arrays or tensors that broadcast; pass 1 for a side without scale.
+    """
+    product = weight_scales * activation_scales
+    if config.scale_product_bits is None:
+        return product, product
+    rounded = round_shift(product, config.scale_shift, config.rounding)
+    return product, rounded.clip(max=(1 << config.scale_product_bits) - 1)
+
+
+def accumulator_unit(config: MacConfig, weight_gamma: Any, activation_gamma: Any, xp: Any = np) -> Any:
+    """Return the real value of an accumulator's unit, ``2^s * gamma_w * gamma_a``, in float64.
+
+    It is [M, N] or [1, N] for a weight gamma of each of N channels and an activation gamma of each of M rows, or a
+    single one, of any shape; times the accumulators [M, N] it gives the real output. ``xp`` is NumPy or PyTorch.
+    """
+    weight, activation = (xp.asarray(gamma, dtype=xp.float64) for gamma in (weight_gamma, activation_gamma))
+    return weight.reshape(1, -1) * activation.reshape(-1, 1) * 2.0**config.scale_shift
 
 
 def constrain(total: Any, bits: int, overflow: Overflow) -> tuple[Any, Any]:

@@ -32,9 +32,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model import operand
-from vsq.golden.model.datapath import matmul
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand, matmul
 from vsq.golden.model.ppu import LaneParams, quantize, rescale
 
 Integers = NDArray[Any]
@@ -218,7 +216,7 @@ def concatenate(parts: Iterable[Streams]) -> Streams:
     params = [vars(part.params).values() for part in items if part.params is not None]
     return Streams(
         commands=[command for part in items for command in part.commands],
-        weights=operand.concatenate(part.weights for part in items),
-        activations=operand.concatenate(part.activations for part in items),
+        weights=BlockOperand.concatenate(part.weights for part in items),
+        activations=BlockOperand.concatenate(part.activations for part in items),
         params=LaneParams(*map(np.concatenate, zip(*params, strict=True))) if params else None,
     )

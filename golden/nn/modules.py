@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vsq.golden.model.operand import accumulator_unit, scale_factor
+from vsq.golden.model.datapath import accumulator_unit, scale_factor
 from vsq.golden.nn import mmse
 from vsq.golden.nn.scheme import Scheme, WeightScales
 from vsq.golden.quantizer import pytorch

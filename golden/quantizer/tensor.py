@@ -11,7 +11,7 @@ import numpy as np
 from vsq.golden.contract.config import MAX_VECTOR_SIZE
 from vsq.golden.contract.errors import InputError, choice
 from vsq.golden.formats.elements import Format
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 

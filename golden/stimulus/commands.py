@@ -9,7 +9,7 @@ import numpy as np
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand
 from vsq.golden.model.pe import Command, CommandResult, ElementModel, Loaded, Streams, concatenate
 from vsq.golden.model.ppu import LaneParams
 from vsq.golden.stimulus import stream

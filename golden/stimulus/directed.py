@@ -14,7 +14,7 @@ import numpy as np
 
 from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, MacConfig
 from vsq.golden.formats.elements import Format
-from vsq.golden.model.operand import scale_factor
+from vsq.golden.model.datapath import scale_factor
 from vsq.golden.stimulus import operands as corners
 
 LONGEST = 1 << 14  # terms of a run over a limit; more would take a simulation by cocotb minutes

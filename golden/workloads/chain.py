@@ -20,8 +20,8 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.io.layers import IntegerLayer
+from vsq.golden.model.datapath import BlockOperand
 from vsq.golden.model.mapping import fit_params, gather, plan, unfold
-from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import CommandResult, Streams, simulate
 from vsq.golden.model.ppu import quantize as quantize_outputs
 from vsq.golden.nn.integer import inference, integer_layer, integers

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import read_npz
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.workloads.workload import WORKLOADS, load
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import Overflow
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand
 from vsq.golden.model.packing import Columns, Field, Integer, Packed, Words
 from vsq.golden.model.pe import Command, CommandResult, Loaded, Streams
 from vsq.golden.model.ppu import LaneParams

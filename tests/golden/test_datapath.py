@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.model.datapath import State, mac, matmul
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand, State, mac, matmul
 
 # The oracle: plain Python integers and fractions, one beat at a time, written from the contract ------------------
 

@@ -5,9 +5,8 @@ import pytest
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.datapath import matmul
+from vsq.golden.model.datapath import BlockOperand, matmul
 from vsq.golden.model.mapping import accumulator_range, fit_params, gather, plan, unfold
-from vsq.golden.model.operand import BlockOperand
 from vsq.golden.model.pe import ElementModel
 from vsq.golden.model.ppu import LaneParams, quantize, rescale
 

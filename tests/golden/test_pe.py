@@ -5,7 +5,7 @@ import pytest
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand
 from vsq.golden.model.pe import Command, ElementModel, Streams, concatenate
 from vsq.golden.model.ppu import LaneParams, quantize, rescale
 from vsq.golden.stimulus.commands import commands as random_commands

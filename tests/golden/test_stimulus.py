@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.elements import IntFormat
-from vsq.golden.model.datapath import mac, matmul
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand, mac, matmul
 from vsq.golden.model.packing import Field
 from vsq.golden.stimulus.directed import LONGEST
 from vsq.golden.stimulus.stream import beats, complete, layer, overflow_directions, unreached

@@ -16,7 +16,7 @@ from vsq.cli import main as vsq
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.model.operand import BlockOperand
+from vsq.golden.model.datapath import BlockOperand
 from vsq.golden.stimulus.stream import layer
 from vsq.hw.emit.design import design
 from vsq.tb.coverage.points import missing
