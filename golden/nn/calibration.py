@@ -25,16 +25,12 @@ SAMPLE_ELEMENTS = 1 << 18
 
 
 class Calibration(StrEnum):
-    """The method that chooses the threshold.
+    """The method that chooses the threshold."""
 
-    ``max``: the largest magnitude. ``percentile``: the magnitude that a share of all elements stays below.
-    ``entropy``: the least Kullback-Leibler divergence. ``mse``: the least squared error of the quantizer itself.
-    """
-
-    MAX = "max"
-    PERCENTILE = "percentile"
-    ENTROPY = "entropy"
-    MSE = "mse"
+    MAX = "max"  # the largest magnitude
+    PERCENTILE = "percentile"  # the magnitude that a share of all elements stays below
+    ENTROPY = "entropy"  # the least Kullback-Leibler divergence
+    MSE = "mse"  # the least squared error of the quantizer itself
 
 
 class Observer:
@@ -60,22 +56,14 @@ class Observer:
 
     @torch.no_grad()
     def observe(self, x: torch.Tensor) -> None:
-        """Take one batch, [..., K].
-
-        Raises:
-            InputError: If it cannot be quantized.
-        """
+        """Take one batch, [..., K]; raise an InputError if it cannot be quantized."""
         gamma = pytorch.gamma(self.quantizer, x, name=self.name).reshape(())
         self.maximum = gamma if self.maximum is None else torch.maximum(self.maximum, gamma)
         self._take(x.detach().float())
 
     @torch.no_grad()
     def gamma(self) -> torch.Tensor:
-        """Return the calibrated gamma: float32, one value.
-
-        Raises:
-            InputError: If no batch was seen.
-        """
+        """Return the calibrated gamma, float32, one value; raise an InputError if no batch was seen."""
         if self.maximum is None:
             raise InputError(f"{self.name}: calibration saw no data; run the model on calibration batches first")
         return self._choose(self.maximum)
@@ -145,10 +133,7 @@ class MseObserver(Observer):
 def observer(
     method: Calibration | str, quantizer: Quantizer, *, name: str = "activations", percentile: float = 99.99
 ) -> Observer:
-    """Return a fresh observer.
-
-    Args:
-        percentile: Of the method of that name: how many of 100 elements the threshold is not below.
+    """Return a fresh observer; ``percentile`` is for the method of that name.
 
     Raises:
         InputError: If there is no such method, or it cannot serve ``quantizer``.
@@ -172,11 +157,8 @@ def watch(
 ) -> None:
     """Run ``forward_loop(model)`` without gradients, and show every watcher its module's first input at each call.
 
-    Args:
-        watchers: By module name: for example ``Observer.observe`` or ``Hessian.observe``.
-
     Raises:
-        InputError: If the model has no module of such a name.
+        InputError: If the model has no module of a watcher's name.
     """
 
     def showing(watcher: Callable[[torch.Tensor], object]) -> Callable[[nn.Module, tuple[Any, ...]], None]:

@@ -10,17 +10,11 @@ from vsq.golden.quantizer.tensor import Quantized, step_size
 
 @dataclass(frozen=True, kw_only=True)
 class Fidelity:
-    """One tensor's figures.
+    """One tensor's figures."""
 
-    Args:
-        sqnr: Signal to quantization noise, 10 log10(sum x^2 / sum (x - x^)^2), in dB; infinite without noise.
-        clipped: Share of the elements beyond the largest code by more than half a step.
-        zero_scales: Share of the vectors whose scale became 0 although they are not all zero.
-    """
-
-    sqnr: float
-    clipped: float
-    zero_scales: float
+    sqnr: float  # signal to quantization noise, 10 log10(sum x^2 / sum (x - x^)^2), in dB; infinite without noise
+    clipped: float  # share of the elements beyond the largest code by more than half a step
+    zero_scales: float  # share of the vectors whose scale became 0 although they are not all zero
 
     def cells(self) -> list[str]:
         """Return the figures as a table shows them."""

@@ -18,22 +18,15 @@ from vsq.golden.nn.modules import QuantizedLayer
 from vsq.golden.nn.quantize import quantized_layers
 from vsq.golden.quantizer import pytorch
 
-_UNIT = 2.0**-24  # half a unit in the last place of float32
-
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference between a layer's float32 outputs and those of its integers.
+    """The difference between a layer's float32 outputs and those of its integers."""
 
-    Args:
-        outputs, overflows: Outputs compared, and others whose accumulator overflowed.
-        largest, share: Largest absolute difference, and largest one over its bound, which is proven: at most 1.
-    """
-
-    outputs: int = 0
-    overflows: int = 0
-    largest: float = 0.0
-    share: float = 0.0
+    outputs: int = 0  # those compared
+    overflows: int = 0  # other outputs, whose accumulator overflowed
+    largest: float = 0.0  # absolute difference
+    share: float = 0.0  # largest difference over its bound, which is proven: at most 1
 
 
 def integer_layer(layer: QuantizedLayer, rows: torch.Tensor | None = None) -> IntegerLayer:
@@ -112,8 +105,8 @@ def _bound(layer: IntegerLayer, exact: torch.Tensor, dtype: torch.dtype) -> torc
     magnitudes = x.astype(np.float64) @ w.astype(np.float64).T
     if layer.bias is not None:
         magnitudes += np.abs(layer.bias)
-    n = (w.shape[1] + 10) * _UNIT
-    bound = torch.from_numpy(n / (1 - n) * magnitudes + np.finfo(np.float32).tiny)
+    nu = (w.shape[1] + 10) * 2.0**-24
+    bound = torch.from_numpy(nu / (1 - nu) * magnitudes + np.finfo(np.float32).tiny)
     if dtype != torch.float32:
         of = torch.finfo(dtype)
         bound += of.eps / 2 * (exact.abs() + bound) + of.tiny

@@ -10,6 +10,7 @@ Source: Choukroun et al. (arXiv 1902.06822), who refine the scales on little unl
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 import torch
 from torch import nn
@@ -29,14 +30,13 @@ def refine(
 ) -> dict[str, Quantized[torch.Tensor]]:
     """Return ``weights`` with the gammas that brought the model's output nearest to its float output.
 
+    They are the best that an epoch ended with; the given ones, if none was better over all batches.
+
     Args:
         model: The float model, or one layer of it; its output is one tensor. It does not change.
         weights: By parameter name, in the quantizers' layout.
         batches: Inputs.
         epochs, learning_rate: Passes over the batches, and Adam's step in the logarithm of gamma.
-
-    Returns:
-        The best gammas that an epoch ended with; the given ones, if none was better over all batches.
 
     Raises:
         InputError: If there is no batch, or no parameter of a name, or it has another shape.
@@ -51,26 +51,27 @@ def refine(
         if needed != given:
             raise InputError(f"{name}: shape {given}, but the parameter has {needed}; quantize weight.movedim(1, -1)")
     with torch.no_grad():
-        targets = [model(batch) for batch in batches]
+        pairs = [(batch, model(batch)) for batch in batches]
     thetas = {name: torch.zeros_like(weight.gamma, requires_grad=True) for name, weight in weights.items()}
 
+    def scaled() -> dict[str, Quantized[torch.Tensor]]:
+        return {name: replace(weight, gamma=weight.gamma * thetas[name].exp()) for name, weight in weights.items()}
+
     def error(batch: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        scaled = {name: replace(weight, gamma=weight.gamma * thetas[name].exp()) for name, weight in weights.items()}
-        values = {name: weight.dequantize().movedim(-1, 1) for name, weight in scaled.items()}
+        values = {name: weight.dequantize().movedim(-1, 1) for name, weight in scaled().items()}
         output: torch.Tensor = functional_call(model, values, (batch,))
         return (output - target).square().mean()
 
-    def total() -> float:
-        with torch.no_grad():
-            return sum(error(*pair).item() for pair in zip(batches, targets, strict=True))
+    @torch.no_grad()
+    def reached() -> tuple[float, dict[str, Quantized[torch.Tensor]]]:
+        return sum(error(*pair).item() for pair in pairs), scaled()
 
-    least, best = total(), {name: theta.detach().clone() for name, theta in thetas.items()}
+    best = reached()
     optimizer = torch.optim.Adam(thetas.values(), lr=learning_rate)
     for _ in range(epochs):
-        for pair in zip(batches, targets, strict=True):
+        for pair in pairs:
             optimizer.zero_grad()
             error(*pair).backward(inputs=[*thetas.values()])  # type: ignore[no-untyped-call]  # PyTorch leaves it so
             optimizer.step()
-        if (reached := total()) < least:
-            least, best = reached, {name: theta.detach().clone() for name, theta in thetas.items()}
-    return {name: replace(weight, gamma=weight.gamma * best[name].exp()) for name, weight in weights.items()}
+        best = min(best, reached(), key=itemgetter(0))
+    return best[1]

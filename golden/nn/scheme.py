@@ -22,15 +22,11 @@ class WeightScales(StrEnum):
 
 
 class InputGamma(StrEnum):
-    """The source of the gamma of a layer's inputs.
+    """The source of the gamma of a layer's inputs."""
 
-    ``static``: calibrated, one for all inputs. ``tensor``: taken from each call's whole input. ``row``: taken from what
-    one row of outputs is computed from, which is a token of a Linear and a window of a convolution.
-    """
-
-    STATIC = "static"
-    TENSOR = "tensor"
-    ROW = "row"
+    STATIC = "static"  # calibrated, one for all inputs
+    TENSOR = "tensor"  # each call's whole input
+    ROW = "row"  # what one row of outputs is computed from: a token of a Linear, a window of a convolution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +36,8 @@ class Scheme:
     Args:
         config: Formats, V and the rounding of scale products. A side without integer scales has one gamma per output
             channel (weights), or one for what ``input_gamma`` says.
-        weight_scales: See :class:`WeightScales`.
-        input_gamma: See :class:`InputGamma`.
-        calibration, percentile: How a static gamma is chosen (:mod:`vsq.golden.nn.calibration`).
+        weight_scales, input_gamma: ``max`` or ``mmse``; ``static``, ``tensor`` or ``row``.
+        calibration, percentile: How a static gamma is chosen: ``max``, ``percentile``, ``entropy`` or ``mse``.
         order: See :class:`vsq.golden.quantizer.core.Order`.
         weight_rounding, input_rounding: Rounding of integer scales. Inputs round up, because vectors far below a static
             gamma would vanish otherwise.
@@ -97,12 +92,11 @@ class Scheme:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """The quantization of the layers that match.
+    """The quantization of the layers that match; no scheme leaves them in float.
 
     Args:
         pattern: Of the module's name, as a shell writes it: ``encoder.*.query``; ``*`` matches dots too.
         kind: Of the module; a subclass matches too.
-        scheme: How the layers are quantized; None leaves them in float.
     """
 
     pattern: str = "*"

@@ -33,31 +33,18 @@ Execute = Callable[[Streams], Sequence[CommandResult]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chain:
-    """Float layers one after another, with inputs and the score of their outputs.
+    """Float layers one after another, with inputs and the score of their outputs."""
 
-    Args:
-        model: Conv2d layers of stride 1, each with its ReLU and its max-pooling behind it; or one Linear.
-        calibration: Inputs from which static gammas are taken.
-        inputs: Inputs of a run, [B, C, H, W] or [B, K].
-        items: The name of the inputs, in the plural.
-        metric, score: The name of the score, and the score of real outputs [B, N].
-        requantized: Whether the last layer's outputs are requantized too; otherwise they are its accumulators.
-    """
-
-    model: nn.Sequential
-    calibration: torch.Tensor
-    inputs: torch.Tensor
-    items: str
-    metric: str
-    score: Callable[[NDArray[Any]], float]
-    requantized: bool = False
+    model: nn.Sequential  # Conv2d layers of stride 1, each with its ReLU and its max-pooling behind it; or one Linear
+    calibration: torch.Tensor  # inputs from which static gammas are taken
+    inputs: torch.Tensor  # of a run, [B, C, H, W] or [B, K]
+    items: str  # the name of the inputs, in the plural
+    metric: str  # the name of the score
+    score: Callable[[NDArray[Any]], float]  # of real outputs, [B, N]
+    requantized: bool = False  # the last layer's outputs too; otherwise they are its accumulators
 
     def first(self, count: int | None) -> "Chain":
-        """Return the chain with its first inputs; None takes all.
-
-        Raises:
-            InputError: If there are not so many.
-        """
+        """Return the chain with its first inputs, None for all; raise an InputError if there are not so many."""
         if count is not None and count > len(self.inputs):
             raise InputError(f"{count} {self.items}: there are {len(self.inputs)}; ask for no more")
         return replace(self, inputs=self.inputs[:count])

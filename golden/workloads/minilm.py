@@ -122,23 +122,14 @@ class MiniLM(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """The model with its tokenizer.
+    """The model with its tokenizer."""
 
-    Args:
-        model: Maps ids [B, T] to embeddings [B, WIDTH]; may be a quantized copy of :class:`MiniLM`.
-        tokenizer: Maps a text to token ids, which start with ``[CLS]`` and end with ``[SEP]``.
-    """
-
-    model: nn.Module
-    tokenizer: Tokenizer
+    model: nn.Module  # maps ids [B, T] to embeddings [B, WIDTH]; may be a quantized copy of MiniLM
+    tokenizer: Tokenizer  # maps a text to token ids, which start with [CLS] and end with [SEP]
 
     @torch.no_grad()
     def embed(self, sentences: Sequence[str]) -> torch.Tensor:
-        """Return the sentences' embeddings, [B, WIDTH], on the model's device.
-
-        Raises:
-            InputError: If a sentence has more than MAX_TOKENS tokens.
-        """
+        """Return the sentences' embeddings, [B, WIDTH]; raise an InputError if one has more than MAX_TOKENS tokens."""
         ids = [self.tokenizer.encode(sentence).ids for sentence in sentences]
         for sentence, tokens in zip(sentences, ids, strict=True):
             if len(tokens) > MAX_TOKENS:

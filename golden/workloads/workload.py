@@ -30,28 +30,17 @@ def _no_chain() -> NoReturn:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """A model with its data and its score.
-
-    Args:
-        name, metric: What tables call it, and what the score is; higher is better.
-        model: Returns a fresh float copy, in evaluation mode.
-        calibrate: Runs a model on calibration data.
-        evaluate: Returns a model's score.
-        train: Trains a quantized model further, in place; None if the workload has no training.
-        configs: Configurations that its users care about.
-        chain: Returns the :class:`vsq.golden.workloads.chain.Chain` that a processing element runs.
-        sample: Returns the chain, and the name of its layer, that energy is measured on.
-    """
+    """A model with its data and its score."""
 
     name: str
-    metric: str
-    model: Callable[[], Model]
-    calibrate: Callable[[Model], Any]
-    evaluate: Callable[[Model], float]
-    train: Callable[[Model], None] | None = None
-    configs: tuple[str, ...] = ()
-    chain: Callable[[], Any] = _no_chain
-    sample: Callable[[], tuple[Any, str]] = _no_chain
+    metric: str  # the name of the score; higher is better
+    model: Callable[[], Model]  # returns a fresh float copy, in evaluation mode
+    calibrate: Callable[[Model], Any]  # runs a model on calibration data
+    evaluate: Callable[[Model], float]  # returns a model's score
+    train: Callable[[Model], None] | None = None  # trains a quantized model further, in place
+    configs: tuple[str, ...] = ()  # those that its users care about
+    chain: Callable[[], Any] = _no_chain  # returns the chain (``chain.Chain``) that a processing element runs
+    sample: Callable[[], tuple[Any, str]] = _no_chain  # the chain, and the name of its layer, for measuring energy
 
 
 def load(name: str) -> Workload:

@@ -37,11 +37,7 @@ class Hessian:
         self.rows += len(rows)
 
     def matrix(self, name: str = "layer") -> torch.Tensor:
-        """Return H, [K, K] in float64.
-
-        Raises:
-            InputError: If no batch was seen.
-        """
+        """Return H, [K, K] in float64; raise an InputError if no batch was seen."""
         if self.products is None:
             raise InputError(f"{name}: calibration saw no data; run the model on calibration batches first")
         return 2 / self.rows * self.products
@@ -49,19 +45,12 @@ class Hessian:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DualPrecision:
-    """A weight in both precisions.
+    """A weight in both precisions."""
 
-    Args:
-        codes: int8, [N, K]: -8 .. 7.
-        group_scales: float32, [N, ceil(K / group_size)], s_g at its stored precision.
-        tensor_scale: s8, a power of two.
-        group_size: Elements along K that share s_g.
-    """
-
-    codes: torch.Tensor
-    group_scales: torch.Tensor
-    tensor_scale: float
-    group_size: int
+    codes: torch.Tensor  # int8, [N, K]: -8 .. 7
+    group_scales: torch.Tensor  # float32, [N, ceil(K / group_size)]: s_g at its stored precision
+    tensor_scale: float  # s8, a power of two
+    group_size: int  # elements along K that share s_g
 
     def e4m3(self) -> torch.Tensor:
         """Return w8 = E4M3(s_g * q), as ``torch.float8_e4m3fn``: what the multipliers see."""
