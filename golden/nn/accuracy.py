@@ -106,9 +106,7 @@ class AccuracyReport:
             alt.Chart(alt.InlineData(values=[{"score": self.float_score, "model": FLOAT}]))
             .mark_rule(strokeDash=[6, 4], size=2)
             .encode(
-                x=x,
-                strokeDash=alt.StrokeDash("model:N", title=None).scale(range=[[6, 4]]),
-                tooltip=["model:N", score],
+                x=x, strokeDash=alt.StrokeDash("model:N", title=None).scale(range=[[6, 4]]), tooltip=["model:N", score]
             )
         )
         return alt.layer(marks, line).properties(width=640, height=alt.Step(34))
@@ -129,8 +127,7 @@ def measure(
 
     Args:
         configs: Configurations; each is also measured with float32 scales and with per-channel scales.
-        modes: ``ptq``, ``qat``.
-        input_gamma, calibration: Where the gammas of inputs come from, and how static ones are chosen.
+        modes, input_gamma, calibration: As :func:`vsq.golden.nn.quantize.quantize` and :class:`Scheme` have them.
         split: Whether weights are split into three planes first (SplitQuant).
         path: JSON cache of the scores, which is read if it exists; None for no cache.
         console: Where the progress is shown; None shows nothing.

@@ -30,11 +30,7 @@ class Difference:
 
 
 def integer_layer(layer: QuantizedLayer, rows: torch.Tensor | None = None) -> IntegerLayer:
-    """Return the layer's integers, with those of input rows [M, P, C] if they are given.
-
-    Raises:
-        InputError: If the layer has float scales, or an input cannot be quantized.
-    """
+    """Return the layer's integers, with those of input rows [M, P, C] if given; float scales raise an InputError."""
     if layer.scheme.float_scales:
         raise InputError(f"layer {layer.name!r}: {layer.scheme} has float scales, which no hardware has; quantize anew")
     return IntegerLayer(
@@ -164,11 +160,9 @@ def restore(model: nn.Module, layers: Mapping[str, IntegerLayer]) -> None:
         InputError: If a layer is on one side only, or its configuration or a shape differs; the message names both.
     """
     ours = quantized_layers(model)
-    if odd := sorted(ours.keys() ^ layers.keys()):
-        where = "model but not in the file" if odd[0] in ours else "file but not in the model"
-        raise InputError(
-            f"layer {odd[0]!r}: in the {where}; prepare the model with the rules that it was exported with"
-        )
+    for odd in sorted(ours.keys() ^ layers.keys()):
+        where = "model but not in the file" if odd in ours else "file but not in the model"
+        raise InputError(f"layer {odd!r}: in the {where}; prepare the model with the rules that it was exported with")
     for name, layer in ours.items():
         given, bias = layers[name], None if layer.bias is None else tuple(layer.bias.shape)
         shape = (*given.weights.codes.shape[:-2], given.weights.length)

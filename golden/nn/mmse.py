@@ -16,7 +16,6 @@ Source: Choukroun et al., Low-bit Quantization of Neural Networks for Efficient 
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 
@@ -24,6 +23,7 @@ from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.quantizer.tensor import Quantized
 
+Pair = tuple[torch.Tensor, torch.Tensor]
 Planes = tuple[Quantized[torch.Tensor], ...]
 
 HIGHEST = 1.5
@@ -36,16 +36,14 @@ _NESTED = (20, 6)  # points and sections: the effort of a search and of each sea
 def quantize(
     quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor", points: int = 40, sections: int = 10
 ) -> Quantized[torch.Tensor]:
-    """Return ``x`` quantized with the scales of least squared error.
-
-    Args:
-        points, sections: Effort of :func:`minimize`.
+    """Return ``x`` quantized with the scales of least squared error; ``points`` and ``sections`` are its effort.
 
     Raises:
         InputError: As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does.
     """
     groups, peak = _groups(quantizer, x, name)
-    return _with_factors(quantizer, x, _single(quantizer, groups, points, sections).factor * peak, name)
+    factor, _ = _single(quantizer, groups, points, sections)
+    return _with_factors(quantizer, x, factor * peak, name)
 
 
 @torch.no_grad()
@@ -53,45 +51,41 @@ def dual(quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor") -> Plan
     """Return two planes whose sum approximates ``x``; the second quantizes what the first, as rounded, leaves.
 
     Raises:
-        InputError: As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does, which refuses residuals in an unsigned
-            format.
+        InputError: As :func:`quantize` does, which refuses residuals in an unsigned format.
     """
     groups, peak = _groups(quantizer, x, name)
 
     def left_over(factor: torch.Tensor) -> torch.Tensor:
         residual, size = _normalized(groups - _rounded(quantizer, groups, factor))
-        return _single(quantizer, residual, *_NESTED).error * size.square()
+        _, error = _single(quantizer, residual, *_NESTED)
+        return error * size.square()
 
-    factor = minimize(left_over, peak, *_NESTED).factor
+    factor, _ = minimize(left_over, peak, *_NESTED)
     first = _with_factors(quantizer, x, factor * peak, name)
     return first, quantize(quantizer, x.detach() - first.dequantize(), name=f"residual of {name}")
 
 
 def approximate(quantizer: Quantizer, x: torch.Tensor, threshold: float, *, name: str = "tensor") -> Planes:
-    """Return one plane, or two where ``||x - plane||^2 / ||x||^2`` is above ``threshold``.
-
-    Raises:
-        InputError: As :func:`dual` does.
-    """
+    """Return one plane, or the :func:`dual` ones where ``||x - plane||^2 / ||x||^2`` is above ``threshold``."""
     single = quantize(quantizer, x, name=name)
     exact = x.detach().double()  # whose squares stay finite
     error = (exact - single.dequantize()).square().sum()
     return dual(quantizer, x, name=name) if error > threshold * exact.square().sum() else (single,)
 
 
-def _groups(quantizer: Quantizer, x: torch.Tensor, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _groups(quantizer: Quantizer, x: torch.Tensor, name: str) -> Pair:
     """Return what shares one alpha, [..., elements], over its largest magnitude; and that magnitude, [...]."""
     gamma = pytorch.gamma(quantizer, x, name=name)  # refuses what cannot be quantized
     values = x.detach().float()
     return _normalized(values.reshape(*gamma.shape, -1) if quantizer.scale is None else quantizer.split(values, torch))
 
 
-def _normalized(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _normalized(groups: torch.Tensor) -> Pair:
     peak = groups.abs().amax(dim=-1)
     return groups / torch.where(peak > 0, peak, 1.0)[..., None], peak
 
 
-def _single(quantizer: Quantizer, groups: torch.Tensor, points: int, sections: int) -> "Minimum":
+def _single(quantizer: Quantizer, groups: torch.Tensor, points: int, sections: int) -> Pair:
     """Return the best factor of absmax / qmax, and its squared error.
 
     Among V elements with absmax M, the factor 1 errs by at most V*(M*step / 2qmax)^2, and a factor f clips M alone by
@@ -122,13 +116,6 @@ def _with_factors(quantizer: Quantizer, x: torch.Tensor, threshold: torch.Tensor
 # The search ---------------------------------------------------------------------------------------------------
 
 
-class Minimum(NamedTuple):
-    """The factors with the least errors, and those errors."""
-
-    factor: torch.Tensor
-    error: torch.Tensor
-
-
 def grid(points: int, low: float = LOWEST) -> list[float]:
     """Return factors from ``low`` to HIGHEST in geometric steps, ascending, and 1 in place of the nearest."""
     step = (low / HIGHEST) ** (1 / (points - 1))
@@ -143,28 +130,25 @@ def minimize(
     points: int = 40,
     sections: int = 10,
     low: float = LOWEST,
-) -> Minimum:
-    """Return the positive factors of least error, elementwise: one search for many tensors at once.
+) -> Pair:
+    """Return the positive factors of least error, elementwise, and those errors: one search for many tensors at once.
 
     Args:
-        error: From factors to errors, both of the shape of ``like``.
-        like: Gives shape, type and device.
-        points: Grid points; 1 is among them, so that the result is never worse than factor 1.
-        sections: Golden sections between the neighbours of the best grid point; each shrinks the interval to 0.618 of
-            it.
-        low: Where the grid begins; it ends at HIGHEST.
+        error: From factors to errors, both of the shape, type and device of ``like``.
+        points: Of the grid from ``low`` to HIGHEST; 1 is among them, so that the result is never worse than factor 1.
+        sections: Golden sections between the neighbours of the best grid point, each to 0.618 of the interval.
     """
     factors = grid(points, low)
     least, index = torch.stack([error(torch.full_like(like, factor)) for factor in factors]).min(dim=0)
     table = torch.tensor([low, *factors, HIGHEST], dtype=like.dtype, device=like.device)
-    best = Minimum(table[index + 1], least)
+    best = table[index + 1]
 
     def tried(factor: torch.Tensor) -> torch.Tensor:
         """Return the errors; keep those that are less than all before."""
-        nonlocal best
+        nonlocal best, least
         errors = error(factor)
-        wins = errors < best.error
-        best = Minimum(torch.where(wins, factor, best.factor), torch.where(wins, errors, best.error))
+        wins = errors < least
+        best, least = torch.where(wins, factor, best), torch.where(wins, errors, least)
         return errors
 
     lower, upper = table[index], table[index + 2]
@@ -178,4 +162,4 @@ def minimize(
         at_fresh = tried(fresh)
         left, right = torch.where(shrink, fresh, right), torch.where(shrink, left, fresh)
         at_left, at_right = torch.where(shrink, at_fresh, at_right), torch.where(shrink, at_left, at_fresh)
-    return best
+    return best, least

@@ -106,11 +106,7 @@ class QuantizedLayer(nn.Module):
         return by(self.scheme.weights, rows, name=f"{self.name}.weight")
 
     def quantized_inputs(self, rows: torch.Tensor) -> Quantized[torch.Tensor]:
-        """Return the integers of rows [M, P, C].
-
-        Raises:
-            InputError: If they are not finite, or negative in an unsigned format, or the gamma was never calibrated.
-        """
+        """Return the integers of rows [M, P, C]; an InputError names one that has none, or a missing calibration."""
         gamma = self.input_gamma if self.scheme.calibrated else None
         return pytorch.quantize(self.scheme.inputs, self.grouped(rows), gamma=gamma, name=f"inputs of {self.name}")
 

@@ -9,6 +9,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import torch
@@ -98,17 +99,15 @@ def quantize(
             kind = type(model).__name__
             raise InputError(f"model {kind}: it cannot be copied ({error}); give inplace=True") from error
     layers = _fresh_layers(model, config, rules, skip, mode)
-    watches = {name: _Watch(layer) for name, layer in layers.items()}
+    samples: dict[str, torch.Tensor] = {}
     if forward_loop is not None:
-        watch(model, {name: seen.observe for name, seen in watches.items()}, forward_loop)
-        for seen in watches.values():
-            seen.settle()
+        samples = _calibrate(model, layers, forward_loop)
     elif static := [name for name, layer in layers.items() if layer.scheme.calibrated]:
         raise InputError(
             f"layer {static[0]!r}: its static gamma needs calibration; give a forward_loop, or input_gamma='row'"
         )
     if console is not None:
-        console.print(_summary(model, watches))
+        console.print(_summary(model, layers, samples))
     return _place(model, layers)
 
 
@@ -122,42 +121,8 @@ def fresh_layer(layer: nn.Module, scheme: Scheme, name: str = "layer", sign: int
     return _KINDS[type(layer)](layer, scheme, name, sign)
 
 
-class _Watch:
-    """Sees one layer's inputs during calibration: chooses its gamma, and keeps some rows for the summary."""
-
-    def __init__(self, layer: QuantizedLayer) -> None:
-        self.layer, scheme = layer, layer.scheme
-        self.rows: torch.Tensor | None = None
-        self._observer: Observer | None = None
-        if scheme.calibrated:
-            name = f"inputs of {layer.name}"
-            self._observer = observer(scheme.calibration, scheme.inputs, name=name, percentile=scheme.percentile)
-
-    def observe(self, x: torch.Tensor) -> None:
-        """Take one batch of the layer's inputs."""
-        rows = self.layer.rows(x)
-        if self._observer:
-            self._observer.observe(rows)
-        if self.rows is None:
-            self.rows = rows[:_SAMPLE_ROWS].clone()
-
-    def settle(self) -> None:
-        """Give the layer its static gamma, if it needs one."""
-        if self.rows is None:
-            raise InputError(
-                f"inputs of {self.layer.name}: the calibration loop never ran the layer; run the whole model that it "
-                "is given"
-            )
-        if self._observer:
-            self.layer.input_gamma.copy_(self._observer.gamma())
-
-
 def _fresh_layers(
-    model: nn.Module,
-    config: MacConfig | Scheme | str,
-    rules: Sequence[Rule],
-    skip: Iterable[str],
-    mode: Mode | str,
+    model: nn.Module, config: MacConfig | Scheme | str, rules: Sequence[Rule], skip: Iterable[str], mode: Mode | str
 ) -> dict[str, QuantizedLayer]:
     """Return the quantized layers of a float model by name; the model stays as it is."""
     mode = choice("mode", mode, Mode)
@@ -198,6 +163,34 @@ def _fresh_layers(
     return fresh
 
 
+def _calibrate(
+    model: nn.Module, layers: Mapping[str, QuantizedLayer], forward_loop: Callable[[nn.Module], Any]
+) -> dict[str, torch.Tensor]:
+    """Give the layers their static gammas; return the first rows that each of them sees, for the summary."""
+    samples: dict[str, torch.Tensor] = {}
+    observers: dict[str, Observer] = {}
+    for name, layer in layers.items():
+        if (scheme := layer.scheme).calibrated:
+            what = f"inputs of {layer.name}"
+            observers[name] = observer(scheme.calibration, scheme.inputs, name=what, percentile=scheme.percentile)
+
+    def observe(name: str, x: torch.Tensor) -> None:
+        rows = layers[name].rows(x)
+        if name in observers:
+            observers[name].observe(rows)
+        if name not in samples:
+            samples[name] = rows[:_SAMPLE_ROWS].clone()
+
+    watch(model, {name: partial(observe, name) for name in layers}, forward_loop)
+    for name, layer in layers.items():
+        if name not in samples:
+            rule = "the calibration loop never ran the layer; run the whole model that it is given"
+            raise InputError(f"inputs of {layer.name}: {rule}")
+        if name in observers:
+            layer.input_gamma.copy_(observers[name].gamma())
+    return samples
+
+
 def _place(model: nn.Module, layers: Mapping[str, QuantizedLayer]) -> nn.Module:
     """Put quantized layers in the places of the float ones; return the model."""
     modules = dict(model.named_modules())
@@ -224,16 +217,16 @@ def _problem(module: nn.Module) -> str | None:
 
 
 @torch.no_grad()
-def _summary(model: nn.Module, watches: Mapping[str, _Watch]) -> Table:
+def _summary(model: nn.Module, layers: Mapping[str, QuantizedLayer], samples: Mapping[str, torch.Tensor]) -> Table:
     """Return the figures of every layer of the float model: of weights, and of the inputs that calibration kept."""
     columns = [Column(f"{side} {figure}", justify="right") for side in "wx" for figure in ("SQNR", "clipped", "zero")]
     table = Table(Column("layer", overflow="fold"), Column("configuration", overflow="fold"), *columns)
     for name, module in model.named_modules():
-        if name in watches:
-            layer, rows = watches[name].layer, watches[name].rows
+        if name in layers:
+            layer = layers[name]
             cells = fidelity(layer.magnitudes(), layer.quantized_weights()).cells()
-            if rows is not None:
-                cells += fidelity(layer.grouped(rows), layer.quantized_inputs(rows)).cells()
+            if name in samples:
+                cells += fidelity(layer.grouped(samples[name]), layer.quantized_inputs(samples[name])).cells()
             table.add_row(name, str(layer.scheme), *cells, *["-"] * (len(columns) - len(cells)))
         elif type(module) in _KINDS or _problem(module):
             table.add_row(name, "float", *["-"] * len(columns))

@@ -111,10 +111,9 @@ class Rule:
 def assign(
     layers: Mapping[str, nn.Module], default: Scheme, rules: Sequence[Rule] = (), skip: Iterable[str] = ()
 ) -> dict[str, Scheme | None]:
-    """Return each layer's scheme by name; None for one that stays in float.
+    """Return each layer's scheme by module name; None for one that stays in float.
 
     Args:
-        layers: By module name.
         default: Of the layers that no rule matches.
         rules: In the order in which they are asked.
         skip: Patterns of layers that stay in float, asked before the rules.

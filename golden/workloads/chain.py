@@ -31,7 +31,7 @@ from vsq.golden.quantizer import pytorch
 Execute = Callable[[Streams], Sequence[CommandResult]]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Chain:
     """Float layers one after another, with inputs and the score of their outputs."""
 
@@ -90,11 +90,7 @@ def _stages(model: nn.Module) -> list[_Stage]:
 
 
 class ElementChain:
-    """A chain in the integers of one element.
-
-    Raises:
-        InputError: If a layer cannot be quantized for the element, or its output parameters do not fit.
-    """
+    """A chain in the integers of one element; an InputError says which layer or output parameters do not fit it."""
 
     def __init__(self, chain: Chain, config: PeConfig) -> None:
         self._config, self._inputs = config, chain.inputs
@@ -110,8 +106,7 @@ class ElementChain:
     def trace(self, execute: Execute | None = None) -> Iterator[tuple[str, CommandResult]]:
         """Yield every layer's name and outputs, each computed from the one before it.
 
-        Args:
-            execute: Runs a layer's commands on an element that was just reset; None means the golden model.
+        ``execute`` runs a layer's commands on an element that was just reset; None means the golden model.
         """
         execute = execute or partial(simulate, self._config)
         first = self._stages[0].module

@@ -77,14 +77,7 @@ def workload() -> Workload:
     def score(logits: NDArray[Any]) -> float:
         return float(np.mean(logits.argmax(axis=1) == digits.test_labels[: len(logits)].numpy()))
 
-    chain = Chain(
-        model=digits.network,
-        calibration=digits.train_images,
-        inputs=digits.test_images,
-        items="images",
-        metric="accuracy",
-        score=score,
-    )
+    chain = Chain(digits.network, digits.train_images, digits.test_images, "images", "accuracy", score)
     return Workload(
         name="digits",
         metric="accuracy",

@@ -145,11 +145,7 @@ class Encoder:
 
 
 def load_encoder() -> Encoder:
-    """Return the encoder with the installed package's weights, in evaluation mode on the CPU.
-
-    Raises:
-        InputError: If the package is not installed, or its weights are not the ones pinned here.
-    """
+    """Return the encoder with the weights of the installed package, which are checked, in evaluation mode."""
     folder = _folder()
     content = (folder / "model.safetensors").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
@@ -202,15 +198,7 @@ def _query(encoder: Encoder, forward_loop: Callable[[nn.Module], object]) -> Cha
         exact = real[: len(values)]
         return float(exact @ values / np.sqrt((exact @ exact) * (values @ values)))
 
-    return Chain(
-        model=model,
-        calibration=tokens,
-        inputs=tokens,
-        items="tokens",
-        metric="cosine to the float layer",
-        score=cosine,
-        requantized=True,
-    )
+    return Chain(model, tokens, tokens, "tokens", "cosine to the float layer", cosine, requantized=True)
 
 
 def mean_cosine(reference: torch.Tensor, embeddings: torch.Tensor) -> float:

@@ -61,21 +61,19 @@ def load(path: str | Path) -> list[Question]:
 
 
 def evaluate(questions: Iterable[Question], answer: Callable[[str, str], str]) -> Score:
-    """Return the score of a model: ``answer(question, context)`` gives its answer's text.
+    """Return the score of a model, of which ``answer(question, context)`` is the answer's text.
 
     Raises:
         InputError: If there is no question.
     """
-    matches: list[bool] = []
-    overlaps: list[float] = []
+    scores: list[tuple[float, float]] = []
     for question in questions:
         words = _words(answer(question.question, question.context))
         references = [_words(text) for text in question.answers]
-        matches.append(words in references)
-        overlaps.append(max(_f1(words, reference) for reference in references))
-    if not matches:
+        scores.append((words in references, max(_f1(words, reference) for reference in references)))
+    if not scores:
         raise InputError("evaluation: got no questions; give at least one")
-    return Score(100 * sum(matches) / len(matches), 100 * sum(overlaps) / len(overlaps))
+    return Score(*(100 * sum(column) / len(scores) for column in zip(*scores, strict=True)))
 
 
 def _words(text: str) -> list[str]:

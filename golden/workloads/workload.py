@@ -44,11 +44,7 @@ class Workload:
 
 
 def load(name: str) -> Workload:
-    """Return the workload of that name.
-
-    Raises:
-        InputError: If there is none, or what it needs is not installed.
-    """
+    """Return the workload of that name; raise an InputError if there is none, or what it needs is not installed."""
     if name not in WORKLOADS:
         raise InputError(f"workload {name!r}: there is none of that name; {did_you_mean(name, WORKLOADS)}")
     found: Workload = import_module(f"vsq.golden.workloads.{name}").workload()

@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import partial
 from inspect import cleandoc
 from pathlib import Path
+from secrets import randbelow
 from typing import Any
 
 from rich.console import Console
@@ -53,18 +54,14 @@ def command(*arguments: Argument) -> Callable[[Callable[[Namespace, Console], in
     return partial(Subcommand, arguments)
 
 
-def count(text: str) -> int:
-    """Read a whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
+def count(text: str, low: int = 1) -> int:
+    """Read a whole number from 1, or another one."""
+    if not text.isdecimal() or int(text) < low:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from {low}")
     return int(text)
 
 
-def seed(text: str) -> int:
-    """Read a whole number from 0."""
-    if not text.isdecimal():
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
+seed = partial(count, low=0)
 
 
 def text(given: str) -> str:
@@ -101,8 +98,6 @@ def file(*suffixes: str) -> Callable[[str], Path]:
 
 def drawn(given: int | None) -> int:
     """Return a seed: the given one, or one that is drawn."""
-    from secrets import randbelow
-
     return randbelow(1 << 31) if given is None else given
 
 

@@ -149,17 +149,10 @@ def verify(args: Namespace, console: Console) -> int:
     if unknown := [sim for sim in sims if sim not in SIMULATORS]:
         raise InputError(f"simulator {unknown[0]!r}: choose among {', '.join(SIMULATORS)}")
     seed = drawn(args.seed)
-    verifier = Verifier(
-        config=config,
-        sims=sims,
-        seed=seed,
-        out=args.out,
-        mapped=mapped,
-        dut=Dut.read(config, args.dut, args.top) if args.dut else None,
-        mutants=args.mutants,
-    )
+    dut = Dut.read(config, args.dut, args.top) if args.dut else None
+    run = Verifier(config=config, sims=sims, seed=seed, out=args.out, mapped=mapped, dut=dut, mutants=args.mutants)
     console.print(f"{config.full_name}, seed {seed}")
-    code = verify(verifier.stages(), console)
+    code = verify(run.stages(), console)
     if args.dut:
         console.print("mutants and proofs are of generated designs; 'vsq verify' without --dut runs them")
     console.print(f"{'NOT verified' if code else 'verified'}: {config.full_name}, seed {seed}")

@@ -22,18 +22,13 @@ from vsq.golden.nn.quantize import fresh_layer, quantizable
 from vsq.golden.nn.scheme import Scheme, WeightScales
 
 
-class DualLayer(SumLayer):
-    """The sum of two layers of one kind: ``first(x) + second(x)``."""
-
-
 @torch.no_grad()
-def dual_layer(layer: Layer, scheme: Scheme, threshold: float) -> DualLayer | None:
+def dual_layer(layer: Layer, scheme: Scheme, threshold: float) -> SumLayer | None:
     """Return the layer as a sum of two if one plane's ``||W - plane||^2 / ||W||^2`` is above ``threshold``, else None.
 
     Args:
-        layer: A float layer that :func:`vsq.golden.nn.quantize.quantize` supports; others give None.
+        layer: A float layer; one that :func:`vsq.golden.nn.quantize.quantize` does not support gives None.
         scheme: How it will be quantized, with ``weight_scales="mmse"``.
-        threshold: Relative squared error, from 0.
 
     Raises:
         InputError: If the scheme has other scales, the threshold is negative, or a weight is not finite.
@@ -55,12 +50,9 @@ def dual_layer(layer: Layer, scheme: Scheme, threshold: float) -> DualLayer | No
         # rows are [N, P, C], and [N, 1, P] for one channel: either way the weight's order is [N, C, P]
         part.weight = nn.Parameter(values.transpose(1, 2).reshape(layer.weight.shape).to(layer.weight))
     parts[1].bias = None
-    return DualLayer(first=parts[0], second=parts[1])
+    return SumLayer(first=parts[0], second=parts[1])
 
 
 def dual_model(model: nn.Module, scheme: Scheme, threshold: float) -> nn.Module:
-    """Replace the layers of ``model`` whose error is above ``threshold``, in place, by sums of two; return ``model``.
-
-    See :func:`dual_layer` and :func:`vsq.golden.nn.planes.splitquant.replace_layers`.
-    """
+    """Return ``model``, whose layers become sums by :func:`dual_layer` and ``splitquant.replace_layers``, in place."""
     return replace_layers(model, lambda layer: dual_layer(layer, scheme, threshold))

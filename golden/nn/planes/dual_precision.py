@@ -17,7 +17,6 @@ import torch
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats import fp8
 
-CODE_MIN, CODE_MAX = -8, 7
 PROTECTED = 224.0  # 240 - 240/15: then 16/15 of it, which code -8 reaches, still fits E4M3 with a largest value of 240
 _BLOCK = 128
 
@@ -43,7 +42,7 @@ class Hessian:
         return 2 / self.rows * self.products
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class DualPrecision:
     """A weight in both precisions."""
 
@@ -107,9 +106,7 @@ def quantize(
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(h[order][:, order]))
     factor = torch.linalg.cholesky(inverse, upper=True)
     codes = _compensated(w[:, order], scales[:, of_column[order]], factor)[:, order.argsort()]
-    return DualPrecision(
-        codes=codes.to(torch.int8), group_scales=scales.float(), tensor_scale=tensor_scale, group_size=group_size
-    )
+    return DualPrecision(codes.to(torch.int8), scales.float(), tensor_scale, group_size)
 
 
 def round_to_nearest(weight: torch.Tensor, *, group_size: int = 128, name: str = "weight") -> DualPrecision:
@@ -130,12 +127,8 @@ def activations(x: torch.Tensor, scale: float) -> torch.Tensor:
 def linear(x: torch.Tensor, weight: DualPrecision, scale: float, *, exact: bool = True) -> torch.Tensor:
     """Return ``s_x * s8 * sum_k x8[k] * w8[k]`` for x8 of ``torch.float8_e4m3fn``, [M, K]: float64, [M, N].
 
-    Args:
-        exact: Accumulate integers of 2^-18, as :func:`vsq.golden.formats.fp8.matmul` does; otherwise float32 in
-            ascending order of k.
-
-    Raises:
-        InputError: If a code is NaN.
+    ``exact`` sums are of integers of 2^-18, by :func:`vsq.golden.formats.fp8.matmul`; others of float32 in ascending
+    order of k. An InputError is raised if a code is NaN.
     """
     codes = [operand.view(torch.uint8).numpy(force=True) for operand in (x, weight.e4m3())]
     sums = fp8.matmul(*codes) / 2.0**fp8.PRODUCT_FRACTION_BITS if exact else fp8.matmul_float32(*codes)
@@ -189,7 +182,7 @@ def _compensated(w: torch.Tensor, scales: torch.Tensor, factor: torch.Tensor) ->
         stop = min(start + _BLOCK, len(columns))
         errors = torch.zeros_like(columns[start:stop])
         for i in range(start, stop):
-            codes[i] = torch.where(steps[i] > 0, columns[i] / steps[i], 0.0).round().clamp(CODE_MIN, CODE_MAX)
+            codes[i] = torch.where(steps[i] > 0, columns[i] / steps[i], 0.0).round().clamp(-8, 7)
             error = (columns[i] - _e4m3(steps[i] * codes[i]).double()) / factor[i, i]
             columns[i:stop] -= factor[i, i:stop, None] * error
             errors[i - start] = error

@@ -62,10 +62,7 @@ class SplitLayer(SumLayer):
 
 
 def split_model(model: nn.Module) -> nn.Module:
-    """Replace every Linear and convolution inside ``model``, in place, by its :class:`SplitLayer`; return ``model``.
-
-    See :func:`replace_layers`.
-    """
+    """Return ``model``, whose Linear and convolution layers become :class:`SplitLayer` by :func:`replace_layers`."""
     return replace_layers(model, split_layer)
 
 
@@ -84,9 +81,7 @@ def split_layer(layer: Layer) -> SplitLayer:
 def split(values: torch.Tensor, *, per_kernel: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return three planes of the shape of ``values`` that sum up to it exactly: each element stands in one of them.
 
-    Args:
-        values: Weights or a bias.
-        per_kernel: Whether each index of the first axis is clustered by itself.
+    With ``per_kernel`` each index of the first axis is clustered by itself.
     """
     values = values.detach()
     kernels = values.flatten(1) if per_kernel else values.reshape(1, -1)
@@ -108,9 +103,8 @@ def boundaries(values: torch.Tensor) -> torch.Tensor:
     intervals, so all pairs of cuts are tried: exact up to 256 distinct values. Of more, only cuts at 256 equal steps in
     rank and at 256 equal steps in value are tried, and Lloyd's iterations carry the best pair to the nearest optimum.
 
-    Returns:
-        float64, [2], ascending. Fewer than three distinct values have a cluster each; the rest of the boundaries is
-        infinite.
+    The result is float64, [2], ascending. Fewer than three distinct values have a cluster each; the rest of the
+    boundaries is infinite.
     """
     points, counts = torch.unique(values.detach().double(), return_counts=True)
     if len(points) < 3:
@@ -119,7 +113,10 @@ def boundaries(values: torch.Tensor) -> torch.Tensor:
     zero = points.new_zeros(1)
     count = torch.cat([zero, counts.double().cumsum(0)])  # of the points below each cut
     mass = torch.cat([zero, (points * counts).cumsum(0)])
-    cuts = _best_cuts(_candidates(points), count, mass)
+    ranks = torch.linspace(0, len(points), min(len(points), _STEPS) + 1).round().long().to(points.device)
+    steps = torch.searchsorted(points, torch.linspace(0, 1, _STEPS).to(points) * (points[-1] - points[0]) + points[0])
+    tried: torch.Tensor = torch.unique(torch.cat([ranks, steps]))  # numbers of points that may lie below a cut
+    cuts = _best_cuts(tried[(tried > 0) & (tried < len(points))], count, mass)
     while True:
         ends = torch.cat([cuts.new_zeros(1), cuts, cuts.new_tensor([len(points)])])
         centres = mass[ends].diff() / count[ends].diff()
@@ -128,14 +125,6 @@ def boundaries(values: torch.Tensor) -> torch.Tensor:
         if torch.equal(moved, cuts) or not 0 < moved[0] < moved[1] < len(points):
             return middles
         cuts = moved
-
-
-def _candidates(points: torch.Tensor) -> torch.Tensor:
-    """Return numbers of points that may lie below a cut, ascending, without 0 and all of them."""
-    ranks = torch.linspace(0, len(points), min(len(points), _STEPS) + 1).round().long().to(points.device)
-    steps = torch.searchsorted(points, torch.linspace(0, 1, _STEPS).to(points) * (points[-1] - points[0]) + points[0])
-    cuts: torch.Tensor = torch.unique(torch.cat([ranks, steps]))
-    return cuts[(cuts > 0) & (cuts < len(points))]
 
 
 def _best_cuts(cuts: torch.Tensor, count: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:

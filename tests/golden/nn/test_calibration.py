@@ -12,7 +12,7 @@ from vsq.golden.quantizer.tensor import Granularity
 
 torch = pytest.importorskip("torch")
 
-from vsq.golden.nn import histogram
+from vsq.golden.nn import calibration
 from vsq.golden.nn.calibration import SAMPLE_ELEMENTS, Calibration, observer, watch
 from vsq.golden.quantizer import pytorch
 
@@ -55,21 +55,21 @@ def test_percentile_is_numpys_to_a_bin(scale, percent):
     sides = quantizer(scale=scale)
     data = batches()
     magnitudes = torch.cat(data).abs().numpy()
-    bin_width = 2 ** math.ceil(math.log2(magnitudes.max())) / histogram.BINS
+    bin_width = 2 ** math.ceil(math.log2(magnitudes.max())) / calibration.BINS
     ours = threshold(sides, observed("percentile", sides, data, percentile=percent))
     assert ours == pytest.approx(np.percentile(magnitudes, percent, method="inverted_cdf"), abs=1.01 * bin_width)
 
 
 def test_the_histogram_does_not_depend_on_the_order_of_batches():
     data = [*batches(), torch.zeros(4, 4)]
-    forwards, backwards = histogram.Histogram(), histogram.Histogram()
+    forwards, backwards = calibration.Histogram(), calibration.Histogram()
     for x, y in zip(data, reversed(data), strict=True):
         forwards.add(x.abs())
         backwards.add(y.abs())
     assert forwards.limit == backwards.limit
     assert torch.equal(forwards.counts, backwards.counts)
     everything = np.concatenate([x.abs().numpy().ravel() for x in data])
-    expected, _ = np.histogram(everything, histogram.BINS, (0, forwards.limit))
+    expected, _ = np.histogram(everything, calibration.BINS, (0, forwards.limit))
     np.testing.assert_array_equal(forwards.counts.numpy(), expected)
 
 
@@ -91,10 +91,10 @@ def naive_divergence(counts, top, levels):
 
 @pytest.mark.parametrize("levels", [2, 8, 16])
 def test_entropy_equals_loops_over_a_small_histogram(levels, monkeypatch):
-    monkeypatch.setattr(histogram, "BINS", 64)
+    monkeypatch.setattr(calibration, "BINS", 64)
     rng = np.random.default_rng(levels)
     values = np.abs(np.concatenate([rng.standard_normal(3000), rng.standard_normal(30) * 4]))
-    counts = histogram.Histogram()
+    counts = calibration.Histogram()
     counts.add(torch.tensor(values))
     plain = counts.counts.tolist()
     plain[0] = 0.0

@@ -12,7 +12,8 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.nn import mmse
 from vsq.golden.nn.integer import inference
-from vsq.golden.nn.planes.dual import DualLayer, dual_layer, dual_model
+from vsq.golden.nn.planes.dual import dual_layer, dual_model
+from vsq.golden.nn.planes.splitquant import SumLayer
 from vsq.golden.nn.quantize import fresh_layer, quantize
 from vsq.golden.nn.scheme import Scheme
 
@@ -59,7 +60,7 @@ def test_only_layers_above_the_threshold_are_doubled():
     exact.weight.data[:, 0] = 3
     model = dual_model(nn.Sequential(exact, nn.ReLU(), nn.Sequential(rough)), SCHEMES["3/8/-/-"], 1e-3)
     assert model[0] is exact
-    assert isinstance(model[2][0], DualLayer)
+    assert isinstance(model[2][0], SumLayer)
 
 
 def test_a_model_with_doubled_layers_runs_and_is_nearer():
