@@ -148,7 +148,7 @@ def measure(
     }
     store = Store(path, about, "scores")
     triples = [_variants(config, input_gamma=input_gamma, calibration=calibration) for config in configs]
-    cells = {_key(scheme, mode): (scheme, mode) for mode in chosen for triple in triples for scheme in triple}
+    cells = {f"{scheme} {mode}": (scheme, mode) for mode in chosen for triple in triples for scheme in triple}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
         bar = progress.add_task("", total=len(cells) + 1)
@@ -165,7 +165,7 @@ def measure(
                 store.keep(key, task.evaluate(model))
             progress.advance(bar)
     rows = [
-        AccuracyRow(str(triple[0]), mode, *(store.results[_key(scheme, mode)] for scheme in triple))
+        AccuracyRow(str(triple[0]), mode, *(store.results[f"{scheme} {mode}"] for scheme in triple))
         for mode in chosen
         for triple in triples
     ]
@@ -177,7 +177,3 @@ def _variants(config: MacConfig, **options: Any) -> tuple[Scheme, Scheme, Scheme
     plain = MacConfig(weight=config.weight, activation=config.activation, vector_size=config.vector_size)
     per_vector, per_channel = (Scheme(config=one, **options) for one in (config, plain))
     return per_vector, replace(per_channel, float_scales=True), per_channel
-
-
-def _key(scheme: Scheme, mode: Mode) -> str:
-    return f"{scheme} {mode}"

@@ -9,6 +9,7 @@ Source: VS-Quant (Dai et al., MLSys 2021), section 4; Wu et al., Integer Quantiz
 import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -100,26 +101,20 @@ def _divergence(counts: torch.Tensor, top: int, levels: int) -> float:
     return float((p * (p / q).log()).sum())
 
 
+@dataclass(eq=False)
 class Observer:
-    """Sees a tensor's batches and returns its gamma, here the one of the largest magnitude: nothing is clipped.
+    """Sees a tensor's batches and returns its gamma, here the one of the largest magnitude: nothing is clipped."""
 
-    Args:
-        quantizer: With granularity ``tensor``: what is static cannot depend on tokens that are yet to come.
-        name: What error messages call the tensor.
+    quantizer: Quantizer  # of granularity ``tensor``: what is static cannot depend on tokens that are yet to come
+    name: str  # of the tensor in error messages
+    maximum: torch.Tensor | None = field(default=None, init=False)
 
-    Raises:
-        InputError: If the granularity is another one.
-    """
-
-    def __init__(self, quantizer: Quantizer, name: str) -> None:
-        if quantizer.granularity != Granularity.TENSOR:
+    def __post_init__(self) -> None:
+        if self.quantizer.granularity != Granularity.TENSOR:
             raise InputError(
-                f"{name}: granularity {quantizer.granularity} has no static gamma; calibrate per tensor, or quantize "
-                "dynamically"
+                f"{self.name}: granularity {self.quantizer.granularity} has no static gamma; calibrate per tensor, or "
+                "quantize dynamically"
             )
-        self.quantizer = quantizer
-        self.name = name
-        self.maximum: torch.Tensor | None = None
 
     @torch.no_grad()
     def observe(self, x: torch.Tensor) -> None:
@@ -143,13 +138,12 @@ class Observer:
         return maximum
 
 
+@dataclass(eq=False)
 class HistogramObserver(Observer):
     """The gamma of the threshold that ``threshold`` reads off a histogram of magnitudes, to a bin."""
 
-    def __init__(self, quantizer: Quantizer, name: str, threshold: Callable[[Histogram], float]) -> None:
-        super().__init__(quantizer, name)
-        self.threshold = threshold
-        self.histogram = Histogram()
+    threshold: Callable[[Histogram], float]
+    histogram: Histogram = field(default_factory=Histogram, init=False)
 
     def _take(self, x: torch.Tensor) -> None:
         self.histogram.add(x.abs())
@@ -159,6 +153,7 @@ class HistogramObserver(Observer):
         return torch.minimum(pytorch.gamma(self.quantizer, threshold).reshape(()).to(maximum), maximum)
 
 
+@dataclass(eq=False)
 class MseObserver(Observer):
     """The gamma of least squared error on a sample of rows, quantized as they will be, with both levels.
 
@@ -166,11 +161,9 @@ class MseObserver(Observer):
     with equal chance.
     """
 
-    def __init__(self, quantizer: Quantizer, name: str) -> None:
-        super().__init__(quantizer, name)
-        self.rows: torch.Tensor | None = None
-        self.keys = torch.empty(0)
-        self.random = torch.Generator().manual_seed(0)
+    rows: torch.Tensor | None = field(default=None, init=False)
+    keys: torch.Tensor = field(default_factory=lambda: torch.empty(0), init=False)
+    random: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0), init=False)
 
     def _take(self, x: torch.Tensor) -> None:
         fresh = x.reshape(-1, x.shape[-1])

@@ -37,24 +37,18 @@ class QuantizedLayer(nn.Module):
 
     Args:
         layer: The float layer, whose parameters are shared.
-        scheme: How it is quantized.
         name: What error messages call the layer.
         sign: Of all weights, whose integers are then unsigned magnitudes: 1 or -1; 0 for weights of both signs.
-
-    Attributes:
-        sign: -1 where the integers are magnitudes of weights that are not positive, else 1.
-        input_gamma: Buffer, float32, one value: the calibrated gamma of the inputs; NaN before calibration.
-        weight_codes, weight_scales, weight_gamma: Buffers of a frozen layer, [N, P, G, V], [N, P, G] and [N, 1, 1];
-            otherwise None.
     """
 
     GEOMETRY: ClassVar[tuple[str, ...]]  # arguments that make a float layer of the same shape
     weight: torch.Tensor
     bias: Any  # a tensor or None, which PyTorch's Linear and convolutions declare differently
-    input_gamma: torch.Tensor
-    weight_codes: Any  # tensors or None
-    weight_scales: Any
-    weight_gamma: Any
+    sign: int  # -1 where the integers are magnitudes of weights that are not positive, else 1
+    input_gamma: torch.Tensor  # float32, one value; NaN before calibration
+    weight_codes: Any  # [N, P, G, V]; as scales and gamma, None unless the layer is frozen
+    weight_scales: Any  # [N, P, G]; None too for the single level
+    weight_gamma: Any  # [N, 1, 1]
 
     def __init__(self, layer: Any, scheme: Scheme, name: str = "layer", sign: int = 0) -> None:
         geometry = {argument: getattr(layer, argument) for argument in self.GEOMETRY}

@@ -40,8 +40,7 @@ def images(root: str | Path, *, classes: Sequence[str] | None = None) -> list[tu
         raise InputError(f"{root}: no such folder; give one with a folder of images for each class")
     folders = sorted(path for path in root.iterdir() if path.is_dir())
     names = [path.name for path in folders] if classes is None else list(classes)
-    unknown = [path.name for path in folders if path.name not in names]
-    if unknown:
+    if unknown := [path.name for path in folders if path.name not in names]:
         raise InputError(f"{root / unknown[0]}: its name is not among the {len(names)} classes; mend the list")
     found = [
         (path, names.index(folder.name))
@@ -55,11 +54,7 @@ def images(root: str | Path, *, classes: Sequence[str] | None = None) -> list[tu
 
 
 def batches(found: Iterable[tuple[Path, int]], size: int = 32) -> Iterator[Batch]:
-    """Yield pixels [B, 3, 224, 224] and labels [B], ``size`` images at a time.
-
-    Raises:
-        InputError: If Pillow is not installed, or a file is no image.
-    """
+    """Yield pixels [B, 3, 224, 224] and labels [B], ``size`` images at a time, as :func:`read` gives them."""
     entries = iter(found)
     while part := list(islice(entries, size)):
         yield torch.stack([read(path) for path, _ in part]), torch.tensor([label for _, label in part])
@@ -90,11 +85,7 @@ def read(path: Path) -> torch.Tensor:
 
 @torch.no_grad()
 def accuracy(model: nn.Module, data: Iterable[Batch]) -> float:
-    """Return the share of images, 0 to 1, whose largest output is their label's.
-
-    Raises:
-        InputError: If there is no image.
-    """
+    """Return the share of images, 0 to 1, whose largest output is their label's; no image is an InputError."""
     right = total = 0
     for pixels, labels in data:
         right += int((model(pixels).argmax(dim=1) == labels).sum())

@@ -33,11 +33,7 @@ class Score:
 
 
 def load(path: str | Path) -> list[Question]:
-    """Return the questions of a SQuAD file.
-
-    Raises:
-        InputError: If the file cannot be read or is not in SQuAD's form; the message names it.
-    """
+    """Return the questions of a SQuAD file; an InputError names one that cannot be read or has another form."""
     path = Path(path)
     try:
         return [
@@ -54,18 +50,12 @@ def load(path: str | Path) -> list[Question]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a SQuAD file") from None
     except (ValueError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: not in SQuAD's form ({type(error).__name__}: {reason}); give its JSON file"
-        ) from None
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise InputError(f"{path}: not in SQuAD's form ({reason}); give its JSON file") from None
 
 
 def evaluate(questions: Iterable[Question], answer: Callable[[str, str], str]) -> Score:
-    """Return the score of a model, of which ``answer(question, context)`` is the answer's text.
-
-    Raises:
-        InputError: If there is no question.
-    """
+    """Return the score of a model that answers ``answer(question, context)``; no question is an InputError."""
     scores: list[tuple[float, float]] = []
     for question in questions:
         words = _words(answer(question.question, question.context))

@@ -55,7 +55,7 @@ def command(*arguments: Argument) -> Callable[[Callable[[Namespace, Console], in
 
 
 def count(text: str, low: int = 1) -> int:
-    """Read a whole number from 1, or another one."""
+    """Read a whole number from ``low`` on."""
     if not text.isdecimal() or int(text) < low:
         raise ArgumentTypeError(f"{text!r} is not a whole number from {low}")
     return int(text)
