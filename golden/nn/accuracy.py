@@ -82,9 +82,8 @@ class AccuracyReport:
             for row in self.rows
             for kind, title in KINDS.items()
         ]
-        title = f"{self.task}: {self.metric}"
         kinds = list(KINDS.values())
-        x = alt.X("score:Q", title=title).scale(zero=False, padding=15)
+        x = alt.X("score:Q", title=f"{self.task}: {self.metric}").scale(zero=False, padding=15)
         y = alt.Y("row:N", title="configuration and mode", sort=None).axis(grid=True)
         score = alt.Tooltip("score:Q", title=self.metric, format=".4f")
         marks = (

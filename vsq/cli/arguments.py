@@ -27,7 +27,7 @@ def argument(*names: str, **options: Any) -> Argument:
 
 @dataclass(frozen=True)
 class Subcommand:
-    """A command, which has the name of its function; that takes the parsed arguments and returns the exit code.
+    """A command, named as its function, which takes the parsed arguments and returns the exit code.
 
     The first paragraph of the function's docstring is the help; the rest, such as examples, ends it.
     """

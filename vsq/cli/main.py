@@ -15,13 +15,11 @@ from vsq.cli.arguments import Subcommand
 from vsq.golden.contract.distribution import NAME, VERSION, missing
 from vsq.golden.contract.errors import InputError
 
-COMMANDS: dict[str, Subcommand] = {
-    each.run.__name__: each
-    for each in (
-        *(designs.generate, designs.presets, verification.regress, verification.verify),
-        *(networks.network, networks.accuracy, networks.export, costs.area, costs.energy, costs.report),
-        *(start.demo, start.doctor),
-    )
+COMMANDS = {
+    name: each
+    for module in (designs, verification, networks, costs, start)
+    for name, each in vars(module).items()
+    if isinstance(each, Subcommand)
 }
 
 _ABOUT = """\
