@@ -21,7 +21,7 @@ class Option:
     key: str  # in a text, such as ``V`` of ``V=16``
     symbol: str | None = None  # of its value in a help text
     low: int = 1
-    high: int | None = None  # None for no upper limit
+    high: int | None = None  # None where only a rule of the configuration gives it
     limit: str = ""  # the upper limit in a table, where a rule gives it
     rule: str = ""  # the default in a table, where a rule gives it
     words: tuple[str, str] = ("0", "1")  # of a switch that is off, and on
@@ -41,9 +41,9 @@ class Option:
     @property
     def limits(self) -> str:
         """The values of a number in words; empty for a choice or a switch."""
-        return (
-            "" if isinstance(self.default, StrEnum | bool) else f"{self.low} to {self.limit or format(self.high, ',')}"
-        )
+        if isinstance(self.default, StrEnum | bool):
+            return ""
+        return f"{self.low} to {self.limit or format(self.high, ',')}"
 
     @property
     def help(self) -> str:
