@@ -1,7 +1,10 @@
-"""Arithmetic styles: how sums and products are written. A component asks its configuration's style for them."""
+"""Arithmetic styles: how sums and products are written. A component asks its configuration's style for them.
+
+Each of a style's three methods describes its hardware in ``m`` and returns a signal of the shape and name asked for. It
+holds the exact result if the shape does, and else the low bits of it.
+"""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 
@@ -12,61 +15,25 @@ from vsq.hw.arithmetic.decode import Operand
 from vsq.hw.mac.pipeline import register
 from vsq.hw.mac.shapes import least_shape
 
-
-class Style(Protocol):
-    """The seam that an arithmetic style fills.
-
-    Every method describes its hardware in ``m`` and returns a signal of the shape and name asked for. It holds the
-    exact result if the shape does, and else the low bits of it.
-    """
-
-    def dot(
-        self,
-        m: Module,
-        weights: Sequence[Operand],
-        activations: Sequence[Operand],
-        loads: Sequence[Value],
-        narrow: bool,
-        shape: Shape,
-        name: str,
-    ) -> Signal:
-        """Return sum_j weights[j] * activations[j], with one register stage inside for each enable in ``loads``.
-
-        ``narrow`` promises that signed operands never have their most negative code.
-        """
-
-    def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:
-        """Return a * b + addend, addend >= 0 a constant."""
-
-    def add(self, m: Module, a: Value, b: Value, shape: Shape, name: str) -> Signal:
-        """Return a + b."""
+Factors = Sequence[tuple[Operand, Operand]]  # weights and activations
 
 
 class Behavioural:
     """``*`` and a balanced tree of ``+``: what synthesis tools and FPGAs expect, and fast to simulate."""
 
-    def dot(
-        self,
-        m: Module,
-        weights: Sequence[Operand],
-        activations: Sequence[Operand],
-        loads: Sequence[Value],
-        narrow: bool,
-        shape: Shape,
-        name: str,
-    ) -> Signal:
-        """Return the dot product as a balanced adder tree.
+    def dot(self, m: Module, factors: Factors, loads: Sequence[Value], narrow: bool, shape: Shape, name: str) -> Signal:
+        """Return sum_j weights[j] * activations[j], with one register stage inside for each enable in ``loads``.
+
+        ``narrow`` promises that signed operands never have their most negative code.
 
         Tree level 0 holds the products, level ceil(log2 V) the sum; the n register stages stand after the levels
         ceil(i*levels/(n+1)), i = 1..n, so late that few bits are held, and so early that the halves balance.
         """
-        numbers = (
-            [operand.number(m, f"{side}{element}") for element, operand in enumerate(operands)]
-            for side, operands in (("weight", weights), ("activation", activations))
-        )
+        weights = [weight.number(m, f"weight{j}") for j, (weight, _) in enumerate(factors)]
+        activations = [activation.number(m, f"activation{j}") for j, (_, activation) in enumerate(factors)]
         level: list[Value] = [
-            self.multiply(m, w, a, 0, _product_shape(w, a), f"product{element}")
-            for element, (w, a) in enumerate(zip(*numbers, strict=True))
+            self.multiply(m, w, a, 0, _product_shape(w, a), f"product{j}")
+            for j, (w, a) in enumerate(zip(weights, activations, strict=True))
         ]
         depth = (len(level) - 1).bit_length()
         cuts = [-(-i * depth // (len(loads) + 1)) for i in range(1, len(loads) + 1)]
@@ -78,15 +45,46 @@ class Behavioural:
         return _named(m, level[0], shape, name)
 
     def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:
-        """Return the product with the operators."""
+        """Return a * b + addend, addend >= 0 a constant."""
         if addend:
             product = _named(m, a * b, _product_shape(a, b), f"{name}_exact")
-            return _named(m, _sum(product, Const(addend)), shape, name)
+            return self.add(m, product, Const(addend), shape, name)
         return _named(m, a * b, shape, name)
 
     def add(self, m: Module, a: Value, b: Value, shape: Shape, name: str) -> Signal:
-        """Return the sum with the operator."""
+        """Return a + b."""
         return _named(m, _sum(a, b), shape, name)
+
+
+class BitHeaps:
+    """One compressor tree for each sum, down to the result's bits: the least area in standard cells."""
+
+    def dot(self, m: Module, factors: Factors, loads: Sequence[Value], narrow: bool, shape: Shape, name: str) -> Signal:
+        """Return the dot product as one heap of all partial products, cut into parts of equal depth."""
+        heap = BitHeap(shape.width, name)
+        for w, a in factors:
+            if w.plain and a.plain:
+                products.multiply(heap, w.significand, a.significand, narrow)
+            else:
+                products.multiply_shifted(heap, w, a)
+        return _named(m, heap.compress(m, loads), shape, name)
+
+    def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:
+        """Return the product and the constant from one heap."""
+        heap = BitHeap(shape.width, name)
+        products.multiply(heap, a, b)
+        heap.add_constant(addend)
+        return _named(m, heap.compress(m), shape, name)
+
+    def add(self, m: Module, a: Value, b: Value, shape: Shape, name: str) -> Signal:
+        """Return the sum as a ripple of full adders; a constant is folded into them."""
+        heap = BitHeap(shape.width, name)
+        for value in (a, b):
+            if isinstance(value, Const):
+                heap.add_constant(value.value)
+            else:
+                heap.add(value)
+        return _named(m, heap.compress(m), shape, name)
 
 
 def _named(m: Module, value: Value, shape: Shape, name: str) -> Signal:
@@ -112,46 +110,7 @@ def _sum(a: Value, b: Value) -> Value:
     return a.as_signed() + b.as_signed() if signed else a + b
 
 
-class BitHeaps:
-    """One compressor tree for each sum, down to the result's bits: the least area in standard cells."""
-
-    def dot(
-        self,
-        m: Module,
-        weights: Sequence[Operand],
-        activations: Sequence[Operand],
-        loads: Sequence[Value],
-        narrow: bool,
-        shape: Shape,
-        name: str,
-    ) -> Signal:
-        """Return the dot product as one heap of all partial products, cut into parts of equal depth."""
-        heap = BitHeap(shape.width, name)
-        for w, a in zip(weights, activations, strict=True):
-            if w.plain and a.plain:
-                products.multiply(heap, w.significand, a.significand, narrow)
-            else:
-                products.multiply_shifted(heap, w, a)
-        return _named(m, heap.compress(m, loads), shape, name)
-
-    def multiply(self, m: Module, a: Value, b: Value, addend: int, shape: Shape, name: str) -> Signal:
-        """Return the product and the constant from one heap."""
-        heap = BitHeap(shape.width, name)
-        products.multiply(heap, a, b)
-        heap.add_constant(addend)
-        return _named(m, heap.compress(m), shape, name)
-
-    def add(self, m: Module, a: Value, b: Value, shape: Shape, name: str) -> Signal:
-        """Return the sum as a ripple of full adders; a constant is folded into them."""
-        heap = BitHeap(shape.width, name)
-        for value in (a, b):
-            if isinstance(value, Const):
-                heap.add_constant(value.value)
-            else:
-                heap.add(value)
-        return _named(m, heap.compress(m), shape, name)
-
-
+Style = Behavioural | BitHeaps
 _STYLES: dict[Arithmetic, Style] = {Arithmetic.BEHAVIOURAL: Behavioural(), Arithmetic.BITHEAP: BitHeaps()}
 _AUTO = {Target.ASIC: Arithmetic.BITHEAP, Target.FPGA: Arithmetic.BEHAVIOURAL}
 

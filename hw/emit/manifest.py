@@ -1,8 +1,8 @@
 """The manifest beside emitted Verilog: what Verilog's ports do not say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data, wiring
@@ -66,25 +66,11 @@ _MEANING = {
 }
 
 
-def describe(ports: Mapping[str, wiring.Member], fields: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Any]:
-    """Return the entries that every manifest has: clocking, handshake, ports, versions.
+class Port(NamedTuple):
+    """A port of the top module, and the manifest's entries of its fields."""
 
-    Args:
-        ports: By name, clock and reset aside.
-        fields: The :func:`field` entries of a port; those of any other are the port itself.
-    """
-    clocking = {"clk": wiring.In(1), "rst": wiring.In(1)}
-    return {
-        "clock": "clk, rising edge",
-        "reset": "rst, synchronous, active high",
-        "handshake": "a transfer happens at a clock edge with valid and ready; payload is stable while valid waits",
-        "fields": "element 0 of a field starts at its bit of the port, element 1 at bit + width, and so on",
-        "ports": [
-            _port(name, member, fields.get(name, [field(name, member.shape)]))
-            for name, member in {**clocking, **ports}.items()
-        ],
-        "versions": {"vsq": VERSION, "amaranth": version("amaranth"), "yosys": version("pyosys")},
-    }
+    member: wiring.Member
+    fields: list[dict[str, Any]]
 
 
 def field(name: str, shape: ShapeLike, low: int = 0) -> dict[str, Any]:
@@ -94,16 +80,29 @@ def field(name: str, shape: ShapeLike, low: int = 0) -> dict[str, Any]:
     return {"name": name, "bit": low, "count": count, "width": cast.width, "signed": cast.signed}
 
 
-def _port(name: str, member: wiring.Member, fields: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return a port's entry, with the layouts of its fields."""
-    shape = Shape.cast(member.shape)
+def describe(ports: Mapping[str, Port]) -> dict[str, Any]:
+    """Return the entries that every manifest has, from the ports by name, clock and reset aside."""
+    clocking = {name: Port(wiring.In(1), [field(name, 1)]) for name in ("clk", "rst")}
+    listed = []
+    for name, (member, fields) in {**clocking, **ports}.items():
+        shape = Shape.cast(member.shape)
+        listed.append(
+            {
+                "name": name,
+                "direction": "input" if member.flow == wiring.In else "output",
+                "width": shape.width,
+                "signed": shape.signed,
+                "meaning": _MEANING[name],
+                "fields": fields,
+            }
+        )
     return {
-        "name": name,
-        "direction": "input" if member.flow == wiring.In else "output",
-        "width": shape.width,
-        "signed": shape.signed,
-        "meaning": _MEANING[name],
-        "fields": list(fields),
+        "clock": "clk, rising edge",
+        "reset": "rst, synchronous, active high",
+        "handshake": "a transfer happens at a clock edge with valid and ready; payload is stable while valid waits",
+        "fields": "element 0 of a field starts at its bit of the port, element 1 at bit + width, and so on",
+        "ports": listed,
+        "versions": {"vsq": VERSION, "amaranth": version("amaranth"), "yosys": version("pyosys")},
     }
 
 

@@ -8,37 +8,29 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.config import MacConfig
-from vsq.hw.emit.manifest import field
+from vsq.hw.emit.manifest import Port, field
 from vsq.hw.mac.shapes import beat_layout, result_layout
 from vsq.hw.mac.top import VectorMac
 
 BYTE = 8
 
 
-def plain_ports(signature: wiring.Signature, prefixes: Mapping[str, str]) -> dict[str, wiring.Member]:
+def plain_ports(signature: wiring.Signature, prefixes: Mapping[str, str]) -> dict[str, Port]:
     """Return ports by name, clock and reset aside: each stream's handshake and payload fields.
 
     Args:
         signature: Of a component all of whose members are streams of structures.
         prefixes: What the names of a stream's ports start with, if not with the member's name.
     """
-    ports: dict[str, wiring.Member] = {}
+    ports = {}
     for member, about in signature.members.items():
-        prefix = prefixes.get(member, member)
         flow, back = (In, Out) if about.flow == In else (Out, In)
-        ports |= {f"{prefix}_valid": flow(1), f"{prefix}_ready": back(1)}
-        for name, shape in about.signature.members["payload"].shape.members.items():
-            ports[f"{prefix}_{name}"] = flow(shape.size if isinstance(shape, data.Layout) else shape)
+        shapes = {"valid": 1, "ready": 1, **about.signature.members["payload"].shape.members}
+        for name, shape in shapes.items():
+            plain = shape.size if isinstance(shape, data.Layout) else shape
+            port = Port((back if name == "ready" else flow)(plain), [field(name, shape)])
+            ports[f"{prefixes.get(member, member)}_{name}"] = port
     return ports
-
-
-def plain_fields(signature: wiring.Signature, prefixes: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the manifest's entry of the field that each of :func:`plain_ports` is."""
-    return {
-        f"{prefixes.get(member, member)}_{name}": [field(name, shape)]
-        for member, about in signature.members.items()
-        for name, shape in {"valid": 1, "ready": 1, **about.signature.members["payload"].shape.members}.items()
-    }
 
 
 class PlainPorts(wiring.Component):
@@ -49,7 +41,8 @@ class PlainPorts(wiring.Component):
 
     def __init__(self, component: wiring.Component, instance: str, prefixes: Mapping[str, str]):
         self.component, self.instance, self.prefixes = component, instance, prefixes
-        super().__init__(plain_ports(component.signature, prefixes))
+        ports = plain_ports(component.signature, prefixes)
+        super().__init__({name: port.member for name, port in ports.items()})
 
     def elaborate(self, platform: object) -> Module:
         """Wire ports to streams."""
@@ -150,11 +143,13 @@ class AxisMac(wiring.Component):
         return m
 
 
-def axis_fields(config: MacConfig) -> dict[str, list[dict[str, Any]]]:
-    """Return the manifest's entries of the fields of TDATA, with what fills their last byte."""
+def axis_ports(config: MacConfig) -> dict[str, Port]:
+    """Return ports by name, clock and reset aside; the fields of TDATA have what fills their last byte."""
+    beat, result = _fields(beat_layout(config), "not read"), _fields(result_layout(config), "sign")
+    fields = {"s_axis_tdata": beat, "m_axis_tdata": result}
     return {
-        "s_axis_tdata": _fields(beat_layout(config), padding="not read"),
-        "m_axis_tdata": _fields(result_layout(config), padding="sign"),
+        name: Port(member, fields.get(name, [field(name, member.shape)]))
+        for name, member in axis_signature(config).members.items()
     }
 
 

@@ -43,14 +43,8 @@ def run_yosys(
         Path(folder, "script.ys").write_text("\n".join(commands) + "\n")
         # ABC's scratch files and Yosys's cache go where they end with the folder, and where no other run sees them.
         environment = {**os.environ, "TMPDIR": folder}
-        done = subprocess.run(
-            [sys.executable, "-c", _RUN, "script.ys"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-        )
+        command = [sys.executable, "-c", _RUN, "script.ys"]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode == -signal.SIGINT:  # the terminal interrupts the child too, and maybe first
             raise KeyboardInterrupt
         if done.returncode:

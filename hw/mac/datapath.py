@@ -47,17 +47,10 @@ class DotProduct(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
-        weight, activation = decoder(self.config.weight), decoder(self.config.activation)
-        enables = list(self.enable) if self.stages else []
-        d = style_of(self.config).dot(
-            m,
-            [weight.operand(code) for code in self.weights],
-            [activation.operand(code) for code in self.activations],
-            enables[:-1],
-            self.config.narrow,
-            self.d.shape(),
-            "dot",
-        )
+        config, enables = self.config, list(self.enable) if self.stages else []
+        weights = map(decoder(config.weight).operand, self.weights)
+        factors = list(zip(weights, map(decoder(config.activation).operand, self.activations), strict=True))
+        d = style_of(config).dot(m, factors, enables[:-1], config.narrow, self.d.shape(), "dot")
         if self.stages:
             d = register(m, d, enables[-1], "d_reg")
         drive_whole(m, self.d, d)
