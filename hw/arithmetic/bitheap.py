@@ -109,14 +109,13 @@ class BitHeap:
                         wire.value = value
         complements = ~Cat(bit.wire.value for bit in plan.result if isinstance(bit, Bit) and bit.inverted)
         inverted = iter(_vector(m, f"{self.name}_inverted", [complements]))
-        return _vector(
-            m,
-            f"{self.name}_sum",
-            [
-                Const(bit, 1) if isinstance(bit, int) else next(inverted) if bit.inverted else bit.wire.value
-                for bit in plan.result
-            ],
-        )
+        total: list[Value] = []
+        for bit in plan.result:
+            if isinstance(bit, int):
+                total.append(Const(bit, 1))
+            else:
+                total.append(next(inverted) if bit.inverted else bit.wire.value)
+        return _vector(m, f"{self.name}_sum", total)
 
     def _add_count(self, m: Module, negative: Sequence[Value], bits: int | None) -> None:
         """Add the number of negated terms, less its product by 2^bits for unsigned ones."""

@@ -30,7 +30,7 @@ class Design:
     Attributes:
         config: The configuration.
         kind: Name of the kind of design, and of the component in the top module.
-        subject: Begins the title.
+        subject, suffix: Begin and end the title.
         component, signature, facts: From the configuration: a new component, its streams, and the manifest's entries on
             function and timing.
         prefixes: What the names of a stream's ports start with, if not with the stream's name.
@@ -43,6 +43,7 @@ class Design:
 
     kind: ClassVar[str]
     subject: ClassVar[str]
+    suffix: ClassVar[str] = ""
     component: ClassVar[type[Any]]
     signature: "ClassVar[staticmethod[[Any], wiring.Signature]]"
     facts: "ClassVar[staticmethod[[Any], dict[str, Any]]]"
@@ -64,7 +65,7 @@ class Design:
     @property
     def title(self) -> str:
         """The design in words."""
-        return f"{self.subject} {self.config.full_name}"
+        return f"{self.subject} {self.config.full_name}{self.suffix}"
 
     @property
     def latency(self) -> int:
@@ -143,12 +144,8 @@ class AxisDesign(MacDesign):
     """The vector MAC with AXI4-Stream ports (:class:`vsq.hw.emit.ports.AxisMac`)."""
 
     kind = "mac_axis"
+    suffix = " with AXI4-Stream ports"
     waivers: ClassVar = {"UNUSEDSIGNAL": "the padding of TDATA is not read"}
-
-    @property
-    def title(self) -> str:
-        """The design in words."""
-        return f"{super().title} with AXI4-Stream ports"
 
     def top(self) -> wiring.Component:
         """Return the MAC with AXI4-Stream ports."""

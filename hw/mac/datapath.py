@@ -7,18 +7,8 @@ from amaranth.lib.wiring import In, Out
 from vsq.golden.contract.config import MacConfig, Overflow, Rounding
 from vsq.hw.arithmetic.decode import decoder
 from vsq.hw.arithmetic.styles import style_of
+from vsq.hw.mac import shapes
 from vsq.hw.mac.pipeline import dot_stages, register, scaled, term_stages
-from vsq.hw.mac.shapes import (
-    dot_shape,
-    factor_max,
-    product_max,
-    result_layout,
-    rounded_max,
-    rounding_addend,
-    scale_shapes,
-    term_shape,
-    vector_layout,
-)
 
 
 class DotProduct(wiring.Component):
@@ -30,7 +20,7 @@ class DotProduct(wiring.Component):
     Members:
         weights, activations: In(V codes)
         enable: In(stages), register enables; absent without stages
-        d: Out(dot_shape(config)); modulo 2^P if the accumulator wraps at P bits
+        d: Out(shapes.dot_shape(config)); modulo 2^P if the accumulator wraps at P bits
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5, the vector MAC's product array and adder tree.
     """
@@ -38,8 +28,9 @@ class DotProduct(wiring.Component):
     def __init__(self, config: MacConfig):
         self.config = config
         self.stages = dot_stages(config)
-        vectors = vector_layout(config)
-        members = {name: In(vectors[name]) for name in ("weights", "activations")} | {"d": Out(dot_shape(config))}
+        vectors = shapes.vector_layout(config)
+        members = {"weights": In(vectors["weights"]), "activations": In(vectors["activations"])}
+        members["d"] = Out(shapes.dot_shape(config))
         if self.stages:
             members["enable"] = In(self.stages)
         super().__init__(members)
@@ -66,10 +57,10 @@ class ScalePath(wiring.Component):
 
     Members:
         weight_scale, activation_scale: In, absent on a side without scale
-        d: In(dot_shape(config)), registered like r
+        d: In(shapes.dot_shape(config)), registered like r
         enables: In(D), register enables: those of r, then that of t; absent if D = 0
         nonzero: Out(1), r is not 0; combinational from the scales
-        t: Out(term_shape(config))
+        t: Out(shapes.term_shape(config))
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5: rounding of the scale product before the wide multiplication
     of the partial sum.
@@ -77,8 +68,8 @@ class ScalePath(wiring.Component):
 
     def __init__(self, config: MacConfig):
         self.config = config
-        members = {name: In(shape) for name, shape in scale_shapes(config).items()}
-        members |= {"nonzero": Out(1), "d": In(dot_shape(config)), "t": Out(term_shape(config))}
+        members = {name: In(shape) for name, shape in shapes.scale_shapes(config).items()}
+        members |= {"nonzero": Out(1), "d": In(shapes.dot_shape(config)), "t": Out(shapes.term_shape(config))}
         if config.pipeline:
             members["enables"] = In(config.pipeline)
         super().__init__(members)
@@ -109,10 +100,10 @@ class ScalePath(wiring.Component):
     def _rounded(self, m: Module) -> Value:
         """Round by adding one half and dropping the low bits; a tie (all of them 0 then) clears the LSB if to even."""
         config, s = self.config, self.config.scale_shift
-        style, addend = style_of(config), rounding_addend(config)
+        style, addend = style_of(config), shapes.rounding_addend(config)
         # Linters accept that low bits are dropped if the name says so.
         name = "product" if s == 0 or config.rounding == Rounding.HALF_EVEN else "product_low_bits_unused"
-        shape, bits = unsigned(product_max(config).bit_length()), factor_max(config).bit_length()
+        shape, bits = unsigned(shapes.product_max(config).bit_length()), shapes.factor_max(config).bit_length()
         if config.weight_scale and config.activation_scale:
             total = style.multiply(m, self.weight_scale, self.activation_scale, addend, shape, name)
         else:
@@ -121,7 +112,7 @@ class ScalePath(wiring.Component):
         rounded = total[s:]
         if addend and config.rounding == Rounding.HALF_EVEN:
             rounded = Cat(rounded[0] & total[:s].any(), rounded[1:])
-        if rounded_max(config) > factor_max(config):
+        if shapes.rounded_max(config) > shapes.factor_max(config):
             # p < 2^(ws+as), so only 2^R itself occurs beyond 2^R - 1, and its low bits are 0.
             rounded = rounded[:bits] | rounded[bits].replicate(bits)
         return rounded[:bits]
@@ -137,7 +128,7 @@ class Accumulator(wiring.Component):
     Latency: 1 cycle. Throughput: one term per cycle.
 
     Members:
-        t: In(term_shape(config))
+        t: In(shapes.term_shape(config))
         first: In(1), start from 0
         enable: In(1), register enable
         acc: Out(signed(P))
@@ -146,8 +137,8 @@ class Accumulator(wiring.Component):
 
     def __init__(self, config: MacConfig):
         self.config = config
-        results = {name: Out(shape) for name, shape in result_layout(config).members.items()}
-        super().__init__({"t": In(term_shape(config)), "first": In(1), "enable": In(1), **results})
+        results = {name: Out(shape) for name, shape in shapes.result_layout(config).members.items()}
+        super().__init__({"t": In(shapes.term_shape(config)), "first": In(1), "enable": In(1), **results})
 
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
@@ -194,11 +185,11 @@ class Datapath(wiring.Component):
 
     def __init__(self, config: MacConfig):
         self.config = config
-        members = {name: In(shape) for name, shape in vector_layout(config).items()}
+        members = {name: In(shape) for name, shape in shapes.vector_layout(config).items()}
         members |= {"first": In(1), "enables": In(config.pipeline + 1)}
         if scaled(config):
             members["nonzero"] = Out(1)
-        super().__init__(members | {name: Out(shape) for name, shape in result_layout(config).members.items()})
+        super().__init__(members | {name: Out(shape) for name, shape in shapes.result_layout(config).members.items()})
 
     def elaborate(self, platform: object) -> Module:
         """Wire the components."""
@@ -211,7 +202,7 @@ class Datapath(wiring.Component):
             dot.activations.eq(self.activations),
             accumulator.first.eq(self.first),
             accumulator.enable.eq(self.enables[-1]),
-            *(getattr(self, name).eq(getattr(accumulator, name)) for name in result_layout(config).members),
+            *(getattr(self, name).eq(getattr(accumulator, name)) for name in shapes.result_layout(config).members),
         ]
         if dot_stages(config):
             m.d.comb += dot.enable.eq(self.enables[: dot_stages(config)])
@@ -223,11 +214,7 @@ class Datapath(wiring.Component):
             scale.d.eq(dot.d),
             accumulator.t.eq(scale.t),
             self.nonzero.eq(scale.nonzero),
-            *(
-                getattr(scale, name).eq(getattr(self, name))
-                for name in vector_layout(config)
-                if name.endswith("_scale")
-            ),
+            *(getattr(scale, name).eq(getattr(self, name)) for name in shapes.scale_shapes(config)),
         ]
         if config.pipeline:
             m.d.comb += scale.enables.eq(self.enables[:-1])

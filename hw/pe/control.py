@@ -42,29 +42,27 @@ class LoadControl(wiring.Component):
 
     def __init__(self, config: PeConfig):
         self.config = config
+        self.buffers = ("weights", "activations", *(["params"] if config.ppu else []))
         members = {
             "command": In(stream.Signature(command_layout(config))),
             "loaded": Out(stream.Signature(loaded_layout(config))),
             "vectors": Out(config.vectors_bits),
             "entries": Out(config.rows_bits),
             "restart": Out(1),
-            "load_weights": Out(1),
-            "weights_complete": In(1),
-            "load_activations": Out(1),
-            "activations_complete": In(1),
         }
+        for name in self.buffers:
+            members |= {f"load_{name}": Out(1), f"{name}_complete": In(1)}
         if config.ppu:
-            members |= {"load_params": Out(1), "params_complete": In(1), "params_taken": In(1)}
+            members["params_taken"] = In(1)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         """Describe the hardware."""
         m = Module()
         config, loaded = self.config, self.loaded.payload
-        buffers = ("weights", "activations", "params") if config.ppu else ("weights", "activations")
         valid, legal, complete = Signal(), Signal(), Signal()
         command = Signal(command_layout(config), reset_less=True)
-        flags = {name: Signal(name=f"loads_{name}") for name in buffers}
+        flags = {name: Signal(name=f"loads_{name}") for name in self.buffers}
         m.d.comb += [
             *(flag.eq(command[f"load_{name}"] & legal) for name, flag in flags.items()),
             *(getattr(self, f"load_{name}").eq(valid & flag) for name, flag in flags.items()),
