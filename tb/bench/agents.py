@@ -12,58 +12,51 @@ import numpy as np
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer
 
 from vsq.golden.model.packing import Words
-from vsq.tb.interface.base import DONT_CARE
+from vsq.tb.interface.base import DONT_CARE, Interface
 from vsq.tb.interface.pace import READY, VALID, Bursts
 
 PERIOD_NS = 2  # of the clock
 _HOLD_PS = PERIOD_NS * 450  # from the falling edge to just before the rising one
 
 
-class Driver:
-    """Offers beats on an input stream; a pause already shows the next beat's payload, with ``valid`` low."""
-
-    def __init__(self, dut: Any, stream: str, fields: Iterable[str]) -> None:
-        self._clk, self._valid, self._ready = dut.clk, getattr(dut, f"{stream}_valid"), getattr(dut, f"{stream}_ready")
-        self._fields = [getattr(dut, f"{stream}_{name}") for name in fields]
-        for pin in (self._valid, *self._fields):
-            pin.value = 0
-
-    async def send(self, words: Sequence[Words], bursts: Bursts) -> None:
-        """Offer every beat until it is accepted."""
-        run = 0
-        for beat in words:
-            for field, word in zip(self._fields, beat, strict=True):
-                field.value = word
-            if run == 0:
-                pause, run = next(bursts)
-                if pause:
-                    self._valid.value = 0
-                    await ClockCycles(self._clk, pause)
-            run -= 1
-            self._valid.value = 1
-            accepted = False
-            while not accepted:
-                await FallingEdge(self._clk)
-                accepted = str(self._ready.value) == "1"  # the monitor reports what is undefined
-                await RisingEdge(self._clk)
-        self._valid.value = 0
+def silence(dut: Any, interface: Interface) -> None:
+    """Offer nothing, and take no result."""
+    fields = [f"{name}_{field}" for name, layout in interface.inputs.items() for field in ("valid", *layout.fields)]
+    for pin in (*fields, f"{interface.result}_ready"):
+        getattr(dut, pin).value = 0
 
 
-class Sink:
-    """Takes results from an output stream, with back-pressure."""
-
-    def __init__(self, dut: Any, stream: str) -> None:
-        self._clk, self._ready = dut.clk, getattr(dut, f"{stream}_ready")
-        self._ready.value = 0
-
-    async def run(self, bursts: Bursts) -> None:
-        """Hold ``ready`` low in pauses and high in runs, for ever."""
-        for pause, run in bursts:
+async def send(dut: Any, stream: str, fields: Iterable[str], words: Sequence[Words], bursts: Bursts) -> None:
+    """Offer every beat until it is accepted; a pause already shows the next beat's payload, with ``valid`` low."""
+    valid, ready = getattr(dut, f"{stream}_valid"), getattr(dut, f"{stream}_ready")
+    pins, run = [getattr(dut, f"{stream}_{name}") for name in fields], 0
+    for beat in words:
+        for pin, word in zip(pins, beat, strict=True):
+            pin.value = word
+        if run == 0:
+            pause, run = next(bursts)
             if pause:
-                self._ready.value = 0
-                await ClockCycles(self._clk, pause)
-            self._ready.value = 1
-            await ClockCycles(self._clk, run)
+                valid.value = 0
+                await ClockCycles(dut.clk, pause)
+        run -= 1
+        valid.value = 1
+        accepted = False
+        while not accepted:
+            await FallingEdge(dut.clk)
+            accepted = str(ready.value) == "1"  # the monitor reports what is undefined
+            await RisingEdge(dut.clk)
+    valid.value = 0
+
+
+async def take(dut: Any, stream: str, bursts: Bursts) -> None:
+    """Hold the ``ready`` of a result stream low in pauses and high in runs, for ever."""
+    ready = getattr(dut, f"{stream}_ready")
+    for pause, run in bursts:
+        if pause:
+            ready.value = 0
+            await ClockCycles(dut.clk, pause)
+        ready.value = 1
+        await ClockCycles(dut.clk, run)
 
 
 class Monitor:

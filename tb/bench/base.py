@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from cocotb.task import Task
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
 from vsq.golden.contract.configuration import configuration
-from vsq.tb.bench.agents import PERIOD_NS, Driver, Monitor, ResultMonitor, Sink
+from vsq.tb.bench.agents import PERIOD_NS, Monitor, ResultMonitor, send, silence, take
 from vsq.tb.coverage.points import Hits, hits, merge
 from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording
@@ -88,8 +88,6 @@ class Bench:
     def __init__(self, run: Run) -> None:
         self._run, self._dut, interface = run, run.dut, run.interface
         self.scoreboard: Any = run.environment.scoreboard(run.config, f"{run.config.full_name}, seed {run.seed}")
-        self._drivers = {name: Driver(run.dut, name, packed.fields) for name, packed in interface.inputs.items()}
-        self._sink = Sink(run.dut, interface.result)
         self.outputs = ResultMonitor(run.dut, interface.result, interface.output.fields, self.scoreboard.on_result)
         self.monitors: dict[str, Monitor] = {
             name: Monitor(run.dut, name, packed.fields, partial(self.scoreboard.on_beat, name))
@@ -104,11 +102,13 @@ class Bench:
 
         The monitors start, and the streams are recorded in case that the test fails; one that ``sending`` lacks flows.
         """
+        interface = self._run.interface
+        silence(self._dut, interface)
         self._dut.rst.value = 1
         await RisingEdge(self._dut.clk)
         self._dut.rst.value = 0
         await FallingEdge(self._dut.clk)
-        port = f"{self._run.interface.result}_valid"
+        port = f"{interface.result}_valid"
         if (offered := str(getattr(self._dut, port).value)) != "0":
             raise AssertionError(f"{port} is {offered} in the cycle after reset, not 0")
         await RisingEdge(self._dut.clk)
@@ -118,10 +118,10 @@ class Bench:
             recording.save(self._recorded)
             sending, taking = recording.bursts()
             self._mine = True
-        inputs = self._run.interface.inputs
-        monitors = [monitor.run() for monitor in self.monitors.values()]
-        drivers = [self._drivers[name].send(inputs[name].words(streams[name]), sending[name]) for name in inputs]
-        self._tasks = [cocotb.start_soon(agent) for agent in (*monitors, *drivers, self._sink.run(taking))]
+        agents: list[Coroutine[Any, Any, None]] = [monitor.run() for monitor in self.monitors.values()]
+        for name, layout in interface.inputs.items():
+            agents.append(send(self._dut, name, layout.fields, layout.words(streams[name]), sending[name]))
+        self._tasks = [cocotb.start_soon(agent) for agent in (*agents, take(self._dut, interface.result, taking))]
 
     async def stop(self, cycles: int) -> None:
         """End the agents after some cycles, and compare the results so far."""

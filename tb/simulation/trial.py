@@ -10,10 +10,9 @@ from typing import Any
 import cocotb
 from cocotb.triggers import Timer
 from cocotb_tools.check_results import get_results
-from cocotb_tools.runner import get_runner
 
 from vsq.tb.regression import worker
-from vsq.tb.regression.job import TOP
+from vsq.tb.regression.job import TOP, Job
 from vsq.tb.simulation.build import excerpt
 
 DESIGN = f"""module {TOP}(input [3:0] d, output [3:0] q);
@@ -33,21 +32,13 @@ async def inverts(dut: Any) -> None:
 def main(simulator: str, folder: Path) -> str:
     """Build and simulate in an empty folder; return what failed, or an empty string."""
     worker.prepare_environment(simulator)
-    source, build, log = folder / f"{TOP}.v", folder / "build", folder / "build.log"
+    source, log = folder / f"{TOP}.v", folder / "build.log"
     source.write_text(DESIGN)
     try:
-        worker.make(simulator, source, build, waves=False, log=log)
+        worker.make(simulator, source, folder / "build", waves=False, log=log)
         log = folder / "simulation.log"
-        results = get_runner(simulator).test(
-            hdl_toplevel=TOP,
-            hdl_toplevel_lang="verilog",
-            test_module=__spec__.name,
-            test_dir=folder,
-            build_dir=build,
-            timescale=worker.TIMESCALE,
-            log_file=log,
-        )
-        passed = get_results(results) == (1, 0)
+        job = Job(config="", simulator=simulator, seed=0)
+        passed = get_results(worker.simulate(job, __spec__.name, folder, tests=None)) == (1, 0)
     except (RuntimeError, SystemExit):  # a command failed
         passed = False
     return "" if passed else excerpt(log)
