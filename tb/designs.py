@@ -32,8 +32,7 @@ class Environment:
         tests: Those of random stimulus, in order.
         beats, mutant_vectors: Vectors or commands of a random stream by default, and of the bench in plain Verilog
             against mutants.
-        interface, scoreboard: Its streams, and the comparison of its results with the golden model.
-        points: Its coverage points.
+        interface, scoreboard, points: Its streams, the comparison of its results with the golden model, its coverage.
         required: Whether a random run must close a point, by its configuration, beats and the point's name.
         waived: Returns in a sentence what no run exercises.
     """

@@ -89,13 +89,12 @@ class Bench:
         self._run, self._dut, interface = run, run.dut, run.interface
         self.scoreboard: Any = run.environment.scoreboard(run.config, f"{run.config.full_name}, seed {run.seed}")
         self.outputs = ResultMonitor(run.dut, interface.result, interface.output.fields, self.scoreboard.on_result)
-        self.monitors: dict[str, Monitor] = {
-            name: Monitor(run.dut, name, packed.fields, partial(self.scoreboard.on_beat, name))
-            for name, packed in interface.inputs.items()
-        }
+        self.monitors: dict[str, Monitor] = {}
+        for name, layout in interface.inputs.items():
+            self.monitors[name] = Monitor(run.dut, name, layout.fields, partial(self.scoreboard.on_beat, name))
         self.monitors[interface.result] = self.outputs
         self._tasks: list[Task[Any]] = []
-        self._recorded, self._mine = Path(RECORDING), False
+        self._recorded: Path | None = None
 
     async def start(self, streams: Streams, sending: Mapping[str, Bursts], taking: Bursts) -> None:
         """Reset the design for a cycle, which no result may survive; then offer beats and take results.
@@ -113,11 +112,11 @@ class Bench:
             raise AssertionError(f"{port} is {offered} in the cycle after reset, not 0")
         await RisingEdge(self._dut.clk)
         sending = dict.fromkeys(streams, flowing()) | dict(sending)
-        if not self._recorded.exists():  # else it is of a test that failed before
+        if not (path := Path(RECORDING)).exists():  # else it is of a test that failed before
             recording = Recording.drawn(streams, sending, taking, **self._run.about)
-            recording.save(self._recorded)
+            recording.save(path)
             sending, taking = recording.bursts()
-            self._mine = True
+            self._recorded = path
         agents: list[Coroutine[Any, Any, None]] = [monitor.run() for monitor in self.monitors.values()]
         for name, layout in interface.inputs.items():
             agents.append(send(self._dut, name, layout.fields, layout.words(streams[name]), sending[name]))
@@ -132,7 +131,7 @@ class Bench:
 
     def done(self, *, reset: bool = False) -> None:
         """Hand back counts and coverage, all being well; ``reset`` says whether a reset ends the run."""
-        if self._mine:
+        if self._recorded:
             self._recorded.unlink()
         logs = {stream: monitor.log for stream, monitor in self.monitors.items()}
         covered = hits(self._run.environment.points, self.scoreboard.traffic(logs, reset=reset))

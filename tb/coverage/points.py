@@ -18,13 +18,9 @@ _SHOWN_BINS = 8
 
 @dataclass(frozen=True)
 class Point(Generic[Traffic]):
-    """A coverage point.
+    """A coverage point, as in the test plan, and what it shows when every bin is hit.
 
-    Args:
-        name: ``cp_…``, as in the test plan.
-        goal: What it shows when every bin is hit.
-        bins: Returns the bins that the traffic's configuration can reach, each with its hits; the point does not apply
-            to a configuration without any.
+    ``bins`` returns those that the traffic's configuration can reach; a point does not apply to one without any.
     """
 
     name: str
@@ -35,9 +31,7 @@ class Point(Generic[Traffic]):
 def hits(points: Iterable[Point[Traffic]], traffic: Traffic) -> Hits:
     """Return the hits of every bin that the traffic's configuration can reach."""
     return {
-        point.name: {
-            name: int(np.count_nonzero(np.atleast_1d(mask)) if np.ndim(mask) else mask) for name, mask in bins.items()
-        }
+        point.name: {name: int(np.count_nonzero(mask) if np.ndim(mask) else mask) for name, mask in bins.items()}
         for point in points
         if (bins := point.bins(traffic))
     }
@@ -55,8 +49,8 @@ def merge(parts: Iterable[Hits]) -> Hits:
 
 def missing(coverage: Hits) -> Hits:
     """Return the bins without a hit, of the points that have any."""
-    open_bins = {point: {name: 0 for name, count in bins.items() if not count} for point, bins in coverage.items()}
-    return {point: bins for point, bins in open_bins.items() if bins}
+    left = {point: {name: 0 for name, count in bins.items() if not count} for point, bins in coverage.items()}
+    return {point: bins for point, bins in left.items() if bins}
 
 
 def closure(coverage: Hits) -> tuple[int, int]:
@@ -66,10 +60,8 @@ def closure(coverage: Hits) -> tuple[int, int]:
 
 def report(coverage: Hits) -> str:
     """Return which bins are missing, a line a point; empty if none is."""
-    lines = [f"{point}: {_listed(list(bins))}" for point, bins in missing(coverage).items()]
+    lines = []
+    for point, bins in missing(coverage).items():
+        shown, more = "; ".join(list(bins)[:_SHOWN_BINS]), len(bins) - _SHOWN_BINS
+        lines.append(f"{point}: {shown}" + (f"; and {more} more" if more > 0 else ""))
     return "\n".join([f"{len(lines)} of {len(coverage)} points miss bins", *lines]) if lines else ""
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _SHOWN_BINS
-    return "; ".join(names[:_SHOWN_BINS]) + (f"; and {more} more" if more > 0 else "")

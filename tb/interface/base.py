@@ -29,13 +29,7 @@ def select(streams: Streams, places: Mapping[str, NDArray[np.int64]]) -> dict[st
 
 
 def connections(prefix: str, layout: Packed, valid: str, ready: str, word: str, low: int = 0) -> list[str]:
-    """Return Verilog's connections of a stream's ports, named ``prefix`` and the field; the payload is part of a word.
-
-    Args:
-        prefix, layout: Of the stream.
-        valid, ready: What the handshake is connected with.
-        word, low: The word of the payload's fields, and the place of its least significant bit.
-    """
+    """Return Verilog's connections of a stream's ports, its payload's with a word's bits from ``low`` on."""
     payload = slices({f"{prefix}{field}": width for field, width in layout.widths.items()}, word, low)
     return [f".{prefix}valid({valid})", f".{prefix}ready({ready})", *payload]
 

@@ -44,10 +44,7 @@ class PlaybackError(AssertionError):
 def opened(config: Configuration, simulator: str = "verilator", *, verilog: str | None = None) -> Iterator[Transport]:
     """Build the RTL of a configuration, and give what plays it.
 
-    Args:
-        config: The configuration.
-        simulator: ``verilator`` or ``icarus``.
-        verilog: A design to play instead of the generated one; its top module is :data:`vsq.tb.regression.job.TOP`.
+    ``verilog`` is a design to play instead of the generated one; its top module is :data:`vsq.tb.regression.job.TOP`.
 
     Raises:
         InputError: If the simulator is missing or too old.
@@ -55,8 +52,8 @@ def opened(config: Configuration, simulator: str = "verilator", *, verilog: str 
     """
     tool, interface = simulators.find(simulator), environment(config).interface(config)
     with tempfile.TemporaryDirectory(prefix="vsq-playback-") as folder:
-        text = verilog or design(config).verilog(TOP)
-        with closing(_TRANSPORTS[simulator](interface, tool, text, Path(folder))) as transport:
+        rtl = verilog or design(config).verilog(TOP)
+        with closing(_TRANSPORTS[simulator](interface, tool, rtl, Path(folder))) as transport:
             yield transport
 
 
@@ -72,10 +69,8 @@ def play(
     """Play streams from reset, and compare every result; under Verilator the model runs beside the simulation.
 
     Args:
-        config: The configuration.
-        streams: The beats, of any number.
-        pace: When the streams pause; None for never.
-        simulator, verilog: As for :func:`opened`.
+        config, simulator, verilog: As for :func:`opened`.
+        streams, pace: The beats, and when they pause; None for never.
         context: What a report of a mismatch starts with.
 
     Raises:

@@ -18,9 +18,7 @@ from vsq.tb.simulation import build
 from vsq.tb.simulation.simulators import Simulator
 from vsq.tb.templates import filled
 
-_HARNESS = Path(__file__).with_name("harness.cpp")
 _FLAGS = ("--cc", "--exe", "--build", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing")
-_OPTIMISED = ("-CFLAGS", "-O2")
 _WORD_BITS = 32
 _LEAST_BITS = 3 * _WORD_BITS  # ports of more than 64 bits are arrays of 32-bit words
 _SOURCE = """  source #(.WIDTH({bits}), .FILE("{stream}.txt")) {stream}_source(.clk(clk), .rst(rst),
@@ -58,11 +56,10 @@ class Transport(ABC):
         self._sources = {"dut.v": verilog}
 
     def play(self, streams: Streams, pace: Pace | None = None, *, fresh: bool = True) -> Played:
-        """Play beats and return what comes out until nothing moves any more.
+        """Play any number of beats of each stream and return what comes out until nothing moves any more.
 
         Args:
-            streams: Any number of beats of each stream.
-            pace: When the streams pause; None for never.
+            streams, pace: The beats, and when they pause; None for never.
             fresh: Whether to start a design that was just reset; else, under Verilator alone, the last run goes on.
 
         Raises:
@@ -108,13 +105,14 @@ class Process(Transport):
 
     def __init__(self, interface: Interface, simulator: Simulator, verilog: str, folder: Path) -> None:
         super().__init__(interface, simulator, verilog, folder)
-        self._slots = [_whole(packed.bits) for packed in interface.inputs.values()]
-        result = max(_LEAST_BITS, _whole(interface.output.bits))
-        self._result_bytes = result // 8
-        sizes = {"word_bits": max(_LEAST_BITS, sum(self._slots)), "result_bits": result}
+        *self._slots, result = (
+            -(-layout.bits // _WORD_BITS) * _WORD_BITS for layout in (*interface.inputs.values(), interface.output)
+        )
+        self._result_bytes = max(_LEAST_BITS, result) // 8
+        sizes = {"word_bits": max(_LEAST_BITS, sum(self._slots)), "result_bits": max(_LEAST_BITS, result)}
         self._sources["playback.v"] = self._bench("shell.v", self._slots, "held", **sizes)
-        self._sources[_HARNESS.name] = _HARNESS.read_text()
-        program = build.compiled(simulator, self._sources, folder, (*_FLAGS, *_OPTIMISED))
+        self._sources["harness.cpp"] = Path(__file__).with_name("harness.cpp").read_text()
+        program = build.compiled(simulator, self._sources, folder, (*_FLAGS, "-CFLAGS", "-O2"))
         command = [*program, str(interface.idle), *(str(bits // 8) for bits in self._slots)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
@@ -127,22 +125,22 @@ class Process(Transport):
         """Let the simulation start."""
         taking = np.array(pace.taking if pace else [], np.uint8)
         counts = [length(streams[stream]) for stream in self.interface.inputs]
-        most = self.interface.most_results(streams)
-        parts: list[NDArray[Any]] = [np.array([fresh, len(taking), most, pace is not None, *counts], np.uint64)]
-        for (stream, packed), bits in zip(self.interface.inputs.items(), self._slots, strict=True):
-            words = packed.bytes(streams[stream])
+        head = [fresh, len(taking), self.interface.most_results(streams), pace is not None, *counts]
+        parts: list[NDArray[Any]] = [np.array(head, np.uint64)]
+        for (stream, layout), bits in zip(self.interface.inputs.items(), self._slots, strict=True):
+            words = layout.bytes(streams[stream])
             parts.append(np.pad(words, ((0, 0), (0, bits // 8 - words.shape[1]))))
             parts.append(np.array(pace.pauses[stream] if pace else [], np.uint32))
         assert self._process.stdin
-        for part in (*parts, taking):
-            self._process.stdin.write(part.tobytes())
+        self._process.stdin.writelines(part.tobytes() for part in (*parts, taking))
         self._process.stdin.flush()
 
     def receive(self) -> Played:
         """Wait for the results."""
         streams, size = len(self._slots), self._result_bytes
-        head = np.frombuffer(self._read((4 + streams) * 8), np.uint64).tolist()
-        results, cycles, unstable, microseconds, *sent = head
+        results, cycles, unstable, microseconds, *sent = np.frombuffer(
+            self._read((4 + streams) * 8), np.uint64
+        ).tolist()
         raw = self._read(results * size)
         words = (int.from_bytes(raw[start : start + size], "little") for start in range(0, len(raw), size))
         return Played(
@@ -217,8 +215,3 @@ class Texts(Transport):
         bits, output = payload[::-1], self.interface.output
         texts = [bits[low : low + output.widths[name]][::-1] for name, low in output.low.items()]
         return tuple(int(text, 2) if set(text) <= {"0", "1"} else DONT_CARE for text in texts)
-
-
-def _whole(bits: int) -> int:
-    """Return the bits of whole words that hold so many."""
-    return -(-bits // _WORD_BITS) * _WORD_BITS

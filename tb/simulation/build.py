@@ -18,15 +18,9 @@ _LINES = 30
 def compiled(
     simulator: Simulator, sources: Mapping[str, str], folder: Path, flags: Sequence[str] = (), top: str = TOP
 ) -> list[str]:
-    """Build the module ``top`` of the sources in ``folder``, and return the command that runs it.
+    """Build the module ``top`` in a folder, which is made if absent, and return the command that runs it.
 
-    Verilator's builds are cached by a hash of the sources, the flags and the tools' versions.
-
-    Args:
-        simulator: Verilator or Icarus.
-        sources: Text of each file by name.
-        folder: Made if absent.
-        flags: Verilator's own.
+    Verilator's builds are cached by a hash of the sources, texts by file name, its flags and the tools' versions.
 
     Raises:
         RuntimeError: If the sources do not compile.

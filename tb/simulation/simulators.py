@@ -48,17 +48,10 @@ def _wheel() -> Path | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """The requirements of a simulator.
+    """The requirements of a simulator: the oldest version that cocotb 2.1 supports, and the programs that it calls."""
 
-    Args:
-        program, flag: Its own program, and the flag at which that prints its version.
-        minimum: The oldest version that cocotb 2.1 supports.
-        programs: Those that it calls.
-        install: How to install it and them.
-    """
-
-    program: str
-    flag: str
+    program: str  # its own
+    flag: str  # at which that prints its version
     minimum: tuple[int, ...]
     programs: tuple[str, ...]
     install: str

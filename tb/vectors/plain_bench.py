@@ -56,7 +56,6 @@ def write_bench(
     The streams start after a reset; ``plain_bench.v`` tells how often and how they are played.
 
     Args:
-        folder: Of the files.
         name, title: Of the design: its module, and what it is.
         inputs, result: Its streams, and the results expected.
         stall: Number of the result, from 0, that waits while the design fills up, until a reset.
