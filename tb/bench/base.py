@@ -158,7 +158,7 @@ async def stream(
             f"{board.results} of {board.expected} results or more"
         )
     await bench.stop(_STEP)
-    assert board.complete, "a result too many"
+    assert board.complete
     return bench
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -32,35 +33,28 @@ class Pipeline:
     """
 
     def __init__(self, depth: int) -> None:
-        self._stages: list[Marks | None] = [None] * depth
-        self.result = False
+        self._stages: list[Marks | None] = [None] * (depth + 1)
 
     @property
     def filled(self) -> list[bool]:
         """Whether each of the stages 0 .. D holds a vector, the last one a result."""
-        return [*(marks is not None for marks in self._stages), self.result]
+        return [marks is not None for marks in self._stages]
 
-    def ready(self, taking: bool) -> bool:
-        """Return whether a vector is accepted while ``out_ready`` is ``taking``."""
-        return self._free(taking)[0]
+    def free(self, taking: bool) -> list[bool]:
+        """Return whether each of the stages 0 .. D loads what comes while ``out_ready`` is ``taking``."""
+        moves = accumulate(reversed(self.filled), lambda next_moves, filled: next_moves or not filled, initial=taking)
+        return list(moves)[:0:-1]
 
     def loads(self, offered: Marks | None, taking: bool) -> list[bool]:
         """Return the enables of the data registers of stages 0 .. D."""
-        coming = zip(self._free(taking), [offered, *self._stages], strict=True)
+        coming = zip(self.free(taking), [offered, *self._stages[:-1]], strict=True)
         return [free and bool(marks and marks.active) for free, marks in coming]
 
     def clock(self, offered: Marks | None, taking: bool) -> None:
         """Pass a clock edge."""
-        free, coming = self._free(taking), [offered, *self._stages]
-        if free[-1]:
-            self.result = bool(coming[-1] and coming[-1].last)
-        self._stages = [new if load else old for new, load, old in zip(coming, free, self._stages, strict=False)]
-
-    def _free(self, taking: bool) -> list[bool]:
-        free = [not self.result or taking]
-        for marks in reversed(self._stages):
-            free.append(marks is None or free[-1])
-        return free[::-1]
+        coming = zip(self.free(taking), [offered, *self._stages[:-1]], self._stages, strict=True)
+        *self._stages, last = (new if free else old for free, new, old in coming)
+        self._stages.append(last if last and last.last else None)
 
 
 class Traffic:
@@ -134,7 +128,7 @@ class Traffic:
         history = [pipeline.filled]
         for cycle, (given, taken) in enumerate(zip(self.inputs.tolist(), self.outputs.tolist(), strict=True)):
             taking = bool(taken & READY)
-            pins, due = (bool(given & READY), bool(taken & VALID)), (pipeline.ready(taking), pipeline.result)
+            pins, due = (bool(given & READY), bool(taken & VALID)), (pipeline.free(taking)[0], pipeline.filled[-1])
             if pins != due:
                 raise AssertionError(
                     f"cycle {cycle}: in_ready {pins[0]:d}, out_valid {pins[1]:d} where a pipeline of {depth} stages "

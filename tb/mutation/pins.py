@@ -157,7 +157,7 @@ def _run(pins: Pins, beats: Beats, sending: Bursts, taking: Bursts) -> Iterator[
         reset, ready = cycle == 0, next(take)
         offered = sent < len(offers) and (offered or next(send))
         vector = marks[sent] if offered else None
-        accepts, valid = pipeline.ready(ready), pipeline.result
+        accepts, valid = pipeline.free(ready)[0], pipeline.filled[-1]
         control = [accepts, valid, *pipeline.loads(vector, ready)][: pins.handshakes]
         outputs = sum(bit << i for i, bit in enumerate(control)) | (due[received] << pins.handshakes if valid else 0)
         payload = f"{offers[sent]:0{layout.bits}b}" if offered else "x" * layout.bits
