@@ -38,9 +38,7 @@ def test_results_of_the_plain_bench_stand_at_both_ends(pipeline, axis):
 
 def test_regression(unsound, require_tool, tmp_path):
     require_tool("icarus")
-    (tmp_path / "unsound.v").write_text(unsound)
-    path = str(tmp_path / "unsound.v")
-    job = Job(config=CONFIG.full_name, simulator="icarus", seed=1, beats=BEATS, verilog=path, waves=False)
+    job = Job(config=CONFIG.full_name, simulator="icarus", seed=1, beats=BEATS, verilog=unsound, waves=False)
     [(_, result)] = run_jobs([job], tmp_path / "jobs", workers=1)
     assert "is wrong" in {outcome.name: outcome.failure for outcome in result.outcomes}["random_traffic"]
 

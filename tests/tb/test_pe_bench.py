@@ -94,9 +94,7 @@ def accumulators_run_on(monkeypatch):
 def test_planted_defects_are_found(plant, message, monkeypatch, require_tool, tmp_path):
     require_tool("icarus")
     plant(monkeypatch)
-    path = tmp_path / "planted.v"
-    path.write_text(design(PLANTED).verilog(TOP))
-    result = simulate(tmp_path / "job", PLANTED, "icarus", 30, str(path))
+    result = simulate(tmp_path / "job", PLANTED, "icarus", 30, design(PLANTED).verilog(TOP))
     assert any(message in outcome.failure for outcome in result.outcomes), result
 
 
@@ -117,7 +115,5 @@ def test_defects_at_the_edge_of_a_command_are_found(pattern, replacement, test, 
     require_tool("icarus")
     verilog, count = re.subn(pattern, replacement, design(PLANTED).verilog(TOP))
     assert count == 1
-    path = tmp_path / "planted.v"
-    path.write_text(verilog)
-    result = simulate(tmp_path / "job", PLANTED, "icarus", 30, str(path))
+    result = simulate(tmp_path / "job", PLANTED, "icarus", 30, verilog)
     assert test in {outcome.name for outcome in result.outcomes if outcome.failure}, result
