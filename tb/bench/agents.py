@@ -78,11 +78,7 @@ class Monitor:
         return np.flatnonzero(np.frombuffer(self.log, np.uint8) == VALID | READY).tolist()
 
     async def run(self) -> NoReturn:
-        """Watch for ever.
-
-        Raises:
-            AssertionError: If a handshake is undefined or broken.
-        """
+        """Watch for ever, or until a handshake is undefined or broken, which is an AssertionError."""
         while True:
             await FallingEdge(self._clk)
             pins = {"valid": self._valid.value, "ready": self._ready.value}

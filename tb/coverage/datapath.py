@@ -132,15 +132,11 @@ def _zero_factor(traffic: Traffic) -> Bins:
     return {f"{cause}, {mark}": exposed & causes[cause] & marks[mark] for cause in causes for mark in marks}
 
 
-def _directions(config: MacConfig) -> list[int]:
+def _directions(config: MacConfig) -> dict[str, int]:
     """Return where a run of extreme terms, not too long, leaves the accumulator: +1 above, -1 below its range."""
-    low, high = config.term_range
-    half = 1 << (config.acc_bits - 1)
-    reach = {1: half <= (LONGEST + 1) * high, -1: half < (LONGEST + 1) * -low}
-    return [direction for direction in reach if reach[direction]]
-
-
-_NAMES = {1: "above", -1: "below"}
+    (low, high), half = config.term_range, 1 << (config.acc_bits - 1)
+    reached = {"above": half <= (LONGEST + 1) * high, "below": half < (LONGEST + 1) * -low}
+    return {name: direction for name, direction in (("above", 1), ("below", -1)) if reached[name]}
 
 
 def _saturation(traffic: Traffic) -> Bins:
@@ -151,41 +147,36 @@ def _saturation(traffic: Traffic) -> Bins:
         return {}
     half = 1 << (config.acc_bits - 1)
     latest = np.maximum.accumulate(np.where(trace.direction != 0, np.arange(len(beats)), -1))
-    sticky_before = previous(trace.overflow)
     back = seen & beats.last & trace.overflow & (-half < trace.acc) & (trace.acc < half - 1)
-    bins: dict[str, Any] = {"flag cleared": seen & beats.first & sticky_before & ~trace.overflow}
-    for direction in directions:
-        bins[_NAMES[direction]] = seen & (trace.direction == direction)
+    bins: dict[str, Any] = {"flag cleared": seen & beats.first & previous(trace.overflow) & ~trace.overflow}
+    for name, direction in directions.items():
+        bins[name] = seen & (trace.direction == direction)
         if all(config.term_range):
-            bins[f"{_NAMES[direction]}, then back in range"] = back & (trace.direction[latest] == direction)
+            bins[f"{name}, then back in range"] = back & (trace.direction[latest] == direction)
     return bins
 
 
 def _wrap(traffic: Traffic) -> Bins:
-    if traffic.config.overflow != Overflow.WRAP:
-        return {}
-    return {_NAMES[end]: traffic.seen & (traffic.trace.direction == end) for end in _directions(traffic.config)}
+    directions = _directions(traffic.config) if traffic.config.overflow == Overflow.WRAP else {}
+    return {name: traffic.seen & (traffic.trace.direction == end) for name, end in directions.items()}
 
 
 def _limits(traffic: Traffic) -> Bins:
     total, half = traffic.base + traffic.trace.t, 1 << (traffic.config.acc_bits - 1)
-    given = traffic.seen & traffic.beats.last
-    bins = {}
-    for direction in _directions(traffic.config):
+    given, bins = traffic.seen & traffic.beats.last, {}
+    for name, direction in _directions(traffic.config).items():
         limit = half - 1 if direction > 0 else -half
-        bins[f"{_NAMES[direction]}: at the limit"] = given & (total == limit)
-        bins[f"{_NAMES[direction]}: one beyond"] = given & (total == limit + direction)
+        bins[f"{name}: at the limit"] = given & (total == limit)
+        bins[f"{name}: one beyond"] = given & (total == limit + direction)
     return bins
 
 
 def _exact_bound(traffic: Traffic) -> Bins:
-    config = traffic.config
-    vectors = config.max_vectors or DEFAULT_MAX_VECTORS
+    config, given = traffic.config, traffic.seen & traffic.beats.last
     if config.accumulator_bits is not None:
         return {}
-    low, high = config.term_range
-    sums = {1: ("largest sum", vectors * high), -1: ("smallest sum", vectors * low)}
-    given = traffic.seen & traffic.beats.last
+    most = [(config.max_vectors or DEFAULT_MAX_VECTORS) * term for term in config.term_range]
+    sums = {"above": ("largest sum", most[1]), "below": ("smallest sum", most[0])}
     return {name: given & (traffic.trace.acc == total) for name, total in (sums[end] for end in _directions(config))}
 
 
