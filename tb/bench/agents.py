@@ -62,14 +62,25 @@ async def take(dut: Any, stream: str, bursts: Bursts) -> None:
 class Monitor:
     """A stream's ``valid`` and ``ready`` in every cycle, and the words of each transfer.
 
+    Every bit of a ``result`` must stay while it waits, and then until just before the edge that takes it.
+
     Attributes:
         log: ``VALID | READY`` of each cycle since the monitor started.
     """
 
-    def __init__(self, dut: Any, stream: str, fields: Iterable[str], on_transfer: Callable[[Words], None]) -> None:
-        self._clk, self._stream, self._on_transfer = dut.clk, stream, on_transfer
+    def __init__(
+        self,
+        dut: Any,
+        stream: str,
+        fields: Iterable[str],
+        on_transfer: Callable[[Words], None],
+        *,
+        result: bool = False,
+    ) -> None:
+        self._clk, self._stream, self._on_transfer, self._result = dut.clk, stream, on_transfer, result
         self._valid, self._ready = getattr(dut, f"{stream}_valid"), getattr(dut, f"{stream}_ready")
         self._fields = {name: getattr(dut, f"{stream}_{name}") for name in fields}
+        self._stalled: dict[str, str] | None = None
         self.log = bytearray()
 
     @property
@@ -88,21 +99,31 @@ class Monitor:
                 port = next(port for port, value in pins.items() if not value.is_resolvable)
                 text = f"cycle {len(self.log)}: {self._stream}_{port} is undefined ({pins[port]})"
                 raise AssertionError(text) from None
-            self.check(shake)
+            if self._result:
+                self._check_stall(shake)
             self.log.append(shake)
             if shake == VALID | READY:
-                self._on_transfer(self.words())
-                await self.taken()
+                words = self._words()
+                self._on_transfer(words)
+                if self._result:
+                    await self._check_taken(words)
 
-    def check(self, shake: int) -> None:
-        """Check the cycle before its transfer."""
-
-    async def taken(self) -> None:
-        """Watch the rest of the cycle of a transfer."""
-
-    def words(self) -> Words:
+    def _words(self) -> Words:
         """Return the words on offer, undefined ones as :data:`vsq.tb.interface.base.DONT_CARE`."""
         return tuple(map(_word, self._fields.values()))
+
+    def _check_stall(self, shake: int) -> None:
+        offered = {name: str(field.value) for name, field in self._fields.items()} if shake & VALID else None
+        if self._stalled is not None and offered != self._stalled:
+            cycle, before = len(self.log), self._stalled
+            raise AssertionError(f"cycle {cycle}: result {before} was offered, not taken, and became {offered}")
+        self._stalled = None if shake & READY else offered
+
+    async def _check_taken(self, words: Words) -> None:
+        """Look again just before the edge: a register that loads at the falling edge has changed by then."""
+        await Timer(_HOLD_PS, "ps")
+        if (later := self._words()) != words:
+            raise AssertionError(f"cycle {len(self.log) - 1}: result {words} became {later} before it was taken")
 
 
 def _word(field: Any) -> int:
@@ -110,24 +131,3 @@ def _word(field: Any) -> int:
         return int(field.value)
     except ValueError:
         return DONT_CARE
-
-
-class ResultMonitor(Monitor):
-    """A monitor that also holds every bit of a stalled payload to its value; ``ready`` counts only beside ``valid``."""
-
-    _stalled: dict[str, str] | None = None
-
-    def check(self, shake: int) -> None:
-        """Check that what was offered and not taken has stayed."""
-        offered = {name: str(field.value) for name, field in self._fields.items()} if shake & VALID else None
-        if self._stalled is not None and offered != self._stalled:
-            cycle, before = len(self.log), self._stalled
-            raise AssertionError(f"cycle {cycle}: result {before} was offered, not taken, and became {offered}")
-        self._stalled = None if shake & READY else offered
-
-    async def taken(self) -> None:
-        """Check that the payload stays until just before the edge that takes it, unlike a falling-edge register's."""
-        words = self.words()
-        await Timer(_HOLD_PS, "ps")
-        if self.words() != words:
-            raise AssertionError(f"cycle {len(self.log) - 1}: result {words} became {self.words()} before it was taken")

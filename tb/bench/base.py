@@ -15,7 +15,7 @@ from cocotb.task import Task
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
 from vsq.golden.contract.configuration import configuration
-from vsq.tb.bench.agents import PERIOD_NS, Monitor, ResultMonitor, send, silence, take
+from vsq.tb.bench.agents import PERIOD_NS, Monitor, send, silence, take
 from vsq.tb.coverage.points import Hits, hits, merge
 from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording
@@ -88,11 +88,12 @@ class Bench:
     def __init__(self, run: Run) -> None:
         self._run, self._dut, interface = run, run.dut, run.interface
         self.scoreboard: Any = run.environment.scoreboard(run.config, f"{run.config.full_name}, seed {run.seed}")
-        self.outputs = ResultMonitor(run.dut, interface.result, interface.output.fields, self.scoreboard.on_result)
-        self.monitors: dict[str, Monitor] = {}
-        for name, layout in interface.inputs.items():
-            self.monitors[name] = Monitor(run.dut, name, layout.fields, partial(self.scoreboard.on_beat, name))
-        self.monitors[interface.result] = self.outputs
+        result, on_result = interface.result, self.scoreboard.on_result
+        self.outputs = Monitor(run.dut, result, interface.output.fields, on_result, result=True)
+        self.monitors = {
+            name: Monitor(run.dut, name, layout.fields, partial(self.scoreboard.on_beat, name))
+            for name, layout in interface.inputs.items()
+        } | {result: self.outputs}
         self._tasks: list[Task[Any]] = []
         self._recorded: Path | None = None
 
