@@ -78,8 +78,8 @@ class Scoreboard(ABC):
         if self.results > self.expected or len(self._seen) >= _CHECK_EVERY:
             self.evaluate()
         if self.results > self.expected:
-            early = f"result {self.results} came before its last beat: {self._shown(words)}"
-            raise AssertionError(f"{self.context}: {early}")
+            early = f"{self.context}: result {self.results} came before its last beat"
+            raise AssertionError(f"{early}: {self._shown(words)}")
         self._compare()
 
     def check(self) -> None:

