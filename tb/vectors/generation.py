@@ -86,13 +86,16 @@ def write_mac_vectors(
     """
     (stream, stall), interface = _stream(config, count, seed, axis=axis), MacInterface(config)
     columns, result = interface.streams(stream), mac(config, **vars(stream))
-    plain = _streams(interface, columns, result, "stimulus")
+    if axis:
+        streams = _axis_streams(interface, columns["in"], result)
+    else:
+        streams = _streams(interface, columns, result, "stimulus")
     title = f"block-scaled vector MAC {config.full_name}{' with AXI4-Stream ports' if axis else ''}"
     files = write_bench(
         folder,
         name,
         title,
-        *(_axis_streams(interface, columns["in"], result) if axis else plain),
+        *streams,
         stall=stall,
         fill=min(len(stream), int(np.flatnonzero(stream.last)[stall]) + 1 + config.pipeline),
         idle=MacInterface.idle,
