@@ -36,7 +36,7 @@ _NESTED = (20, 6)  # points and sections: the effort of a search and of each sea
 def quantize(
     quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor", points: int = 40, sections: int = 10
 ) -> Quantized[torch.Tensor]:
-    """Return ``x`` quantized with the scales of least squared error; ``points`` and ``sections`` are its effort.
+    """Return ``x`` quantized with the scales of least squared error; see :func:`minimize` for the effort.
 
     Raises:
         InputError: As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does.

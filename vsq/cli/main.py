@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vsq: error: {place}: cannot be written ({error.strerror}); free some space", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        warnings.simplefilter("ignore")  # of Amaranth, about a design that was left half made
         print("vsq: interrupted", file=sys.stderr)
         return 130
 

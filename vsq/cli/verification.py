@@ -112,14 +112,13 @@ def _found() -> list[str]:
     """Return the simulators that are there; say which are not."""
     from vsq.tb.simulation.simulators import probe
 
-    found = probe()
-    sims = [name for name, tool in found.items() if not isinstance(tool, InputError)]
-    errors = [tool for tool in found.values() if isinstance(tool, InputError)]
-    if not sims:
-        raise errors[0]
-    for error in errors:
+    tools = probe()
+    errors = {name: tool for name, tool in tools.items() if isinstance(tool, InputError)}
+    if len(errors) == len(tools):
+        raise next(iter(errors.values()))
+    for error in errors.values():
         print(f"skipped: {error}", file=sys.stderr)
-    return sims
+    return [name for name in tools if name not in errors]
 
 
 @command(

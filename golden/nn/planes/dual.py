@@ -29,6 +29,7 @@ def dual_layer(layer: Layer, scheme: Scheme, threshold: float) -> SumLayer | Non
     Args:
         layer: A float layer; one that :func:`vsq.golden.nn.quantize.quantize` does not support gives None.
         scheme: How it will be quantized, with ``weight_scales="mmse"``.
+        threshold: Relative squared error, from 0.
 
     Raises:
         InputError: If the scheme has other scales, the threshold is negative, or a weight is not finite.
