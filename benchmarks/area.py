@@ -25,8 +25,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.elements import IntFormat
 from vsq.golden.io import charts
 from vsq.hw.emit.design import MacDesign, design
-from vsq.synth.flow.adders import useful_adders
-from vsq.synth.flow.synthesis import ABC_AREA, Flow, Netlist, Recipe, run_recipe
+from vsq.synth.flow.synthesis import Flow, Netlist, run_recipe, synthesize, useful_adders
 from vsq.synth.library.liberty import NAND2, Library
 from vsq.synth.measure.area import by_component, measure, total
 from vsq.synth.measure.records import Record, document, write_document
@@ -97,7 +96,7 @@ class Dot:
         nand, adder = library.smallest(2, NAND2), library.full_adder
         if nand is None or adder is None:
             return None
-        return float(self.product_bits * nand.area + self.full_adder_bound * adder.cell.area)
+        return float(self.product_bits * nand.area + self.full_adder_bound * adder.area)
 
 
 def implementations(dot: Dot, library: Library, names: Iterable[str]) -> dict[str, Callable[[], Netlist]]:
@@ -109,15 +108,17 @@ def implementations(dot: Dot, library: Library, names: Iterable[str]) -> dict[st
     jobs: dict[str, Callable[[], Netlist]] = {}
     for name in names:
         if name == GENERATOR:
-            top, recipe = f"{design(dot.config).default_name}_dot", Recipe.of(Flow(library=library))
-            jobs[name] = partial(run_recipe, design(dot.config).rtlil(), top, recipe)
+            top = f"{design(dot.config).default_name}_dot"
+            jobs[name] = partial(synthesize, design(dot.config).rtlil(), top, Flow(library=library))
         else:
-            recipe = Recipe(
-                library=library,
-                synth_options="-booth" if name in ("booth", "both") else "",
-                adders=useful_adders(library, ABC_AREA) if name in ("adders", "both") else (),
+            jobs[name] = partial(
+                run_recipe,
+                sum_of_products(dot),
+                "sum_of_products",
+                library,
+                "-booth" if name in ("booth", "both") else "",
+                adders=useful_adders(library) if name in ("adders", "both") else (),
             )
-            jobs[name] = partial(run_recipe, sum_of_products(dot), "sum_of_products", recipe)
     return jobs
 
 
@@ -142,7 +143,7 @@ def measure_dots(dots: Sequence[Dot], library: Library, names: Sequence[str]) ->
         for dot, name, job in jobs:
             netlist = job.result()
             measured = total(by_component(netlist, library, MacDesign.components))
-            adders = measured.cells[library.full_adder.cell.name] if library.full_adder else 0
+            adders = measured.cells[library.full_adder.name] if library.full_adder else 0
             records += [
                 _record(dot, name, "area", float(measured.area), library.unit),
                 _record(dot, name, "full adders", adders, "1"),

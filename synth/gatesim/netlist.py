@@ -1,18 +1,21 @@
-"""A mapped design as a flat list of gates and memories on numbered nets."""
+"""A mapped design as a flat list of gates and memories on numbered nets, and the order in which they are evaluated."""
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsq.golden.contract.errors import InputError
 from vsq.hw.emit.design import TOP
 from vsq.hw.emit.yosys import run_yosys
 from vsq.synth.flow import memory
 from vsq.synth.flow.synthesis import Netlist
+from vsq.synth.library.liberty import Function, Library, Logic, Register
 
 ZERO, ONE = 0, 1  # the nets of the two constants
 NOWHERE = -1  # the net of unconnected pins: arrays over nets have one entry more, at their end
@@ -29,41 +32,28 @@ class Gate:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """One memory as :mod:`vsq.synth.flow.memory` describes it: its ports' nets, LSB first, and the component it belongs
-    to.
-    """
+    """One memory as :mod:`vsq.synth.flow.memory` describes it, with the nets of its ports, LSB first."""
 
     component: str
     depth: int
     registered: bool
     ports: dict[str, list[int]]
 
-    @property
-    def width(self) -> int:
-        """Bits of a word."""
-        return len(self.ports["read_data"])
-
 
 @dataclass(frozen=True, kw_only=True)
 class Gates:
-    """A flat netlist of ``nets`` nets, 0 and 1 being constant.
+    """A flat netlist."""
 
-    ``inputs`` and ``outputs`` are the top module's ports, LSB first; ``names`` are the nets of each name in it.
-    """
-
-    nets: int
+    nets: int  # so many, of which 0 and 1 are constant
     gates: list[Gate]
     memories: list[Memory]
-    inputs: dict[str, list[int]]
+    inputs: dict[str, list[int]]  # the top module's ports, LSB first
     outputs: dict[str, list[int]]
-    names: dict[str, list[int]]
+    names: dict[str, list[int]]  # the nets of each name in it
 
 
 def flat(netlist: Netlist) -> Gates:
-    """Return the gates of a netlist.
-
-    A gate belongs to the component that the module around it is named after (``<top>_dot``: ``dot``).
-    """
+    """Return the gates; a gate's component is what the module around it is named after (``<top>_dot``: ``dot``)."""
     commands = [
         "read_verilog -lib memory_box.v",
         "read_verilog mapped.v",
@@ -93,28 +83,17 @@ def flat(netlist: Netlist) -> Gates:
         component = components.get(around, TOP)
         pins = {pin: nets(bits) for pin, bits in cell["connections"].items()}
         if cell["type"] == memory.MEMORY:
-            values = {name: int(value, 2) for name, value in cell["parameters"].items()}
-            memories.append(
-                Memory(component=component, depth=values["DEPTH"], registered=bool(values["REGISTERED"]), ports=pins)
-            )
+            depth, registered = (int(cell["parameters"][name], 2) for name in ("DEPTH", "REGISTERED"))
+            memories.append(Memory(component=component, depth=depth, registered=bool(registered), ports=pins))
         else:
             connected = {pin: bits[0] for pin, bits in pins.items() if bits}
             gates.append(Gate(cell=cell["type"], component=component, pins=connected))
-    ports = {
-        direction: {
-            name: nets(port["bits"]) for name, port in module["ports"].items() if port["direction"] == direction
-        }
+    inputs, outputs = (
+        {name: nets(port["bits"]) for name, port in module["ports"].items() if port["direction"] == direction}
         for direction in ("input", "output")
-    }
-    names = {name: nets(about["bits"]) for name, about in module["netnames"].items()}
-    return Gates(
-        nets=len(numbers) - 1,
-        gates=gates,
-        memories=memories,
-        inputs=ports["input"],
-        outputs=ports["output"],
-        names=names,
     )
+    names = {name: nets(about["bits"]) for name, about in module["netnames"].items()}
+    return Gates(nets=len(numbers) - 1, gates=gates, memories=memories, inputs=inputs, outputs=outputs, names=names)
 
 
 def group_by_cell(gates: Iterable[Gate]) -> dict[str, list[Gate]]:
@@ -128,3 +107,64 @@ def group_by_cell(gates: Iterable[Gate]) -> dict[str, list[Gate]]:
 def nets_at(gates: Sequence[Gate], pin: str) -> NDArray[np.int64]:
     """Return the net at one pin of every gate."""
     return np.array([gate.pins.get(pin, NOWHERE) for gate in gates])
+
+
+def clock_nets(gates: Gates, library: Library) -> set[int]:
+    """Return the nets that clock registers and memories."""
+    found = {gate.pins[cell.clock] for gate in gates.gates if isinstance(cell := library.logic[gate.cell], Register)}
+    return found | {memory.ports["clk"][0] for memory in gates.memories}
+
+
+@dataclass(frozen=True, eq=False)
+class CellGroup:
+    """Gates of one cell type: nets [inputs, N], and nets [N] of each output with its function."""
+
+    logic: Logic
+    inputs: NDArray[np.int64]
+    outputs: list[tuple[NDArray[np.int64], Function]]
+
+
+def cell_groups(gates: Iterable[Gate], library: Library) -> list[CellGroup]:
+    """Return the gates by cell type."""
+    return [
+        CellGroup(
+            logic=logic,
+            inputs=np.array([nets_at(members, pin) for pin in logic.inputs], np.int64).reshape(-1, len(members)),
+            outputs=[(nets_at(members, pin), function) for pin, function in logic.outputs.items()],
+        )
+        for logic, members in ((library.logic[cell], members) for cell, members in group_by_cell(gates).items())
+    ]
+
+
+def schedule(gates: Gates, library: Library, hazards: bool) -> list[tuple[list[CellGroup], list[int]]]:
+    """Return what is evaluated at each step: gates by cell type, and the numbers of memories with combinational reads.
+
+    A gate's output can change from one step after its first input's first change to one step after its last input's
+    last; without ``hazards`` only the last of these steps counts.
+    """
+    nodes: list[tuple[Gate | int, list[int], list[int]]] = []
+    for gate in gates.gates:
+        if not isinstance(cell := library.logic[gate.cell], Register):
+            inputs, outputs = ([gate.pins[p] for p in pins if p in gate.pins] for pins in (cell.inputs, cell.outputs))
+            nodes.append((gate, inputs, outputs))
+    for number, one in enumerate(gates.memories):
+        if not one.registered:
+            nodes.append((number, one.ports["read_address"], one.ports["read_data"]))
+    driver = {net: number for number, (_, _, outputs) in enumerate(nodes) for net in outputs}
+    before = {number: {driver[net] for net in inputs if net in driver} for number, (_, inputs, _) in enumerate(nodes)}
+    try:
+        order = list(TopologicalSorter(before).static_order())
+    except CycleError:
+        raise InputError("netlist with a combinational loop: its activity is not defined; break the loop") from None
+    windows: dict[int, tuple[int, int]] = {}  # of each net; registers, memories and inputs change before step 0
+    steps: defaultdict[int, tuple[list[Gate], list[int]]] = defaultdict(lambda: ([], []))
+    for node, inputs, outputs in [nodes[number] for number in order]:
+        moves = [windows.get(net, (-1, -1)) for net in inputs if net not in (ZERO, ONE)] or [(-1, -1)]
+        first, last = 1 + min(first for first, _ in moves), 1 + max(last for _, last in moves)
+        windows |= dict.fromkeys(outputs, (first, last))
+        if isinstance(node, int):
+            steps[last][1].append(node)
+        else:
+            for step in range(first if hazards else last, last + 1):
+                steps[step][0].append(node)
+    return [(cell_groups(found, library), memories) for _, (found, memories) in sorted(steps.items())]

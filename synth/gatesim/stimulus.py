@@ -1,32 +1,82 @@
-"""A layer's activity in a vector MAC or a processing element, which takes its streams as fast as it can."""
+"""A layer in integers, and its activity in a vector MAC or a processing element, which takes it as fast as it can."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.datapath import matmul
+from vsq.golden.formats.elements import Format
+from vsq.golden.io.files import read_npz
+from vsq.golden.model.datapath import BlockOperand, matmul
 from vsq.golden.model.mapping import fit_params
 from vsq.golden.model.pe import Command, Streams
+from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.stimulus.stream import Beats, layer
+from vsq.golden.workloads.workload import WORKLOADS, load
 from vsq.synth.gatesim.simulation import WORD, Activity, Simulation, Words, pack_codes
-from vsq.synth.gatesim.workload import Operands
 
+_CHANNELS, _LENGTH, _ROWS = 32, 288, 1024  # of Gaussian data: the shape of the digits layer
 _CYCLES = 96  # of a MAC, at least, in each stream
 _MEASURED = 2  # commands of an element; weights are loaded for every other one
 _COMMANDS = 3 + _MEASURED  # one is over before, and two are on their way when the last one is over
 _WAIT = 10_000  # cycles without a result, after which the netlist is given up
 
 
+@dataclass(frozen=True, eq=False)
+class Operands:
+    """A layer: weights [N, G, V], activations [M, G, V], and whether its outputs go through a ReLU."""
+
+    weights: BlockOperand
+    activations: BlockOperand
+    relu: bool = False
+
+
+def operands(config: MacConfig, source: str) -> Operands:
+    """Return a layer, quantized for a configuration.
+
+    The name of a workload is the layer of its ``sample``: of ``digits`` conv3 on 64 test images, of ``minilm`` the
+    first query projection on the evaluation sentences. ``gaussian`` is normal weights and activations (their magnitudes
+    for an unsigned format). Anything else is a NumPy file with float arrays ``weights`` [N, K] and ``inputs`` [M, K].
+
+    Raises:
+        InputError: If the file can not be read or has no such arrays, or what a source needs is not installed.
+    """
+    if source in WORKLOADS:
+        chain, name = load(source).sample()
+        layer = chain.layer(config, name)
+        return Operands(layer.weights.operand(), layer.inputs.operand(), relu=chain.has_relu(name))
+    if source == "gaussian":
+        rng = np.random.default_rng(1)
+        weights, rows = rng.standard_normal((_CHANNELS, _LENGTH)), rng.standard_normal((_ROWS, _LENGTH))
+        rows = rows if config.activation.signed else np.abs(rows)
+    else:
+        try:
+            arrays = read_npz(Path(source))
+            weights, rows = arrays["weights"], arrays["inputs"]
+        except (ValueError, KeyError):
+            raise InputError(
+                f"data {source}: not one of {', '.join(WORKLOADS)}, gaussian, nor an .npz file of weights [N, K] and "
+                "inputs [M, K]; give one of these"
+            ) from None
+        if weights.ndim != 2 or rows.ndim != 2 or weights.shape[1] != rows.shape[1]:
+            raise InputError(
+                f"data {source}: weights {weights.shape} and inputs {rows.shape} are not [N, K] and [M, K]; "
+                "reshape them"
+            )
+    # Small vectors keep a scale above 0, without which encoders lose their accuracy.
+    by = Quantizer.for_activations(config, scale_rounding="ceil")
+    return Operands(Quantizer.for_weights(config).quantize(weights).operand(), by.quantize(rows).operand())
+
+
 def play(simulation: Simulation, streams: Mapping[str, Mapping[str, Words]], result: str) -> Iterator[None]:
     """Reset a netlist and let it take its streams; come back after each clock edge, without end.
 
-    Args:
-        simulation: The netlist.
-        streams: Words [beats, width, 1] by the name of each stream and of each field.
-        result: Name of the stream of results, which are always taken.
+    ``streams`` are words [beats, width, 1] by stream and field; those of the stream ``result`` are always taken.
     """
     ones = np.full((1, 1), ~np.uint64(0))
     simulation.drive("rst", ones)
@@ -58,17 +108,13 @@ def mac_beats(data: Operands) -> Beats:
 
 def mac_ports(config: MacConfig, beats: Beats) -> dict[str, Words]:
     """Return the words [cycle, width, 1] of every field of the input stream."""
-    numbers = {
+    numbers: dict[str, tuple[Format | None, Any]] = {
         "weights": (config.weight, beats.weights),
         "activations": (config.activation, beats.activations),
         "weight_scale": (config.weight_scale, beats.weight_scales),
         "activation_scale": (config.activation_scale, beats.activation_scales),
     }
-    ports = {
-        name: pack_codes(element.encode(codes), element.bits)
-        for name, (element, codes) in numbers.items()
-        if element is not None and codes is not None
-    }
+    ports = {name: pack_codes(kind.encode(codes), kind.bits) for name, (kind, codes) in numbers.items() if kind}
     return {**ports, "first": pack_codes(beats.first, 1), "last": pack_codes(beats.last, 1)}
 
 
@@ -99,8 +145,7 @@ def pe_streams(config: PeConfig, data: Operands) -> list[Streams]:
         for load in loads
     ]
     tiles = sum(loads)
-    channel = np.arange(tiles * lanes).reshape(tiles, 1, lanes) % channels
-    group = np.arange(groups)[:, None]
+    entry = np.arange(tiles * lanes).reshape(tiles, 1, lanes) % channels, np.arange(groups)[:, None]
     params = None
     if ppu:
         # The largest accumulator becomes the largest z.
@@ -114,7 +159,7 @@ def pe_streams(config: PeConfig, data: Operands) -> list[Streams]:
         row = (first + np.arange(_COMMANDS * rows)) % len(data.activations.codes)
         return Streams(
             commands=commands,
-            weights=data.weights.map(lambda array: array[channel, group].reshape(-1, *array.shape[2:])),
+            weights=data.weights.map(lambda array: array[entry].reshape(-1, *array.shape[2:])),
             activations=data.activations.map(lambda array: array[row, :groups].reshape(-1, *array.shape[2:])),
             params=params,
         )
@@ -166,22 +211,20 @@ def results(simulation: Simulation, config: PeConfig, streams: Sequence[Streams]
             raise RuntimeError(f"{config}: no result for {_WAIT} cycles")
 
 
-def _mac(simulation: Simulation, config: MacConfig, data: Operands) -> tuple[Activity, float]:
-    return mac_activity(simulation, config, mac_beats(data)), 1.0
-
-
-def _pe(simulation: Simulation, config: PeConfig, data: Operands) -> tuple[Activity, float]:
-    """Count the cycles between the last results of the first command and of the last one but two."""
+def pe_activity(simulation: Simulation, config: PeConfig, data: Operands) -> tuple[Activity, float]:
+    """Return activity and utilization between the last results of the first command and of the last one but two."""
     streams = pe_streams(config, data)
     ends = (None for _ in results(simulation, config, streams) if simulation.agreed("result_last"))
-    for finished, _ in enumerate(ends):
-        if finished == 0:
-            simulation.reset_counts()
-        elif finished == _MEASURED:
-            break
+    next(ends)
+    simulation.reset_counts()
+    for _ in range(_MEASURED):
+        next(ends)
     activity, command = simulation.activity(), streams[0].commands[0]
     return activity, _MEASURED * command.rows * command.vectors * WORD / activity.cycles
 
 
 # By kind of design, the activity in steady state, and the share of cycles in which operands enter.
-ACTIVITY: dict[str, Callable[[Simulation, Any, Operands], tuple[Activity, float]]] = {"mac": _mac, "pe": _pe}
+ACTIVITY: dict[str, Callable[[Simulation, Any, Operands], tuple[Activity, float]]] = {
+    "mac": lambda simulation, config, data: (mac_activity(simulation, config, mac_beats(data)), 1.0),
+    "pe": pe_activity,
+}

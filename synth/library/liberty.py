@@ -2,10 +2,12 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from vsq.golden.contract.errors import InputError
 from vsq.synth.library.syntax import Group, LibertySyntaxError, names, parse, truth_table
@@ -24,43 +26,46 @@ NAND2, NOR2, AND2, OR2, XOR2 = 0b0111, 0b0001, 0b1000, 0b1110, 0b0110
 MAJORITY, PARITY = 0b1110_1000, 0b1001_0110
 MAX_INPUTS = 10  # a cell with more is a macro, which no mapper picks by its function
 
+Function = Callable[..., Any]  # of arrays of unsigned words, one bit for each stream
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cell:
-    """One cell: ``area`` in the library's unit, ``functions`` as truth tables over ``inputs`` by output pin.
-
-    Outputs that no truth table over the inputs describes (sequential, three-state) are left out of ``functions``.
-    """
+    """One cell."""
 
     name: str
-    area: Decimal
+    area: Decimal  # in the library's unit
     inputs: tuple[str, ...]
-    functions: dict[str, int]
+    functions: dict[str, int]  # truth tables over the inputs by output, without sequential and three-state outputs
     flip_flop: bool
     sequential: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdderCell:
-    """A full-adder (three inputs) or half-adder cell (two), with the pins that carry and sum appear on."""
+class Logic:
+    """A cell: each output as a function of all inputs."""
 
-    cell: Cell
-    carry: str
-    sum: str
+    inputs: tuple[str, ...]
+    outputs: dict[str, Function]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register(Logic):
+    """A flip-flop on the rising edge: ``state' = next(inputs..., state)``; outputs are functions of the state."""
+
+    clock: str
+    next: Function
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Library:
-    """The usable cells of one Liberty file (cells marked ``dont_use`` are not among them).
-
-    ``text`` is the file's with right areas, ``root`` the text as groups; ``corrections`` are ``CELL WRONG -> RIGHT``.
-    """
+    """The usable cells of one Liberty file (cells marked ``dont_use`` are not among them)."""
 
     path: Path
     cells: dict[str, Cell]
-    text: str = field(repr=False)
-    root: Group = field(repr=False)
-    corrections: list[str]
+    text: str = field(repr=False)  # the file's, with right areas
+    root: Group = field(repr=False)  # the text as groups
+    corrections: list[str]  # CELL WRONG -> RIGHT
 
     @classmethod
     def load(cls, path: Path | str = "nand2") -> "Library":
@@ -75,18 +80,18 @@ class Library:
         try:
             text, corrections = _corrected(path.read_text(encoding="utf-8"))
             root = parse(text)
-            cells = [_cell(group) for group in root.find("cell") if group.attributes.get("dont_use") != "true"]
+            groups = (group for group in root.find("cell") if group.attributes.get("dont_use") != "true")
+            cells = {group.name: _cell(group) for group in groups}
         except OSError as error:
             raise InputError(f"Liberty file {path}: {error.strerror}; give a readable .lib file") from None
         except UnicodeDecodeError:
             raise InputError(f"Liberty file {path}: not a text file; give an uncompressed .lib file") from None
         except LibertySyntaxError as error:
             raise InputError(f"Liberty file {path}: {error}; give an intact .lib file") from None
-        by_name = {cell.name: cell for cell in cells}
-        library = cls(path=path, cells=by_name, text=text, root=root, corrections=corrections)
-        functions = {(len(cell.inputs), *cell.functions.values()) for cell in cells if len(cell.functions) == 1}
+        library = cls(path=path, cells=cells, text=text, root=root, corrections=corrections)
+        functions = {(len(c.inputs), *c.functions.values()) for c in cells.values() if len(c.functions) == 1}
         needs = {
-            "a flip-flop (a cell with an ff group)": any(cell.flip_flop for cell in cells),
+            "a flip-flop (a cell with an ff group)": any(cell.flip_flop for cell in cells.values()),
             "an inverter": library.smallest(1, INVERTER),
             "a two-input NAND, NOR, AND or OR": any(library.smallest(2, gate) for gate in (NAND2, NOR2, AND2, OR2)),
             "a gate of a third function, which ABC asks for": len(functions) >= 3,
@@ -109,30 +114,40 @@ class Library:
         groups = (group for group in self.root.find("cell") if group.name in self.cells)
         return any(pin.find("timing") for group in groups for pin in group.find("pin"))
 
-    def smallest(self, inputs: int, table: int) -> Cell | None:
-        """Return the smallest cell of ``inputs`` pins whose only output has this truth table."""
-        found = [c for c in self.cells.values() if len(c.inputs) == inputs and list(c.functions.values()) == [table]]
-        return min(found, key=_area, default=None)
-
-    @cached_property
-    def full_adder(self) -> AdderCell | None:
-        """The smallest cell with the outputs majority and parity of its three inputs, whatever it is called."""
-        return self._adder(3, MAJORITY, PARITY)
-
-    @cached_property
-    def half_adder(self) -> AdderCell | None:
-        """The smallest cell with the outputs AND and XOR of its two inputs."""
-        return self._adder(2, AND2, XOR2)
-
-    def _adder(self, inputs: int, carry: int, total: int) -> AdderCell | None:
-        found = [
-            AdderCell(cell=cell, carry=pins[carry], sum=pins[total])
+    def smallest(self, inputs: int, *tables: int) -> Cell | None:
+        """Return the smallest cell of ``inputs`` pins whose outputs have these truth tables, in any order."""
+        found = (
+            cell
             for cell in self.cells.values()
-            if len(cell.inputs) == inputs
-            and len(cell.functions) == 2
-            and {carry, total} == set(pins := {table: pin for pin, table in cell.functions.items()})
-        ]
-        return min(found, key=lambda adder: _area(adder.cell), default=None)
+            if len(cell.inputs) == inputs and sorted(cell.functions.values()) == sorted(tables)
+        )
+        return min(found, key=lambda cell: (cell.area, cell.name), default=None)
+
+    @property
+    def full_adder(self) -> Cell | None:
+        """The smallest cell with the outputs majority and parity of its three inputs, whatever it is called."""
+        return self.smallest(3, MAJORITY, PARITY)
+
+    @property
+    def half_adder(self) -> Cell | None:
+        """The smallest cell with the outputs AND and XOR of its two inputs."""
+        return self.smallest(2, AND2, XOR2)
+
+    @cached_property
+    def logic(self) -> dict[str, Logic]:
+        """What cells do, on words; latches, flip-flops with asynchronous inputs and constants are left out."""
+        groups = {group.name: group for group in self.root.find("cell")}
+        found: dict[str, Logic] = {}
+        for name, cell in self.cells.items():
+            inputs, tables = cell.inputs, cell.functions
+            constants = {0, (1 << (1 << len(inputs))) - 1}
+            if cell.flip_flop:
+                if register := _register(groups[name], inputs):
+                    found[name] = register
+            elif tables and not constants & set(tables.values()):
+                outputs = {pin: _function(table, len(inputs)) for pin, table in tables.items()}
+                found[name] = Logic(inputs=inputs, outputs=outputs)
+        return found
 
     @property
     def digest(self) -> str:
@@ -142,9 +157,8 @@ class Library:
     @property
     def notes(self) -> list[str]:
         """Notes for people on the library's figures, a sentence each."""
-        if not self.corrections:
-            return []
-        return [f"Library {self.name}: areas corrected to those of its LEF: {', '.join(self.corrections)}."]
+        note = f"Library {self.name}: areas corrected to those of its LEF: {', '.join(self.corrections)}."
+        return [note] if self.corrections else []
 
     @property
     def unit(self) -> str:
@@ -153,10 +167,6 @@ class Library:
         if {cell.area for cell in self.cells.values()} == {1}:
             return "cells"
         return "NAND2" if nand and nand.area == 1 else "library unit"
-
-
-def _area(cell: Cell) -> tuple[Decimal, str]:
-    return cell.area, cell.name
 
 
 def _corrected(text: str) -> tuple[str, list[str]]:
@@ -201,3 +211,54 @@ def _cell(group: Group) -> Cell:
         flip_flop="ff" in kinds,
         sequential=sequential,
     )
+
+
+def _register(group: Group, inputs: tuple[str, ...]) -> Register | None:
+    (flip_flop,) = group.find("ff")
+    state, inverse = flip_flop.arguments
+    clock = flip_flop.attributes["clocked_on"].strip("() ")
+    texts = {
+        name: pin.attributes["function"].strip("() ")
+        for pin in group.find("pin")
+        for name in pin.arguments
+        if pin.attributes.get("direction") == "output"
+    }
+    inverted = _function(0b01, 1)
+    functions = {state: _function(0b10, 1), inverse: inverted, f"!{state}": inverted, f"{state}'": inverted}
+    asynchronous = {"clear", "preset"} & flip_flop.attributes.keys()
+    if asynchronous or clock not in inputs or not functions.keys() >= set(texts.values()):
+        return None
+    data = tuple(pin for pin in inputs if pin != clock)
+    table = truth_table(flip_flop.attributes["next_state"], [*data, state])
+    return Register(
+        inputs=data,
+        outputs={pin: functions[text] for pin, text in texts.items()},
+        clock=clock,
+        next=_function(table, len(data) + 1),
+    )
+
+
+def _function(table: int, inputs: int) -> Function:
+    """Return a truth table as a function of words: bit i of the table is the value where input k is bit k of i."""
+    names = [f"x{k}" for k in range(inputs)]
+    compiled: Function = eval(f"lambda {', '.join(names)}: {_expression(table, names)}")
+    return compiled
+
+
+def _expression(table: int, names: list[str]) -> str:
+    """Return Python's expression for a table that is not constant, by Shannon's expansion on the last name."""
+    *rest, x = names
+    half = 1 << len(rest)
+    ones = (1 << half) - 1
+    low, high = table & ones, table >> half
+    if low == high:
+        return _expression(low, rest)
+    if (low, high) in ((0, ones), (ones, 0)):
+        return x if high else f"~{x}"
+    if low == high ^ ones:
+        return f"({x} ^ {_expression(low, rest)})"
+    if 0 in (low, high):
+        return f"({x} & {_expression(high, rest)})" if high else f"(~{x} & {_expression(low, rest)})"
+    if ones in (low, high):
+        return f"({x} | {_expression(low, rest)})" if high == ones else f"(~{x} | {_expression(high, rest)})"
+    return f"(({x} & {_expression(high, rest)}) | (~{x} & {_expression(low, rest)}))"

@@ -1,6 +1,7 @@
 """The energy data of a Liberty file: pin capacitances, tables of internal energy, supply voltage and leakage."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,53 +12,25 @@ from vsq.synth.library.liberty import Library
 from vsq.synth.library.syntax import Group, names, truth_table
 
 Floats = NDArray[np.float64]
+Table = Callable[[float, Floats], Floats]  # joules of a transition at an input slew (in the file's unit), and at loads
 
 _SLEW = ("input_transition_time", "input_net_transition")
 _UNITS = {"ff": 1e-15, "pf": 1e-12, "w": 1.0, "mw": 1e-3, "uw": 1e-6, "nw": 1e-9, "pw": 1e-12}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
-    """Energy of one transition in joules over input slew (in the file's unit) and output load (in farads).
-
-    ``values`` is [slews, loads]; an axis of one entry is constant.
-    """
-
-    slews: Floats
-    loads: Floats
-    values: Floats
-
-    def at(self, slew: float, loads: Floats) -> Floats:
-        """Return energies by bilinear interpolation; beyond the table's ends they go on straight."""
-        by_load = np.array([_interpolate(self.slews, column, np.array([slew]))[0] for column in self.values.T])
-        return _interpolate(self.loads, by_load, loads)
-
-
-def _interpolate(axis: Floats, values: Floats, at: Floats) -> Floats:
-    if len(axis) == 1:
-        return np.full(at.shape, values[0])
-    low = np.clip(np.searchsorted(axis, at) - 1, 0, len(axis) - 2)
-    share = (at - axis[low]) / (axis[low + 1] - axis[low])
-    result: Floats = values[low] + share * (values[low + 1] - values[low])
-    return result
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Arc:
-    """Internal energy of a transition at ``pin``: caused by ``related`` (None: the pin itself), in states ``when``.
-
-    ``when`` is a truth table over the cell's inputs, or None for all states.
-    """
+    """Internal energy of a transition at a pin."""
 
     pin: str
-    related: str | None
-    when: int | None
+    related: str | None  # the pin that causes it; None: itself
+    when: int | None  # the states, as a truth table over the cell's inputs; None: all
     rise: Table
     fall: Table
 
     def energy(self, slew: float, loads: Floats) -> Floats:
         """Return the mean of rise and fall, in joules: over time there are as many of one as of the other."""
-        return (self.rise.at(slew, loads) + self.fall.at(slew, loads)) / 2
+        return (self.rise(slew, loads) + self.fall(slew, loads)) / 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,8 +126,23 @@ class _Reader:
         slews, loads = axes.get("slew", np.zeros(1)), axes.get("load", np.zeros(1))
         if list(axes) == ["load", "slew"]:
             values = values.T
-        values = values.reshape(len(slews), len(loads)) * self._farad
-        return Table(slews=slews, loads=loads * self._farad, values=values)
+        values, loads = values.reshape(len(slews), len(loads)) * self._farad, loads * self._farad
+
+        def energy(slew: float, at: Floats) -> Floats:
+            """Return energies by bilinear interpolation; beyond the table's ends they go on straight."""
+            by_load = np.array([_interpolate(slews, column, np.array([slew]))[0] for column in values.T])
+            return _interpolate(loads, by_load, at)
+
+        return energy
+
+
+def _interpolate(axis: Floats, values: Floats, at: Floats) -> Floats:
+    if len(axis) == 1:
+        return np.full(at.shape, values[0])
+    low = np.clip(np.searchsorted(axis, at) - 1, 0, len(axis) - 2)
+    share = (at - axis[low]) / (axis[low + 1] - axis[low])
+    result: Floats = values[low] + share * (values[low + 1] - values[low])
+    return result
 
 
 def _unit(text: str) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from itertools import repeat
 
 from vsq.golden.contract.config import MacConfig, Rounding
 from vsq.golden.contract.configuration import Configuration
@@ -26,15 +27,12 @@ from vsq.synth.measure.records import Record, records
 BIT_AREA = Decimal(1)
 
 BUFFERS = "buffers"
-LANES = ("dot", "scale", "accumulator")
+LANES = ("dot", "scale", "accumulator")  # the parts of a vector MAC that are not control
 
 
 @dataclass(frozen=True, kw_only=True)
 class Area:
-    """Cells by type, their ``area``, and the part of it in flip-flops and latches, both in the library's unit.
-
-    Memories are beside it, in bits.
-    """
+    """Cells by type, their ``area``, the part of it in flip-flops and latches, and memories beside it, in bits."""
 
     cells: Counter[str]
     area: Decimal
@@ -54,13 +52,14 @@ class Area:
             memory_bits=cells[BIT],
         )
 
+    def with_buffers(self, bit_area: Decimal) -> Decimal:
+        """Return the area of the cells and of all memory bits."""
+        return self.area + bit_area * self.memory_bits
+
 
 @dataclass(frozen=True, kw_only=True)
 class DesignArea:
-    """The area of one design: its components, and those of the baseline of the same run.
-
-    ``bit_area`` is that of a buffer bit, in the library's unit.
-    """
+    """One design's components and its baseline's, of one run; ``bit_area`` of a buffer is in the library's unit."""
 
     config: Configuration
     netlist: Netlist
@@ -75,11 +74,6 @@ class DesignArea:
         return total(self.components)
 
     @property
-    def with_buffers(self) -> Decimal:
-        """Area of the logic, and of all memory bits."""
-        return self._with_buffers(self.total)
-
-    @property
     def logic_ratio(self) -> Decimal:
         """Logic area to the baseline's."""
         return self.total.area / total(self.baseline_components).area
@@ -87,14 +81,11 @@ class DesignArea:
     @property
     def ratio(self) -> Decimal:
         """Area with buffers to the baseline's with its own."""
-        return self.with_buffers / self._with_buffers(total(self.baseline_components))
+        return self.total.with_buffers(self.bit_area) / total(self.baseline_components).with_buffers(self.bit_area)
 
     @property
     def lanes_ratio(self) -> Decimal | None:
-        """Area of the vector MACs alone (dot product, scale path, accumulator) to that of the baseline's.
-
-        None if the design is flattened.
-        """
+        """Area of the vector MACs alone to that of the baseline's; None if the design is flattened."""
         mine, other = (
             sum((parts[name].area for name in LANES if name in parts), Decimal())
             for parts in (self.components, self.baseline_components)
@@ -107,7 +98,7 @@ class DesignArea:
         figures = [("total", "ratio", self.ratio, of)]
         if memories := bool(self.total.memory_bits):
             figures += [
-                ("total", "area with buffers", self.with_buffers, unit),
+                ("total", "area with buffers", self.total.with_buffers(self.bit_area), unit),
                 ("total", "logic ratio", self.logic_ratio, of),
                 *([] if self.lanes_ratio is None else [("lanes", "ratio", self.lanes_ratio, of)]),
                 (BUFFERS, "area of a bit", self.bit_area, unit),
@@ -120,9 +111,6 @@ class DesignArea:
                 *((component, f"cells {cell}", Decimal(count), "1") for cell, count in sorted(area.cells.items())),
             ]
         return records(self.config.full_name, figures)
-
-    def _with_buffers(self, area: Area) -> Decimal:
-        return area.area + self.bit_area * area.memory_bits
 
 
 def baseline_of(config: Configuration) -> Configuration:
@@ -152,9 +140,7 @@ def with_baselines(configs: Iterable[Configuration]) -> list[Configuration]:
 def measure(configs: Iterable[Configuration], flow: Flow, bit_area: Decimal = BIT_AREA) -> list[DesignArea]:
     """Synthesize designs and their baselines in one run, on every core; return one area for each, in order.
 
-    Args:
-        configs, flow: What to synthesize, and how.
-        bit_area: Area of one buffer bit, in two-input NANDs of the library.
+    ``bit_area`` is that of one buffer bit, in two-input NANDs of the library.
 
     Raises:
         InputError: If the library cannot hold a design, or has no NAND to measure buffers by.
@@ -229,13 +215,8 @@ def by_component(netlist: Netlist, library: Library, components: Mapping[str, Se
 
 
 def synthesize_all(configs: Iterable[Configuration], flow: Flow) -> list[Netlist]:
-    """Return the netlists of designs, in order; every core works.
-
-    Designs are emitted one by one while Yosys, a process for each, already maps the first.
-    """
-    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
-    try:
-        jobs = [pool.submit(synthesize, made.rtlil(), made.default_name, flow) for made in map(design, configs)]
-        return [job.result() for job in jobs]
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """Return the netlists of designs, in order; they are emitted one by one while Yosys maps others on every core."""
+    designs = [design(config) for config in configs]
+    texts, names = (made.rtlil() for made in designs), (made.default_name for made in designs)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return list(pool.map(synthesize, texts, names, repeat(flow)))

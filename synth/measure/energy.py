@@ -1,24 +1,33 @@
-"""Energy of a mapped netlist, from its switching activity and the library's own tables, split by component."""
+"""Energy of designs: of a mapped netlist, from its switching activity and the library's own tables, split by component;
+and of one multiply-accumulate, beside that in the 8-bit baselines.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vsq.synth.gatesim.netlist import NOWHERE, Gate, Gates, group_by_cell, nets_at
-from vsq.synth.gatesim.schedule import clock_nets
-from vsq.synth.gatesim.simulation import Activity
-from vsq.synth.library.power import Arc, Power
-
-Floats = NDArray[np.float64]
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.configuration import Configuration
+from vsq.hw.emit.design import design
+from vsq.synth.flow.synthesis import Flow, Netlist
+from vsq.synth.gatesim.netlist import NOWHERE, Gate, Gates, clock_nets, flat, group_by_cell, nets_at
+from vsq.synth.gatesim.simulation import Activity, Simulation
+from vsq.synth.gatesim.stimulus import ACTIVITY, Operands, operands
+from vsq.synth.library.liberty import Cell, Library
+from vsq.synth.library.power import Arc, Floats, Power
+from vsq.synth.measure.area import BUFFERS, baseline_of, synthesize_all, with_baselines
+from vsq.synth.measure.records import Record, records
 
 CLOCK = "clock"
 INPUTS = "inputs"  # the component of nets that the top's inputs drive
+MEMORIES = "memories"
+_REFERENCE = MacConfig.parse("16/16/-/-:V=1")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Energy:
     """Joules, a cycle or an operation: inside cells, and in charging the pins on nets; ``leakage`` in watts."""
 
@@ -33,14 +42,10 @@ class Energy:
 
     def per(self, operations: float) -> "Energy":
         """Return the energies of one of several operations in a cycle; leakage stays as it is."""
-        return Energy(internal=self.internal / operations, switching=self.switching / operations, leakage=self.leakage)
+        return Energy(self.internal / operations, self.switching / operations, self.leakage)
 
     def __add__(self, other: "Energy") -> "Energy":
-        return Energy(
-            internal=self.internal + other.internal,
-            switching=self.switching + other.switching,
-            leakage=self.leakage + other.leakage,
-        )
+        return Energy(self.internal + other.internal, self.switching + other.switching, self.leakage + other.leakage)
 
 
 def energies(gates: Gates, activity: Activity, power: Power, slew: float) -> dict[str, Energy]:
@@ -56,23 +61,26 @@ def energies(gates: Gates, activity: Activity, power: Power, slew: float) -> dic
 
     Source of the rule: Liberty's definition of ``internal_power``, weighted as OpenSTA's later versions do.
     """
-    model = _Model(gates, activity, power, slew)
+    loads, clocks = pin_loads(gates, power), clock_nets(gates, power.library)
+    switching = 0.5 * loads[:-1] * power.voltage**2 * activity.toggles
     owners = {net: INPUTS for nets in gates.inputs.values() for net in nets}
     for gate in gates.gates:
         owners |= {net: gate.component for pin, net in gate.pins.items() if pin not in power.cells[gate.cell].inputs}
     for memory in gates.memories:
         owners |= dict.fromkeys(memory.ports["read_data"], memory.component)
-    owners |= dict.fromkeys(model.clocks, CLOCK)
+    owners |= dict.fromkeys(clocks, CLOCK)
     found: defaultdict[str, Energy] = defaultdict(Energy)
     for net, component in owners.items():
-        found[component] += Energy(switching=model.switching[net])
+        found[component] += Energy(switching=switching[net])
     for cell, members in group_by_cell(gates.gates).items():
-        for pin, values in model.internal(cell, members).items():
+        data = power.cells[cell]
+        internal = _internal(power.library.cells[cell], data.arcs, members, activity, slew, loads)
+        for pin, values in internal.items():
             for gate, value in zip(members, values, strict=True):
-                component = CLOCK if gate.pins.get(pin) in model.clocks else gate.component
+                component = CLOCK if gate.pins.get(pin) in clocks else gate.component
                 found[component] += Energy(internal=value)
         for gate in members:
-            found[gate.component] += Energy(leakage=power.cells[cell].leakage)
+            found[gate.component] += Energy(leakage=data.leakage)
     return dict(found)
 
 
@@ -86,55 +94,163 @@ def pin_loads(gates: Gates, power: Power) -> Floats:
     return loads
 
 
-class _Model:
-    """One netlist with its activity: loads, energies of nets, and internal energies of gates."""
+def _internal(
+    cell: Cell, arcs: Sequence[Arc], members: Sequence[Gate], activity: Activity, slew: float, loads: Floats
+) -> dict[str, Floats]:
+    """Return joules a cycle of each pin of all gates of one cell type, [gates]."""
+    toggles, ones = np.append(activity.toggles, 0), np.append(activity.ones, 0)  # unconnected pins stand still
+    inputs = [ones[nets_at(members, pin)] for pin in cell.inputs]
 
-    def __init__(self, gates: Gates, activity: Activity, power: Power, slew: float) -> None:
-        self._activity, self._power, self._slew = activity, power, slew
-        self._loads = pin_loads(gates, power)
-        self.switching = 0.5 * self._loads[:-1] * power.voltage**2 * activity.toggles
-        self.clocks = clock_nets(gates, power.library)
-
-    def internal(self, cell: str, members: Sequence[Gate]) -> dict[str, Floats]:
-        """Return joules a cycle of each pin of all gates of one cell type, [gates]."""
-        arcs: defaultdict[str, list[Arc]] = defaultdict(list)
-        for arc in self._power.cells[cell].arcs:
-            arcs[arc.pin].append(arc)
-        return {pin: self._pin(cell, pin, found, members) for pin, found in arcs.items()}
-
-    def _pin(self, cell: str, pin: str, arcs: Sequence[Arc], members: Sequence[Gate]) -> Floats:
-        nets = nets_at(members, pin)
-        weights = np.array([self._weight(cell, arc, members) for arc in arcs])
-        total = weights.sum(axis=0)
-        # A pin that never moves, or moves only by several inputs at once, has equal weights.
-        weights = np.where(total > 0, weights / np.where(total > 0, total, 1), 1 / len(arcs))
-        energies = np.array([arc.energy(self._slew, self._loads[nets]) for arc in arcs])
-        result: Floats = np.append(self._activity.toggles, 0)[nets] * (weights * energies).sum(axis=0)
-        return result
-
-    def _weight(self, cell: str, arc: Arc, members: Sequence[Gate]) -> Floats:
-        about = self._power.library.cells[cell]
-        weight = np.ones(len(members))
-        if arc.when is not None:
-            weight = self._probability(arc.when, about.inputs, members)
-        if arc.related is not None:
-            weight = weight * np.append(self._activity.toggles, 0)[nets_at(members, arc.related)]
-            if arc.pin in about.functions:
-                table = difference(about.functions[arc.pin], about.inputs.index(arc.related), len(about.inputs))
-                weight = weight * self._probability(table, about.inputs, members)
-        return weight
-
-    def _probability(self, table: int, inputs: Sequence[str], members: Sequence[Gate]) -> Floats:
+    def probability(table: int) -> Floats:
         """Return the probability that the table is 1, its inputs being independent."""
-        ones = [np.append(self._activity.ones, 0)[nets_at(members, pin)] for pin in inputs]
         total = np.zeros(len(members))
         for code in range(1 << len(inputs)):
             if table >> code & 1:
-                factors = [one if code >> k & 1 else 1 - one for k, one in enumerate(ones)]
-                total += np.prod(factors, axis=0)
+                total += np.prod([one if code >> k & 1 else 1 - one for k, one in enumerate(inputs)], axis=0)
         return total
+
+    def weight(arc: Arc) -> Floats:
+        weight = np.ones(len(members)) if arc.when is None else probability(arc.when)
+        if arc.related is not None:
+            weight = weight * toggles[nets_at(members, arc.related)]
+            if arc.pin in cell.functions:
+                position = cell.inputs.index(arc.related)
+                weight = weight * probability(difference(cell.functions[arc.pin], position, len(inputs)))
+        return weight
+
+    found = {}
+    for pin in dict.fromkeys(arc.pin for arc in arcs):
+        nets, of_pin = nets_at(members, pin), [arc for arc in arcs if arc.pin == pin]
+        weights = np.array([weight(arc) for arc in of_pin])
+        total = weights.sum(axis=0)
+        # A pin that never moves, or moves only by several inputs at once, has equal weights.
+        weights = np.where(total > 0, weights / np.where(total > 0, total, 1), 1 / len(of_pin))
+        joules = np.array([arc.energy(slew, loads[nets]) for arc in of_pin])
+        found[pin] = toggles[nets] * (weights * joules).sum(axis=0)
+    return found
 
 
 def difference(table: int, position: int, inputs: int) -> int:
     """Return the truth table of where a function depends on one input: f(input = 0) XOR f(input = 1)."""
     return sum(((table >> code ^ table >> (code ^ 1 << position)) & 1) << code for code in range(1 << inputs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """An energy measurement's setup: the flow and its library's power data, the data, input slew, hazards or not."""
+
+    flow: Flow
+    power: Power
+    source: str
+    slew: float
+    hazards: bool
+
+    @classmethod
+    def of(cls, liberty: str | Path, source: str, slew: float, *, hazards: bool = False) -> "Setup":
+        """Return the setup with a library, which must have power data."""
+        library = Library.load(liberty)
+        return cls(flow=Flow(library=library), power=Power.of(library), source=source, slew=slew, hazards=hazards)
+
+
+@dataclass(frozen=True)
+class OperationEnergy:
+    """Energy of one operation by component, and in the baseline; leakage is that of the whole design."""
+
+    config: Configuration
+    components: dict[str, Energy]
+    utilization: float  # share of cycles in which operands enter
+    baseline: Configuration
+    baseline_components: dict[str, Energy]
+
+    @property
+    def total(self) -> float:
+        """All components."""
+        return total(self.components)
+
+    @property
+    def ratio(self) -> float:
+        """Total to the baseline's."""
+        return self.total / total(self.baseline_components)
+
+    @property
+    def logic_ratio(self) -> float:
+        """Total without memories to the baseline's."""
+        return total(self.components, memories=False) / total(self.baseline_components, memories=False)
+
+    def records(self) -> list[Record]:
+        """Return every figure."""
+        of = f"of {self.baseline.full_name}"
+        figures = [
+            ("total", "energy per operation", self.total * 1e12, "pJ"),
+            ("total", "ratio", self.ratio, of),
+            ("total", "logic ratio", self.logic_ratio, of),
+            ("total", "utilization", self.utilization, "1"),
+        ]
+        for component, energy in self.components.items():
+            figures += [
+                (component, "energy per operation", energy.total * 1e12, "pJ"),
+                (component, "internal energy per operation", energy.internal * 1e12, "pJ"),
+                (component, "switching energy per operation", energy.switching * 1e12, "pJ"),
+                (component, "leakage power", energy.leakage * 1e9, "nW"),
+            ]
+        return records(self.config.full_name, figures)
+
+
+def total(components: dict[str, Energy], *, memories: bool = True) -> float:
+    """Return the joules of all components, or of all but memories."""
+    return sum(energy.total for name, energy in components.items() if memories or name != MEMORIES)
+
+
+def energy_per_operation(configs: Sequence[Configuration], setup: Setup) -> list[OperationEnergy]:
+    """Return the energy of designs in steady state, one for each configuration.
+
+    Memories are not synthesized: each bit read or written costs :func:`bit_energy`.
+
+    Raises:
+        InputError: If the library can not hold a design, or the data is not there.
+    """
+    designs = with_baselines(configs)
+    data = [operands(config.mac, setup.source) for config in designs]
+    bit = bit_energy(setup) if any(BUFFERS in design(config).components for config in designs) else 0.0
+    measured = {
+        config: per_operation(config, netlist, layer, setup, bit)
+        for config, netlist, layer in zip(designs, synthesize_all(designs, setup.flow), data, strict=True)
+    }
+    return [
+        OperationEnergy(config, *measured[config], baseline_of(config), measured[baseline_of(config)][0])
+        for config in dict.fromkeys(configs)
+    ]
+
+
+def bit_energy(setup: Setup) -> float:
+    """Return the joules of reading or writing one bit of a memory: 1/16 of a 16-bit multiply-accumulate on noise.
+
+    Source: Eyeriss (Chen et al., ISCA 2016, table IV): an access to a register file of 0.5 kB costs as much as one
+    16-bit multiply-accumulate. Hazards are left out, as they are of the multiplier and not of a register file.
+    """
+    setup = replace(setup, hazards=False)
+    (netlist,) = synthesize_all([_REFERENCE], setup.flow)
+    energy, _ = per_operation(_REFERENCE, netlist, operands(_REFERENCE, "gaussian"), setup, bit=0.0)
+    return total(energy) / _REFERENCE.weight.bits
+
+
+def per_operation(
+    config: Configuration, netlist: Netlist, data: Operands, setup: Setup, bit: float
+) -> tuple[dict[str, Energy], float]:
+    """Return a design's energy per operation by component, and the share of cycles in which operands enter.
+
+    ``bit`` is the energy of reading or writing a bit of a memory, in joules.
+    """
+    gates = flat(netlist)
+    simulation = Simulation(gates, setup.flow.library, hazards=setup.hazards)
+    activity, utilization = ACTIVITY[config.kind](simulation, config, data)
+    of_module = {module: name for name, modules in design(config).components.items() for module in modules}
+    components: defaultdict[str, Energy] = defaultdict(Energy)
+    for module, energy in energies(gates, activity, setup.power, setup.slew).items():
+        components[of_module.get(module, module)] += energy
+    if gates.memories:
+        accesses = activity.reads + activity.writes
+        bits = sum(len(one.ports["read_data"]) * count for one, count in zip(gates.memories, accesses, strict=True))
+        components[MEMORIES] = Energy(internal=bits * bit)
+    operations = config.lane_count * config.mac.vector_size * utilization
+    return {component: energy.per(operations) for component, energy in components.items()}, utilization

@@ -6,16 +6,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 from vsq.golden.contract.distribution import VERSION
 from vsq.golden.io.files import write_text
 from vsq.synth.flow.synthesis import Flow
 
-TOOLS = ("amaranth", "pyosys")
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Record:
     """One figure: ``quantity`` of ``component`` (``total`` for the whole) of ``configuration``, in ``unit``."""
 
@@ -29,35 +27,29 @@ class Record:
 def records(configuration: str, figures: Iterable[tuple[str, str, SupportsFloat, str]]) -> list[Record]:
     """Return the figures of one configuration, each as component, quantity, value and unit."""
     return [
-        Record(configuration=configuration, component=component, quantity=quantity, value=float(value), unit=unit)
-        for component, quantity, value, unit in figures
+        Record(configuration, component, quantity, float(value), unit) for component, quantity, value, unit in figures
     ]
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the tools behind every figure."""
-    return {"vsq": VERSION, **{tool: version(tool) for tool in TOOLS}}
-
-
-def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, object]:
+def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, Any]:
     """Return the records with what produced them: date, tool versions, library and its digest, flow options."""
     library = flow.library
     return {
         "kind": kind,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
+        "versions": {"vsq": VERSION, **{tool: version(tool) for tool in ("amaranth", "pyosys")}},
         "library": {
             "name": library.name,
             "file": library.path.name,
             "sha256": library.digest,
             "corrections": library.corrections,
         },
-        "flow": flow.flags,
+        "flow": {"goal": str(flow.goal), "flatten": flow.flatten},
         "records": [asdict(record) for record in records],
     }
 
 
-def write_document(path: Path, document: dict[str, object]) -> None:
+def write_document(path: Path, document: dict[str, Any]) -> None:
     """Write a document as JSON, atomically.
 
     Raises:

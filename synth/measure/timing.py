@@ -58,13 +58,8 @@ class CriticalPath:
 
     def records(self, configuration: str, component: str) -> list[Record]:
         """Return delay and frequency as records."""
-        return records(
-            configuration,
-            [
-                (component, "critical path", self.delay, "ns"),
-                (component, "maximum frequency", self.frequency, "MHz"),
-            ],
-        )
+        delay = (component, "critical path", self.delay, "ns")
+        return records(configuration, [delay, (component, "maximum frequency", self.frequency, "MHz")])
 
 
 def find_sta() -> str:
@@ -91,10 +86,8 @@ def critical_paths(netlist: Netlist, library: Library) -> dict[str, CriticalPath
             f"Liberty file {library.path}: it has no timing groups, so there is no critical path; "
             "give a characterised library"
         )
-    components = {netlist.top: "total"}
-    components |= {
-        name: name.removeprefix(f"{netlist.top}_") for name in netlist.modules[netlist.top] if name in netlist.modules
-    }
+    modules = [name for name in netlist.modules[netlist.top] if name in netlist.modules]
+    components = {netlist.top: "total", **{name: name.removeprefix(f"{netlist.top}_") for name in modules}}
     with tempfile.TemporaryDirectory(prefix="vsq-sta-") as folder:
         Path(folder, "cells.lib").write_text(library.text)
         # OpenSTA 2.0 knows neither the keyword nor parameters; memories are black boxes to it.
@@ -105,12 +98,10 @@ def critical_paths(netlist: Netlist, library: Library) -> dict[str, CriticalPath
         )
     if errors := [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]:
         raise InputError(f"Liberty file {library.path}: OpenSTA refuses {netlist.top} in it ({errors[0]}); check both")
-    paths = {}
-    for line in done.stdout.splitlines():
-        if line.startswith("path "):
-            _, module, slack, start, end = line.split()
-            paths[components[module]] = CriticalPath(delay=_PERIOD - float(slack), start=start, end=end)
-    return paths
+    return {
+        components[module]: CriticalPath(delay=_PERIOD - float(slack), start=start, end=end)
+        for module, slack, start, end in re.findall(r"^path (\S+) (\S+) (\S+) (\S+)$", done.stdout, re.MULTILINE)
+    }
 
 
 def pipeline_sweep(config: MacConfig) -> list[MacConfig]:

@@ -13,10 +13,8 @@ from vsq.golden.contract.errors import InputError
 from vsq.hw.emit.design import TOP
 from vsq.synth.flow.synthesis import Flow, Goal
 from vsq.synth.library.liberty import Library
-from vsq.synth.library.power import Power
 from vsq.synth.measure.area import BIT_AREA, BUFFERS, DesignArea, checked_bit_area, measure
-from vsq.synth.measure.energy import CLOCK, INPUTS
-from vsq.synth.measure.energy_per_mac import MEMORIES, OperationEnergy, Setup, energy_per_operation
+from vsq.synth.measure.energy import CLOCK, INPUTS, MEMORIES, OperationEnergy, Setup, energy_per_operation
 from vsq.synth.measure.records import Record
 from vsq.synth.measure.timing import CriticalPath
 
@@ -53,19 +51,13 @@ class AreaReport:
                 ("total", *components, "FFs", "cells", "ratio"),
             )
         for area in self.areas:
-            parts = (area.components.get(name) for name in components)
-            total, lanes = area.total, "-" if area.lanes_ratio is None else f"{area.lanes_ratio:.3f}"
-            table.add_row(
-                _two_lines(area.config),
-                f"{total.area:,.0f}",
-                *(f"{part.area:,.0f}" if part else "-" for part in parts),
-                *(
-                    (f"{total.memory_bits:,}", lanes, f"{area.logic_ratio:.3f}")
-                    if total.memory_bits
-                    else (f"{total.sequential / total.area:.1%}", f"{total.cells.total():,}")
-                ),
-                f"{area.ratio:.3f}",
-            )
+            total, parts = area.total, (area.components.get(name) for name in components)
+            figures = [f"{total.area:,.0f}", *(shown(part.area if part else None, ",.0f") for part in parts)]
+            if total.memory_bits:
+                figures += [f"{total.memory_bits:,}", shown(area.lanes_ratio), shown(area.logic_ratio)]
+            else:
+                figures += [f"{total.sequential / total.area:.1%}", f"{total.cells.total():,}"]
+            table.add_row(_two_lines(area.config), *figures, shown(area.ratio))
         return table
 
     def timing_table(self, paths: Sequence[Mapping[str, CriticalPath]]) -> Table:
@@ -77,13 +69,9 @@ class AreaReport:
             ("area", "total", *components, "MHz"),
         )
         for area, path in zip(self.areas, paths, strict=True):
-            table.add_row(
-                _two_lines(area.config),
-                f"{area.total.area:,.0f}",
-                f"{path['total'].delay:.2f}",
-                *(f"{path[name].delay:.2f}" if name in path else "-" for name in components),
-                f"{path['total'].frequency:.0f}",
-            )
+            delays = (shown(path[name].delay if name in path else None, ".2f") for name in ("total", *components))
+            frequency = f"{path['total'].frequency:.0f}"
+            table.add_row(_two_lines(area.config), f"{area.total.area:,.0f}", *delays, frequency)
         return table
 
     def records(self) -> list[Record]:
@@ -111,13 +99,10 @@ class EnergyReport:
             ("total", *components, *(["logic"] if memories else []), "ratio"),
         )
         for one in found:
-            table.add_row(
-                _two_lines(one.config),
-                f"{one.total * 1e12:.3f}",
-                *(f"{one.components[name].total * 1e12:.3f}" if name in one.components else "-" for name in components),
-                *([f"{one.logic_ratio:.3f}"] if memories else []),
-                f"{one.ratio:.3f}",
-            )
+            parts = (one.components.get(name) for name in components)
+            joules = [one.total * 1e12, *(part.total * 1e12 if part else None for part in parts)]
+            ratios = [one.logic_ratio, one.ratio] if memories else [one.ratio]
+            table.add_row(_two_lines(one.config), *map(shown, [*joules, *ratios]))
         return table
 
     def records(self) -> list[Record]:
@@ -181,9 +166,7 @@ def energy(
     """
     if not slew > 0:
         raise InputError(f"slew {slew}: a transition takes time; give more than 0")
-    configs = of_one_kind(designs, pe=pe)
-    library = Library.load(liberty)
-    setup = Setup(flow=Flow(library=library), power=Power.of(library), source=data, slew=slew, hazards=hazards)
+    configs, setup = of_one_kind(designs, pe=pe), Setup.of(liberty, data, slew, hazards=hazards)
     return EnergyReport(setup=setup, energies=energy_per_operation(configs, setup))
 
 
@@ -213,6 +196,11 @@ def plain_table(title: str, caption: str, columns: Sequence[str]) -> Table:
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def shown(value: Decimal | float | None, spec: str = ".3f") -> str:
+    """Return a figure for people; a dash for None."""
+    return "-" if value is None else f"{value:{spec}}"
 
 
 def _two_lines(config: Configuration) -> str:

@@ -1,7 +1,4 @@
-"""Measurements of ``vsq report``: the records of each processing element, cached; interrupted runs resume.
-
-Files hold absolute figures only; :mod:`vsq.synth.report.rows` makes ratios of them.
-"""
+"""Measurements of ``vsq report``: the absolute figures of each processing element, cached; interrupted runs resume."""
 
 import os
 from collections.abc import Sequence
@@ -9,24 +6,22 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
+from shutil import which
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.configuration import Configuration, configuration
-from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import Store
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Goal
-from vsq.synth.gatesim.workload import operands
+from vsq.synth.gatesim.stimulus import operands
 from vsq.synth.library.liberty import Library
-from vsq.synth.library.power import Power
-from vsq.synth.measure import energy_per_mac
 from vsq.synth.measure.area import by_component, synthesize_all, total
-from vsq.synth.measure.energy_per_mac import Setup, bit_energy
+from vsq.synth.measure.energy import Setup, bit_energy, per_operation
 from vsq.synth.measure.records import Record, document, records
-from vsq.synth.measure.timing import critical_paths, find_sta
+from vsq.synth.measure.timing import critical_paths
 from vsq.synth.report.rows import POINTS
 
 # The elements of the report unless others are asked for: the paper's, and its headlines with narrower scale products.
@@ -38,17 +33,11 @@ _MEMORY_BIT = "memory bit"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The measurement settings that all designs share.
+    """The measurement settings that all designs share."""
 
-    Args:
-        liberty: Library of critical paths and energy; None leaves both out.
-        data: What energy is measured on, as :func:`vsq.synth.gatesim.workload.operands` names it.
-        timing: Whether OpenSTA is here for critical paths.
-    """
-
-    liberty: str | None
-    data: str
-    timing: bool
+    liberty: str | None  # library of critical paths and energy; None leaves both out
+    data: str  # what energy is measured on, as vsq.synth.gatesim.stimulus.operands names it
+    timing: bool  # whether OpenSTA is here for critical paths
 
     @classmethod
     def of(cls, liberty: str | None, data: str) -> "Settings":
@@ -59,14 +48,9 @@ class Settings:
         """
         if liberty is None:
             return cls(liberty=None, data=data, timing=False)
-        library = Library.load(liberty)
-        Power.of(library)
+        timed = Setup.of(liberty, data, SLEW).flow.library.timed
         operands(MacConfig.parse("4/4/4/6"), data)
-        try:
-            find_sta()
-        except InputError:
-            return cls(liberty=liberty, data=data, timing=False)
-        return cls(liberty=liberty, data=data, timing=library.timed)
+        return cls(liberty=liberty, data=data, timing=timed and which("sta") is not None)
 
     @property
     def about(self) -> dict[str, object]:
@@ -74,33 +58,33 @@ class Settings:
         digest = Library.load(self.liberty).digest if self.liberty else None
         return {**asdict(self), "liberty": digest, "slew": SLEW}
 
+    def notes(self, bit_area: Decimal) -> list[str]:
+        """Return notes on the figures, and on those that are left out, for people."""
+        found = [
+            f"Area is of cells of the library {Library.load().name}, and of buffers at {bit_area} two-input NANDs a "
+            'bit; "logic" is without buffers, "MACs" are dot products, scale paths and accumulators alone.',
+            "The paper gives neither lanes nor buffer sizes nor cells. Ours have no wires and no clock tree.",
+        ]
+        if self.liberty:
+            library = Library.load(self.liberty)
+            found.append(
+                f"Energy is of one multiply-accumulate on the layer {self.data}, with the library {library.name}; "
+                '"logic" is without memories.'
+            )
+            found += library.notes
+        if self.timing:
+            found.append(
+                "Critical paths are of netlists mapped for delay, with buffers and sized cells, the rest of those for "
+                "area."
+            )
+        return [*found, *self.omissions]
+
     @property
     def omissions(self) -> list[str]:
         """The figures that are left out, each with the reason, for people."""
         if self.liberty is None:
             return ["Critical paths and energy are left out: no library with timing and power was given (--liberty)."]
         return [] if self.timing else ["Critical paths are left out: OpenSTA (sta) or the library's timing is missing."]
-
-
-def notes(settings: Settings, bit_area: Decimal) -> list[str]:
-    """Return notes on the figures, for people."""
-    found = [
-        f"Area is of cells of the library {Library.load().name}, and of buffers at {bit_area} two-input NANDs a bit; "
-        '"logic" is without buffers, "MACs" are dot products, scale paths and accumulators alone.',
-        "The paper gives neither lanes nor buffer sizes nor cells. Ours have no wires and no clock tree.",
-    ]
-    if settings.liberty:
-        library = Library.load(settings.liberty)
-        found.append(
-            f"Energy is of one multiply-accumulate on the layer {settings.data}, with the library {library.name}; "
-            '"logic" is without memories.'
-        )
-        found += library.notes
-    if settings.timing:
-        found.append(
-            "Critical paths are of netlists mapped for delay, with buffers and sized cells, the rest of those for area."
-        )
-    return found
 
 
 def measure(
@@ -116,13 +100,13 @@ def measure(
     store = Store(out / "figures.json", about, "figures", anew=True)
     missing = [config for config in configs if config.full_name not in store.results]
     if missing and settings.liberty and _MEMORY_BIT not in store.results:
-        store.keep(_MEMORY_BIT, bit_energy(_setup(settings)))
+        store.keep(_MEMORY_BIT, bit_energy(Setup.of(settings.liberty, settings.data, SLEW)))
+    bit = store.results.get(_MEMORY_BIT, 0.0)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
         bar = progress.add_task("processing elements", total=len(configs), completed=len(configs) - len(missing))
         pool = ProcessPoolExecutor(max_workers=os.cpu_count())
         try:
-            bit = store.results.get(_MEMORY_BIT, 0.0)
             jobs = {pool.submit(figures, config.full_name, settings, bit): config for config in missing}
             for job in as_completed(jobs):
                 store.keep(jobs[job].full_name, [asdict(record) for record in job.result()])
@@ -145,26 +129,15 @@ def figures(name: str, settings: Settings, bit: float) -> list[Record]:
             (component, "memory bits", area.memory_bits, "bit"),
         ]
     if settings.liberty:
-        setup = _setup(settings)
+        setup = Setup.of(settings.liberty, settings.data, SLEW)
+        library = setup.flow.library
         (netlist,) = synthesize_all([config], setup.flow)
         if settings.timing:
-            delays = _delays(config, setup.flow.library)
-            values += [(component, "critical path", delay, "ns") for component, delay in delays.items()]
+            (fast,) = synthesize_all([config], Flow(library=library, goal=Goal.DELAY))
+            paths = critical_paths(fast, library)
+            values += [(component, "critical path", path.delay, "ns") for component, path in paths.items()]
         data = operands(config.mac, settings.data)
-        energies, utilization = energy_per_mac.measure(config, netlist, data, setup, bit)
+        energies, utilization = per_operation(config, netlist, data, setup, bit)
         values += [(component, "energy", energy.total * 1e12, "pJ") for component, energy in energies.items()]
         values.append(("total", "utilization", utilization, "1"))
     return records(name, values)
-
-
-def _delays(config: Configuration, library: Library) -> dict[str, float]:
-    """Return the critical paths in ns, of a netlist that is mapped for delay, with buffers and sized cells."""
-    (netlist,) = synthesize_all([config], Flow(library=library, goal=Goal.DELAY))
-    return {component: path.delay for component, path in critical_paths(netlist, library).items()}
-
-
-def _setup(settings: Settings) -> Setup:
-    """Return what energy is measured with."""
-    assert settings.liberty
-    library = Library.load(settings.liberty)
-    return Setup(flow=Flow(library=library), power=Power.of(library), source=settings.data, slew=SLEW, hazards=False)

@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Column, Table
 
 from vsq.golden.io import charts
+from vsq.synth.report.comparison import shown
 from vsq.synth.report.rows import SOURCE, Accuracy, Row, scored
 
 _COLUMNS = {
@@ -26,13 +27,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything that the report says.
-
-    Args:
-        rows: One for each element.
-        accuracies: Scores to draw area against; may be empty.
-        notes: What the figures are of, and what is left out.
-    """
+    """Rows of elements, scores to draw area against (may be empty), and notes on what the figures are of."""
 
     rows: Sequence[Row]
     accuracies: Sequence[Accuracy]
@@ -41,16 +36,15 @@ class Report:
     @property
     def columns(self) -> dict[str, str]:
         """Names and titles of the figures that any row has."""
-        return {
-            name: title for name, title in _COLUMNS.items() if any(row.values[name] is not None for row in self.rows)
-        }
+        found = {name for row in self.rows for name, value in row.values.items() if value is not None}
+        return {name: title for name, title in _COLUMNS.items() if name in found}
 
     def table(self) -> Table:
         """Return the figures, ours beside the paper's."""
         heads = (Column(title, justify="right") for title in self.columns.values())
         table = Table(Column("configuration", no_wrap=True), *heads, box=box.SIMPLE_HEAD, title="Processing elements")
         for row in self.rows:
-            table.add_row(row.name, *(_shown(row.values[name]) for name in self.columns))
+            table.add_row(row.name, *(shown(row.values[name]) for name in self.columns))
         return table
 
     def sentences(self) -> list[str]:
@@ -78,31 +72,24 @@ class Report:
 
         Plots are left out where the packages of the extra ``plot`` are missing; the tables hold their figures.
         """
-        plots = charts.available()
+        plots: dict[str, Any] = {}
+        if available := charts.available():
+            from vsq.synth.report.plots import area_chart, energy_chart  # they need Altair
+
+            plots = {f"Area against accuracy, {one.title}": area_chart(self.rows, one) for one in self.accuracies}
+            plots["Energy against the width of the scale product R"] = energy_chart(self.rows)
         return charts.render(
             "synth/report/report.html",
             about=about,
             source=SOURCE,
             columns=["configuration", *self.columns.values()],
-            rows=[[row.name, *(_shown(row.values[name]) for name in self.columns)] for row in self.rows],
-            notes=[*self.notes, *([] if plots else [f"Plots are left out: run {charts.INSTALL} for them."])],
-            **charts.embedded(self._plots() if plots else {}),
+            rows=[[row.name, *(shown(row.values[name]) for name in self.columns)] for row in self.rows],
+            notes=[*self.notes, *([] if available else [f"Plots are left out: run {charts.INSTALL} for them."])],
+            **charts.embedded({title: chart for title, chart in plots.items() if chart is not None}),
             scores=[
-                (f"Scores, {accuracy.title}", ["configuration", "area", accuracy.metric], rows)
-                for accuracy in self.accuracies
-                if (rows := [[n, _shown(area), _shown(score)] for n, area, score in scored(self.rows, accuracy)])
+                (f"Scores, {one.title}", ["configuration", "area", one.metric], rows)
+                for one in self.accuracies
+                if (rows := [[name, shown(area), shown(score)] for name, area, score in scored(self.rows, one)])
             ],
             differences=[(row.name, text) for row in self.rows for text in row.explanations],
         )
-
-    def _plots(self) -> dict[str, Any]:
-        """Return the plots by title."""
-        from vsq.synth.report.plots import area_chart, energy_chart  # they need Altair
-
-        found = {f"Area against accuracy, {one.title}": area_chart(self.rows, one) for one in self.accuracies}
-        found["Energy against the width of the scale product R"] = energy_chart(self.rows)
-        return {title: chart for title, chart in found.items() if chart is not None}
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

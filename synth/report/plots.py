@@ -90,8 +90,7 @@ def energies(rows: Sequence[Row]) -> list[dict[str, str | float]]:
     families: dict[str, list[tuple[int, Row]]] = {}
     for row in rows:
         mac = row.config.mac
-        if row.values["energy ratio"] is not None and mac.full_product_bits:
-            width = mac.scale_product_bits or mac.full_product_bits
+        if row.values["energy ratio"] is not None and (width := mac.scale_product_bits or mac.full_product_bits):
             families.setdefault(str(mac), []).append((width, row))
     return [
         {"formats": formats, "configuration": row.name, "kind": kind, "R": width, "energy": value}

@@ -7,7 +7,7 @@ scale products.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from vsq.golden.contract.config import MacConfig
@@ -15,7 +15,7 @@ from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io.files import read_results
 from vsq.synth.measure.area import LANES, baseline_of
-from vsq.synth.measure.energy_per_mac import MEMORIES
+from vsq.synth.measure.energy import MEMORIES
 from vsq.synth.measure.records import Record
 
 SOURCE = "VS-Quant (arXiv 2102.04503 v1), read off its figures to about 0.005"
@@ -59,7 +59,7 @@ POINTS: dict[str, Ratios] = {
 
 Figures = dict[tuple[str, str], float]  # by component and quantity
 
-AREA, BITS, ENERGY, PATH = "area", "memory bits", "energy", "critical path"
+AREA, WITH_BUFFERS, BITS, ENERGY, PATH = "area", "area with buffers", "memory bits", "energy", "critical path"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +97,11 @@ class Accuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One element beside the baseline's: figures of both, and the area of a buffer bit in the library's unit."""
+    """One element: its figures, and those of the baseline."""
 
     config: Configuration
     figures: Figures
     baseline: Figures
-    bit_area: float
 
     @property
     def name(self) -> str:
@@ -117,15 +116,16 @@ class Row:
     @property
     def values(self) -> dict[str, float | None]:
         """Every figure of the report by name; None where it was not measured, or the paper gives none beside it."""
+        energy = self._ratio("total", ENERGY)
         return {
-            "lanes area ratio": self._ratio(AREA, LANES),
-            "logic area ratio": self._ratio(AREA, ("total",)),
-            "area ratio": _area(self.figures, self.bit_area) / _area(self.baseline, self.bit_area),
+            "lanes area ratio": self._ratio("lanes", AREA),
+            "logic area ratio": self._ratio("total", AREA),
+            "area ratio": self._ratio("total", WITH_BUFFERS),
             "paper area ratio": self.paper.area,
-            "energy ratio": self._energy_ratio(memories=True),
-            "logic energy ratio": self._energy_ratio(memories=False),
-            "paper energy ratio": self.paper.energy if self._measured(ENERGY) else None,
-            "energy pJ": _energy(self.figures, memories=True) if self._measured(ENERGY) else None,
+            "energy ratio": energy,
+            "logic energy ratio": self._ratio("logic", ENERGY),
+            "paper energy ratio": None if energy is None else self.paper.energy,
+            "energy pJ": self.figures.get(("total", ENERGY)),
             "critical path ns": self.figures.get(("total", PATH)),
             "lanes critical path ns": self.figures.get(("lanes", PATH)),
         }
@@ -135,45 +135,43 @@ class Row:
         """One sentence for each figure that the paper gives too."""
         values, sentences = self.values, []
         if (area := values["area ratio"]) is not None and self.paper.area is not None:
-            scale = self.figures.get(("scale", AREA), 0) / _area(self.figures, self.bit_area)
+            scale = self.figures.get(("scale", AREA), 0) / self.figures["total", WITH_BUFFERS]
             sentences.append(
-                f"Area {_beside(area, self.paper.area)}: dot products have {self._ratio(AREA, ('dot',)):.2f} of the "
+                f"Area {_beside(area, self.paper.area)}: dot products have {self._ratio('dot', AREA):.2f} of the "
                 f"baseline's area, the scale path is {scale:.1%} of the element, and buffers have "
-                f"{self._ratio(BITS, ('total',)):.2f} of the bits."
+                f"{self._ratio('total', BITS):.2f} of the bits."
             )
         if (energy := values["energy ratio"]) is not None and self.paper.energy is not None:
-            scale = self.figures.get(("scale", ENERGY), 0) / _energy(self.figures, memories=True)
+            scale = self.figures.get(("scale", ENERGY), 0) / self.figures["total", ENERGY]
             sentences.append(
-                f"Energy {_beside(energy, self.paper.energy)}: dot products use {self._ratio(ENERGY, ('dot',)):.2f} of "
+                f"Energy {_beside(energy, self.paper.energy)}: dot products use {self._ratio('dot', ENERGY):.2f} of "
                 f"the baseline's energy, the scale path is {scale:.1%} of the element, and memories use "
-                f"{self._ratio(ENERGY, (MEMORIES,)):.2f}; "
+                f"{self._ratio(MEMORIES, ENERGY):.2f}; "
                 f"without memories the ratio is {values['logic energy ratio']:.3f}."
             )
         return sentences
 
-    def _measured(self, quantity: str) -> bool:
-        return any(name == quantity for _, name in self.figures) and any(name == quantity for _, name in self.baseline)
-
-    def _ratio(self, quantity: str, components: Sequence[str]) -> float:
-        mine, other = (
-            sum(figures.get((component, quantity), 0.0) for component in components)
-            for figures in (self.figures, self.baseline)
-        )
-        return mine / other
-
-    def _energy_ratio(self, *, memories: bool) -> float | None:
-        if not self._measured(ENERGY):
-            return None
-        return _energy(self.figures, memories=memories) / _energy(self.baseline, memories=memories)
+    def _ratio(self, component: str, quantity: str) -> float | None:
+        key = component, quantity
+        return self.figures[key] / self.baseline[key] if key in self.figures and key in self.baseline else None
 
 
 def rows_of(found: Mapping[Configuration, Sequence[Record]], bit_area: float) -> list[Row]:
-    """Return the rows of measured elements; the baseline of each must be among them."""
-    figures = {config: {(r.component, r.quantity): r.value for r in records} for config, records in found.items()}
-    return [
-        Row(config=config, figures=mine, baseline=figures[baseline_of(config)], bit_area=bit_area)
-        for config, mine in figures.items()
-    ]
+    """Return the rows of elements, baselines among them; ``bit_area`` of a buffer is in the library's unit."""
+    figures = {config: _with_sums(records, bit_area) for config, records in found.items()}
+    return [Row(config=config, figures=mine, baseline=figures[baseline_of(config)]) for config, mine in figures.items()]
+
+
+def _with_sums(records: Sequence[Record], bit_area: float) -> Figures:
+    """Return an element's figures, and of all lanes, of all logic, and in total those that are sums."""
+    figures = {(record.component, record.quantity): record.value for record in records}
+    figures["total", WITH_BUFFERS] = figures["total", AREA] + bit_area * figures["total", BITS]
+    figures["lanes", AREA] = sum(figures.get((component, AREA), 0.0) for component in LANES)
+    energies = {component: value for (component, quantity), value in figures.items() if quantity == ENERGY}
+    if energies:
+        figures["total", ENERGY] = sum(energies.values())
+        figures["logic", ENERGY] = sum(value for component, value in energies.items() if component != MEMORIES)
+    return figures
 
 
 def scored(rows: Sequence[Row], accuracy: Accuracy) -> list[tuple[str, float, float]]:
@@ -187,26 +185,8 @@ def scored(rows: Sequence[Row], accuracy: Accuracy) -> list[tuple[str, float, fl
 
 def essential(mac: MacConfig) -> MacConfig:
     """Return what accuracy, and the paper's figures, depend on: formats, V, and the rounding of scale products."""
-    return replace(
-        MacConfig(weight=mac.weight, activation=mac.activation, vector_size=mac.vector_size),
-        weight_scale=mac.weight_scale,
-        activation_scale=mac.activation_scale,
-        scale_product_bits=mac.scale_product_bits,
-        rounding=mac.rounding,
-        narrow=False,
-    )
-
-
-def _area(figures: Figures, bit_area: float) -> float:
-    return figures["total", AREA] + bit_area * figures["total", BITS]
-
-
-def _energy(figures: Figures, *, memories: bool) -> float:
-    return sum(
-        value
-        for (component, quantity), value in figures.items()
-        if quantity == ENERGY and (memories or component != MEMORIES)
-    )
+    kept = ("weight", "activation", "vector_size", "weight_scale", "activation_scale", "scale_product_bits", "rounding")
+    return MacConfig(**{name: getattr(mac, name) for name in kept}, narrow=False)
 
 
 def _beside(ours: float, paper: float) -> str:

@@ -14,11 +14,9 @@ from vsq.golden.model.datapath import mac
 from vsq.golden.model.pe import ElementModel
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Netlist, gate_level_verilog, synthesize
-from vsq.synth.gatesim.netlist import flat
-from vsq.synth.gatesim.schedule import clock_nets
+from vsq.synth.gatesim.netlist import clock_nets, flat
 from vsq.synth.gatesim.simulation import WORD, Simulation, pack, pack_codes, popcount, unpack
-from vsq.synth.gatesim.stimulus import mac_activity, mac_beats, mac_ports, pe_streams, results
-from vsq.synth.gatesim.workload import operands
+from vsq.synth.gatesim.stimulus import mac_activity, mac_beats, mac_ports, operands, pe_streams, results
 from vsq.synth.library.liberty import Library
 
 CONFIG = MacConfig.parse("3/3/2/2:V=2,R=3")
@@ -102,7 +100,8 @@ def test_words_hold_a_bit_for_each_stream():
 @pytest.mark.parametrize("hazards", [False, True])
 def test_every_stream_equals_golden(netlist, library, beats, ports, hazards):
     """The accumulator after every cycle, in all 64 streams, from one beat after its register is first loaded."""
-    simulation = Simulation(flat(netlist), library, hazards=hazards)
+    gates = flat(netlist)
+    simulation = Simulation(gates, library, hazards=hazards)
     for name in ("in_valid", "out_ready"):
         simulation.drive(name, ONE)
     found = []
@@ -110,7 +109,7 @@ def test_every_stream_equals_golden(netlist, library, beats, ports, hazards):
         for name, words in ports.items():
             simulation.drive(name, words[cycle])
         simulation.clock()
-        found.append(signed(unpack(simulation.output("out_acc"))))
+        found.append(signed(unpack(simulation.values[gates.outputs["out_acc"]])))
     lag = CONFIG.pipeline + 1
     for stream in range(WORD):
         columns = [None if column is None else column[stream, : 40 - lag] for column in vars(beats).values()]
@@ -223,7 +222,7 @@ def test_a_processing_element_equals_golden(library):
     count = sum(len(result.codes.reshape(-1, 2)) for result in expected[0])
     found = []
     for _ in islice(results(simulation, PE, played), count):
-        codes, scale = unpack(simulation.output("result_codes")), unpack(simulation.output("result_scale"))
+        codes, scale = (unpack(simulation.values[gates.outputs[f"result_{name}"]]) for name in ("codes", "scale"))
         found.append([signed(codes[:4]), signed(codes[4:]), unsigned(scale)])
     for stream in range(WORD):
         codes = np.concatenate([result.codes.reshape(-1, 2) for result in expected[stream]])

@@ -57,7 +57,7 @@ def test_bounds_count_product_bits_and_result_bits(library):
     # 3 products from -2*3 to 4*2 need 7 bits in the rule n + m + ceil(log2 V).
     assert DOT.result_bits == 7
     assert DOT.full_adder_bound == 11
-    full_adder = library.full_adder.cell.area
+    full_adder = library.full_adder.area
     assert DOT.area_bound(library) == pytest.approx(float(18 + 11 * full_adder))
     assert DOT.area_bound(Library.load("gates")) is None
 

@@ -14,12 +14,19 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.synth.flow.synthesis import Flow, Netlist
 from vsq.synth.gatesim.netlist import flat
 from vsq.synth.gatesim.simulation import Activity
-from vsq.synth.gatesim.workload import operands
+from vsq.synth.gatesim.stimulus import operands
 from vsq.synth.library.liberty import Library
 from vsq.synth.library.power import Power
-from vsq.synth.measure import energy_per_mac
-from vsq.synth.measure.energy import Energy, difference, energies
-from vsq.synth.measure.energy_per_mac import MEMORIES, Setup, bit_energy, energy_per_operation
+from vsq.synth.measure import energy as measured
+from vsq.synth.measure.energy import (
+    MEMORIES,
+    Energy,
+    Setup,
+    bit_energy,
+    difference,
+    energies,
+    energy_per_operation,
+)
 
 # Energies in fJ (1 fF * 1 V^2), so that numbers are easy: an inverter's rise costs 2 + load, its fall 4 + load.
 LIBERTY = """
@@ -178,7 +185,7 @@ def test_memories_cost_by_the_bit(setup):
 
 def test_a_memory_has_no_hazards(setup, monkeypatch):
     """Its bit is priced by a multiplier, here a small one, of which hazards are most of the energy."""
-    monkeypatch.setattr(energy_per_mac, "_REFERENCE", MacConfig.parse("6/6/-/-:V=1"))
+    monkeypatch.setattr(measured, "_REFERENCE", MacConfig.parse("6/6/-/-:V=1"))
     assert bit_energy(replace(setup, hazards=True)) == bit_energy(setup)
 
 

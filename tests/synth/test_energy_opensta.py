@@ -16,10 +16,8 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
-from vsq.synth.gatesim.netlist import flat
-from vsq.synth.gatesim.schedule import clock_nets
+from vsq.synth.gatesim.netlist import clock_nets, flat
 from vsq.synth.gatesim.simulation import Activity
-from vsq.synth.library.logic import cell_logic
 from vsq.synth.library.power import Power
 from vsq.synth.library.syntax import parse, truth_table
 from vsq.synth.measure.energy import CLOCK, INPUTS, energies, pin_loads
@@ -129,7 +127,7 @@ def opensta_internal(gates, power, library):
         for name in pin.arguments
         if "function" in pin.attributes
     }
-    clocks = {name: getattr(logic, "clock", None) for name, logic in cell_logic(library).items()}
+    clocks = {name: getattr(logic, "clock", None) for name, logic in library.logic.items()}
     loads = pin_loads(gates, power)
     total = 0.0
     for gate in gates.gates:

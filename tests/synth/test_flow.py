@@ -92,7 +92,7 @@ def test_a_foundry_library_maps_to_its_own_adders(osu018):
     config = MacConfig.parse(SMALL)
     gold = design(config).rtlil()
     netlist = synthesize(gold, design(config).default_name, Flow(library=osu018))
-    assert (osu018.full_adder.cell.name, osu018.half_adder.cell.name) == ("FAX1", "HAX1")
+    assert (osu018.full_adder.name, osu018.half_adder.name) == ("FAX1", "HAX1")
     assert sum(cells.get("FAX1", 0) for cells in netlist.modules.values())
     prove(gold, netlist, osu018)
 

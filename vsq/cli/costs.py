@@ -126,8 +126,8 @@ def report(args: Namespace, console: Console) -> int:
     from vsq.synth.flow.synthesis import Flow
     from vsq.synth.library.liberty import NAND2, Library
     from vsq.synth.measure.area import checked_bit_area, with_baselines
-    from vsq.synth.measure.records import document, versions
-    from vsq.synth.report.designs import DEFAULT_CONFIGS, Settings, measure, notes
+    from vsq.synth.measure.records import document
+    from vsq.synth.report.designs import DEFAULT_CONFIGS, Settings, measure
     from vsq.synth.report.page import Report
     from vsq.synth.report.rows import Accuracy, rows_of
 
@@ -142,14 +142,14 @@ def report(args: Namespace, console: Console) -> int:
     made = Report(
         rows=rows_of(found, float(area_of_bit * nand.area)),
         accuracies=accuracies,
-        notes=[*notes(settings, area_of_bit), *settings.omissions],
+        notes=settings.notes(area_of_bit),
     )
     console.print(made.table())
     for sentence in made.sentences():
         console.print(sentence, highlight=False, soft_wrap=True)
     heading = document("report", Flow(library=library), [])
     heading = {name: value for name, value in heading.items() if name != "records"}
-    tools = ", ".join(f"{tool} {version}" for tool, version in versions().items())
+    tools = ", ".join(f"{tool} {version}" for tool, version in heading["versions"].items())
     for name, text in (
         ("report.json", json.dumps({**heading, "settings": settings.about, **made.document()}, indent=1) + "\n"),
         ("report.html", made.html(f"Made {heading['date']} with {tools}.")),
