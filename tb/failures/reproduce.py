@@ -31,6 +31,8 @@ from vsq.tb.regression.dut import Dut
 from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.run import run
 
+Number = tuple[str, str, Any, Sequence[int], int]  # stream, field, place, possible values and value
+
 _EXAMPLES = 3000
 _LONGEST_PAUSE = 64
 _FEW_BEATS = 4
@@ -236,15 +238,10 @@ class _Search:
             return candidate
         return smaller or candidate
 
-    def _numbers(
-        self, candidate: Candidate, spans: Sequence[Span]
-    ) -> Iterator[list[tuple[str, str, Any, Sequence[int], int]]]:
-        """Yield for each transaction its numbers: stream, field, place, possible values and value.
-
-        A pause has no field, and may be longer than is possible.
-        """
+    def _numbers(self, candidate: Candidate, spans: Sequence[Span]) -> Iterator[list[Number]]:
+        """Yield for each transaction its numbers; a pause has no field, and may be longer than is possible."""
         for span in spans:
-            group: list[tuple[str, str, Any, Sequence[int], int]] = []
+            group: list[Number] = []
             for stream, packed in self._interface.inputs.items():
                 for beat in range(span[stream].start, span[stream].stop):
                     if candidate.pace:

@@ -42,11 +42,14 @@ class _Lane:
         self.active = [f"{control}active{stage}{f'[{lane}]' * bool(lane)}" for stage in range(depth)]
         self.first = [*(f"{control}first{stage}" for stage in range(depth - 1)), f"{control}acc_first"]
         self.last = [f"{control}last{stage}" for stage in range(depth)]
-        self.full = dict(zip([*self.first, *self.last], [*self.valid, *self.valid], strict=True))
         self.ones = {net for net, value in netlist.simplified({}).items() if value == "1"}
         reset = netlist.simplified({"started": "0"})
         nets = {*following, *netlist.gates}
         self.their_active = [f"other_{mark}" if f"other_{mark}" in nets else mark for mark in self.active]
+        self.marks = list(zip(self.valid, self.active, self.their_active, strict=True))
+        self.full = {mark: (valid, ["110"]) for valid, mark, _ in self.marks}
+        for marks in (self.first, self.last):
+            self.full |= {mark: (valid, ["110", "101"]) for valid, mark in zip(self.valid, marks, strict=True)}
         # The mutant has no registers but the design's.
         self.complete = (
             {q for q in following if q.startswith("other_design.")} == set(self.others.values())
@@ -70,17 +73,15 @@ class _Lane:
         for q, other in self.others.items():
             pair = [following[q], following[other]]
             if q in self.stages:
-                marks = (self.valid[self.stages[q]], self.active[self.stages[q]], self.their_active[self.stages[q]])
-                zero = ["101-1"] if q in self.scaled else []
-                yield [*(following.get(mark, mark) for mark in marks), *pair], ["11-10", "11-01", *zero]
-            elif q in self.active:
-                yield [following[self.valid[self.active.index(q)]], *pair], ["110"]
+                marks = [following.get(mark, mark) for mark in self.marks[self.stages[q]]]
+                yield [*marks, *pair], ["11-10", "11-01", *(["101-1"] if q in self.scaled else [])]
             elif q in self.full:
-                yield [following[self.full[q]], *pair], ["110", "101"]
+                valid, rows = self.full[q]
+                yield [following[valid], *pair], rows
             else:
                 yield pair, ["10", "01"]
-        for marks in zip(self.valid, self.active, self.first, strict=True):
-            yield [following[mark] for mark in marks], ["101"]
+        for wrong in zip(self.valid, self.active, self.first, strict=True):
+            yield [following[mark] for mark in wrong], ["101"]
 
     def cases(self) -> Iterator[dict[str, str]]:
         """Yield what registers of related states have that do not have anything: constants, or the design's."""
@@ -88,8 +89,7 @@ class _Lane:
             state = {other: q for q, other in self.others.items()} | {"started": "1", "kept": "1"}
             bits: list[tuple[str, str]] = []
             for stage, values in enumerate(case):
-                marks = (self.valid[stage], self.active[stage], self.their_active[stage])
-                bits += zip(marks, values, strict=False)
+                bits += zip(self.marks[stage], values, strict=False)
                 if values == _EMPTY:
                     for mark in (self.their_active[stage], f"other_{self.first[stage]}", f"other_{self.last[stage]}"):
                         state.pop(mark, None)

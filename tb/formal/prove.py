@@ -12,7 +12,7 @@ first cycle are free. The SMT solver z3 proves them by k-induction.
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -81,12 +81,7 @@ def every_input(config: MacConfig) -> str:
     return f"{play(config, streams).board.results:,}"
 
 
-CHECKS: dict[str, Callable[[MacConfig], str]] = {
-    "protocol": protocol,
-    "formula": formula,
-    "power-up": power_up,
-    "every input": every_input,
-}
+CHECKS = {"protocol": protocol, "formula": formula, "power-up": power_up, "every input": every_input}
 
 
 def transitions(config: MacConfig, rtlil: str) -> str:

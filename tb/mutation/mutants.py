@@ -6,7 +6,6 @@ on another bit. All of them stand in one module, whose input ``variant`` selects
 
 import re
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +23,6 @@ from vsq.tb.vectors.generation import generate
 _VARIANT_BITS = 16
 MOST = (1 << _VARIANT_BITS) - 1
 _LINT = "/* verilator lint_off UNOPTFLAT */ // a bit may depend on another one of its vector\n"
-_FLATTEN = ["read_rtlil design.il", "flatten", "opt_clean"]
 _PORT = re.compile(r"^  ((?:input|output)(?: signed)?(?: \[\d+:0\])?) (\w+);", re.MULTILINE)
 _PLAIN_FLAGS = ("--binary", "--timing", "--x-initial", "unique", "-CFLAGS", "-fcoroutines", "-CFLAGS", "-O1")
 _PLAIN_SECONDS = 120  # after which a variant has hung the plain bench
@@ -65,11 +63,16 @@ class Mutants:
 def draw(config: Configuration, count: int, seed: int) -> Mutants:
     """Return ``count`` random mutants of a vector MAC or of a processing element."""
     rtlil = design(config).rtlil(TOP)
-    listing = f"mutate -list {count} -seed {seed} -ctrl variant {_VARIANT_BITS} 1 -o changes.txt"
-    changes = run_yosys([*_FLATTEN, listing], {"design.il": rtlil}, ["changes.txt"])["changes.txt"]
-    inputs = {"design.il": rtlil, "changes.txt": changes}
-    write = [*_FLATTEN, "script changes.txt", "write_verilog -noattr all.v"]
-    return Mutants(rtlil, changes.splitlines(), _LINT + run_yosys(write, inputs, ["all.v"])["all.v"])
+    script = [
+        "read_rtlil design.il",
+        "flatten",
+        "opt_clean",
+        f"mutate -list {count} -seed {seed} -ctrl variant {_VARIANT_BITS} 1 -o changes.txt",
+        "script changes.txt",
+        "write_verilog -noattr all.v",
+    ]
+    made = run_yosys(script, {"design.il": rtlil}, ["changes.txt", "all.v"])
+    return Mutants(rtlil, made["changes.txt"].splitlines(), _LINT + made["all.v"])
 
 
 def describe(command: str) -> str:
@@ -126,7 +129,4 @@ def run_plain(config: Configuration, mutants: Mutants, seed: int, folder: Path) 
 
 
 # They raise an InputError if Verilator is missing or too old, and a RuntimeError if a simulation breaks.
-RUNS: dict[str, Callable[[Configuration, Mutants, int, Path], list[str]]] = {
-    "cocotb": run_cocotb,
-    "plain": run_plain,
-}
+RUNS = {"cocotb": run_cocotb, "plain": run_plain}

@@ -60,11 +60,6 @@ class Mutant:
     found: str = ""  # what the bench says; empty if it passes
     verdict: str = ""  # of the proof; empty if the bench finds it
 
-    @property
-    def survives(self) -> bool:
-        """Whether the bench misses it, as far as is known."""
-        return not self.found and self.verdict != Verdict.EQUIVALENT
-
 
 @dataclass(kw_only=True)
 class MutationReport:
@@ -85,7 +80,7 @@ class MutationReport:
     @property
     def missed(self) -> list[Mutant]:
         """Those that are neither found nor proved equivalent."""
-        return [mutant for mutant in self.mutants if mutant.survives]
+        return [mutant for mutant in self.mutants if not mutant.found and mutant.verdict != Verdict.EQUIVALENT]
 
 
 def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -> MutationReport:
@@ -121,7 +116,7 @@ def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -
         )
         _write(report, path)
     for number, (command, mutant) in enumerate(zip(mutants.commands, report.mutants, strict=True)):
-        if mutant.survives and mutant.verdict != Verdict.DIFFERENT:
+        if not mutant.found and mutant.verdict not in (Verdict.EQUIVALENT, Verdict.DIFFERENT):
             start = time.perf_counter()
             verdict = compare(Pins(config), mutants.rtlil, command, _PROOF_SECONDS)
             report.mutants[number] = replace(mutant, verdict=verdict)
@@ -132,9 +127,9 @@ def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -
 
 def _digest(mutants: Mutants, bench: str, seed: int) -> str:
     """Return a digest of all that a bench's results depend on: the sources of benches and model too, not of proofs."""
+    known = hashlib.sha256(repr((mutants, bench, seed)).encode())
     package = Path(vsq.__file__).parent
     files = [path for folder in ("golden", "tb") for path in (package / folder).rglob("*.*")]
-    known = hashlib.sha256(repr((mutants, bench, seed)).encode())
     for path in sorted(path for path in files if path.suffix in (".py", ".v") and path.parent.name != "formal"):
         known.update(path.read_bytes())
     return known.hexdigest()
@@ -161,9 +156,7 @@ def drawn(seed: int, count: int) -> list[Configuration]:
             **{name: one_of(*values) for name, values in factors(MacConfig).items()},
             "accumulator_bits": one_of(None, *range(6, 15)),
         }
-        kind: type[MacConfig | PeConfig] = MacConfig
-        if len(designs) % 2:
-            kind = PeConfig
+        if element := len(designs) % 2:
             options |= {
                 "lanes": one_of(2, 3, 4),
                 "ppu": one_of(True, True, False),
@@ -172,7 +165,7 @@ def drawn(seed: int, count: int) -> list[Configuration]:
                 "multiplier_bits": one_of(*range(1, 9)),
             }
         with suppress(InputError):  # values that contradict each other
-            designs.append(kind.parse(text, **options))
+            designs.append((PeConfig if element else MacConfig).parse(text, **options))
     return designs
 
 

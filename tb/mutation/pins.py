@@ -149,8 +149,15 @@ def _run(pins: Pins, beats: Beats, sending: Bursts, taking: Bursts) -> Iterator[
     """Yield the cycles from a reset until every beat is accepted and every result taken."""
     layout = pins.interface.inputs["in"]
     offers = [layout.join(words) for words in layout.words(pins.interface.streams(beats)["in"])]
-    marks, due = _expect(pins, beats)
-    pipeline, sent, received = Pipeline(pins.config.mac.pipeline), 0, 0
+    config = pins.config.mac
+    result = mac(config, **vars(beats), trace=True)
+    assert result.trace is not None
+    scaled = config.weight_scale or config.activation_scale
+    active = beats.first | (result.trace.r != 0) if scaled else np.ones(len(beats), np.bool_)
+    active[0] = True
+    marks = [Marks(*pair) for pair in zip(beats.last.tolist(), active.tolist(), strict=True)]
+    due = [pins.interface.output.join(words) for words in pins.interface.results(result)]
+    pipeline, sent, received = Pipeline(config.pipeline), 0, 0
     send, take, offered, drained = cycles(sending), cycles(taking), False, 0
     width, handshakes = pins.widths[1], "1" * pins.handshakes
     for cycle in count():
@@ -174,18 +181,6 @@ def _run(pins: Pins, beats: Beats, sending: Bursts, taking: Bursts) -> Iterator[
             drained += received == len(due)
         if drained == _DRAIN_CYCLES:
             return
-
-
-def _expect(pins: Pins, beats: Beats) -> tuple[list[Marks], list[int]]:
-    """Return the marks of each beat after a reset, and the word of each result."""
-    config = pins.config.mac
-    result = mac(config, **vars(beats), trace=True)
-    assert result.trace is not None
-    scaled = config.weight_scale or config.activation_scale
-    active = beats.first | (result.trace.r != 0) if scaled else np.ones(len(beats), np.bool_)
-    active[0] = True
-    marks = [Marks(*pair) for pair in zip(beats.last.tolist(), active.tolist(), strict=True)]
-    return marks, [pins.interface.output.join(words) for words in pins.interface.results(result)]
 
 
 def run_undefined(pins: Pins, verilog: str, rows: Sequence[PromisedCycle], folder: Path) -> str:

@@ -42,14 +42,17 @@ class Dut:
         Raises:
             InputError: If a file cannot be read, there is no top module, or its ports are not the configuration's.
         """
-        texts = [_read(path) for path in files]
+        texts = []
+        for path in files:
+            try:
+                texts.append(path.read_text())
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"{path}: no Verilog can be read ({error}); give another file") from None
         codes = [_NO_CODE.sub(" ", text) for text in texts]
         for path, code in zip(files, codes, strict=True):
             if "`include" in code:
                 raise InputError(f"{path}: `include is not followed; give the file that it names with another --dut")
-        modules = _MODULE.findall(codes[0])
-        used = {name for code in codes for name in _INSTANCE.findall(code)}
-        top = _choose(config, files[0], modules, used, top)
+        top = _choose(config, files[0], codes, top)
         pins = Pins(config)
         contract = {name: ("input", width) for name, width in {"clk": 1, **pins.inputs}.items()}
         contract |= {name: ("output", width) for name, width in pins.outputs.items()}
@@ -64,15 +67,9 @@ class Dut:
         return cls(verilog=verilog, options=shlex.join([*options, "--top", top]))
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no Verilog can be read ({error}); give another file") from None
-
-
-def _choose(config: Configuration, path: Path, modules: Sequence[str], used: set[str], asked: str | None) -> str:
+def _choose(config: Configuration, path: Path, codes: Sequence[str], asked: str | None) -> str:
     """Return the name of the top module."""
+    modules: list[str] = _MODULE.findall(codes[0])
     top = design(config).default_name if asked is None else asked
     if top in modules:
         return top
@@ -80,6 +77,7 @@ def _choose(config: Configuration, path: Path, modules: Sequence[str], used: set
         raise InputError(f"{path}: there is no module {asked!r} in it; choose among {', '.join(modules) or 'none'}")
     if not modules:
         raise InputError(f"{path}: there is no module in it; give a Verilog file")
+    used = {name for code in codes for name in _INSTANCE.findall(code)}
     unused = [name for name in modules if name not in used]
     if len(unused) != 1:
         raise InputError(

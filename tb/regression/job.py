@@ -1,6 +1,17 @@
-"""One job of a regression and its result: one configuration in one simulator."""
+"""Jobs of a regression, each one configuration in one simulator, their results, and the processes that they run in."""
 
-from dataclasses import dataclass, field
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.tb.designs import Environment, environment
@@ -8,6 +19,8 @@ from vsq.tb.designs import Environment, environment
 TOP = "dut"
 RECORDING = "failure.npz"  # what a failed job leaves to be replayed
 PLAYBACK_TESTS = ("playback",)
+_POLL_SECONDS = 0.05
+_LOG_LINES = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,3 +95,65 @@ class Result:
     def passed(self) -> bool:
         """Whether tests ran and all of them passed; a run of no tests is a failure."""
         return bool(self.outcomes) and not any(outcome.failure for outcome in self.outcomes)
+
+
+def run_jobs(jobs: Sequence[Job], folder: Path, workers: int) -> Generator[tuple[Job, Result], None, None]:
+    """Yield every job with its result, in the order in which they end; each runs in ``folder / job.name``.
+
+    A job leads a process group, which its simulator belongs to. Closing the iterator (as ``KeyboardInterrupt`` does
+    within it) kills the groups that still run.
+    """
+    waiting = deque(jobs)
+    running: dict[subprocess.Popen[bytes], Job] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job = waiting.popleft()
+                running[_start(job, folder / job.name)] = job
+            for process in [process for process in running if process.poll() is not None]:
+                job = running.pop(process)
+                _close(process)
+                yield job, _result(folder / job.name)
+            time.sleep(_POLL_SECONDS)
+    finally:
+        for process in running:
+            _close(process)
+
+
+def module(name: str, *arguments: str | Path) -> dict[str, Any]:
+    """Return the arguments of ``subprocess.run`` for a module of ours, which imports what this process does.
+
+    That is so even in a folder that has a package of the same name.
+    """
+    path = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    return {
+        "args": [sys.executable, "-P", "-m", name, *map(str, arguments)],
+        "env": {**os.environ, "PYTHONPATH": path},
+    }
+
+
+def _start(job: Job, folder: Path) -> "subprocess.Popen[bytes]":
+    """Start a job in a session of its own; it ends by itself if this process dies and with it the pipe."""
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(json.dumps(asdict(job)))
+    command = module("vsq.tb.regression.worker", folder)
+    with (folder / "job.log").open("wb") as log:
+        return subprocess.Popen(
+            **command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    """End what is left of a job's process group."""
+    with process, suppress(ProcessLookupError):  # the whole group has ended
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _result(folder: Path) -> Result:
+    """Read a job's result; a job that left none has failed."""
+    path = folder / "result.json"
+    if path.exists():
+        values = json.loads(path.read_text())
+        return Result(**{**values, "outcomes": [Outcome(**outcome) for outcome in values["outcomes"]]})
+    tail = (folder / "job.log").read_text(errors="replace").splitlines()[-_LOG_LINES:]
+    return Result(outcomes=[Outcome(name="job", failure="\n".join(["the job broke", *tail]))])

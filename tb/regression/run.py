@@ -1,12 +1,13 @@
 """The regression: every configuration in every simulator, with a table, reports and evidence of failures."""
 
+import fcntl
 import os
 import shutil
 import signal
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.base import length
 from vsq.tb.regression.dut import Dut
-from vsq.tb.regression.job import RECORDING, Job, Outcome, Result
-from vsq.tb.regression.pool import run_folder, run_jobs
+from vsq.tb.regression.job import RECORDING, Job, Outcome, Result, run_jobs
 from vsq.tb.regression.reports import COLUMNS, REPORTS, cells
 from vsq.tb.simulation import simulators
 
 FAILURES = "failures"
+_PREFIX = "run-"
+_WORK = ".work"
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,53 @@ def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None
                 shutil.copyfile(folder / name, part)
     console.print(f"reports in {folder}, and until the next run in {out}: {', '.join(REPORTS)}", soft_wrap=True)
     return summary
+
+
+@contextmanager
+def run_folder(out: Path) -> Iterator[tuple[Path, Path]]:
+    """Provide the next folder ``run-<number>`` in ``out`` for what a run leaves, and one in it for what ends with it.
+
+    Moving the content of the second into the first is renaming. The first goes with the run if nothing is left in it.
+    The second is locked as long as its run lives; what killed runs had there is removed first.
+
+    Raises:
+        InputError: If ``out`` cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            with _locked(out):
+                for killed in out.glob(f"{_PREFIX}*/{_WORK}"):
+                    with suppress(BlockingIOError, FileNotFoundError), _locked(killed, fcntl.LOCK_NB):  # else it lives
+                        _remove(killed)
+                numbers = [path.name.removeprefix(_PREFIX) for path in out.glob(f"{_PREFIX}*")]
+                last = max((int(number) for number in numbers if number.isdecimal()), default=0)
+                folder = out / f"{_PREFIX}{last + 1}"
+                work = folder.resolve() / _WORK
+                work.mkdir(parents=True)
+                stack.enter_context(_locked(work))
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror}); choose another folder") from None
+        stack.callback(_remove, work)
+        yield folder, work
+
+
+@contextmanager
+def _locked(folder: Path, options: int = 0) -> Iterator[None]:
+    """Hold the lock of a folder, until this process dies at the latest."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | options)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove(work: Path) -> None:
+    """Remove a run's work, and its folder if that is empty then."""
+    shutil.rmtree(work, ignore_errors=True)
+    with suppress(OSError):
+        work.parent.rmdir()
 
 
 def _results(

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
@@ -67,37 +66,35 @@ def prepare_environment(simulator: str) -> None:
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner would name and check its results by it
 
 
-def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path) -> None:
+def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path, cached: bool = True) -> None:
     """Build a simulation of the module :data:`vsq.tb.regression.job.TOP` in ``folder``.
 
-    One build by Verilator without waves serves every job and run of the same Verilog.
+    If ``cached``, one build by Verilator without waves serves every job and run of the same Verilog.
     """
-    make_it = partial(make, simulator, source, folder, waves=waves, log=log)
-    if waves or simulator != "verilator":
-        make_it()
-        return
-    tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
-    kept = objcache.path(TOP, "", tools, _BUILD_ARGS["verilator"], source.read_text())
-    folder.mkdir()
-    objcache.make_once(folder / TOP, kept, make_it)
-
-
-def make(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path) -> None:
-    """Build a simulation in ``folder``, whatever was built before."""
     arguments = [*_BUILD_ARGS[simulator]]
     if waves and simulator == "verilator":  # as FST, if the headers that its writer includes are here, else as VCD
         headers = b"#include <lz4.h>\n#include <zlib.h>\n"
         probe = subprocess.run(["g++", "-E", "-x", "c++", "-"], input=headers, capture_output=True, check=False)
         arguments += [] if probe.returncode else ["--trace-fst"]
-    get_runner(simulator).build(
-        sources=[source],
-        hdl_toplevel=TOP,
-        build_dir=folder,
-        build_args=arguments,
-        timescale=TIMESCALE,
-        waves=waves,
-        log_file=log,
-    )
+
+    def make() -> None:
+        get_runner(simulator).build(
+            sources=[source],
+            hdl_toplevel=TOP,
+            build_dir=folder,
+            build_args=arguments,
+            timescale=TIMESCALE,
+            waves=waves,
+            log_file=log,
+        )
+
+    if not cached or waves or simulator != "verilator":
+        make()
+        return
+    tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
+    kept = objcache.path(TOP, "", tools, arguments, source.read_text())
+    folder.mkdir()
+    objcache.make_once(folder / TOP, kept, make)
 
 
 def prepare(job: Job, folder: Path) -> Path:

@@ -35,7 +35,7 @@ def main(simulator: str, folder: Path) -> str:
     source, log = folder / f"{TOP}.v", folder / "build.log"
     source.write_text(DESIGN)
     try:
-        worker.make(simulator, source, folder / "build", waves=False, log=log)
+        worker.build(simulator, source, folder / "build", waves=False, log=log, cached=False)
         log = folder / "simulation.log"
         job = Job(config="", simulator=simulator, seed=0)
         passed = get_results(worker.simulate(job, __spec__.name, folder, tests=None)) == (1, 0)

@@ -9,8 +9,7 @@ from vsq.synth.flow.synthesis import Flow, Goal, gate_level_verilog, synthesize
 from vsq.synth.library.liberty import Library
 from vsq.tb.designs import RANDOM_TESTS
 from vsq.tb.mutation.pins import Pins, rows, run_undefined
-from vsq.tb.regression.job import TOP, Job
-from vsq.tb.regression.pool import run_jobs
+from vsq.tb.regression.job import TOP, Job, run_jobs
 from vsq.tb.simulation.simulators import SIMULATORS
 
 pytestmark = pytest.mark.slow

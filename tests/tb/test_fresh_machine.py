@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vsq.tb.regression.pool import module
+from vsq.tb.regression.job import module
 from vsq.tb.simulation import build
 from vsq.tb.simulation.simulators import find
 

@@ -7,8 +7,7 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.hw.emit.design import MacDesign, design
 from vsq.tb.designs import RANDOM_TESTS
-from vsq.tb.regression.job import TOP, Job, Result
-from vsq.tb.regression.pool import run_jobs
+from vsq.tb.regression.job import TOP, Job, Result, run_jobs
 from vsq.tb.simulation.simulators import Simulator, probe
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,7 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import mac
 from vsq.hw.emit.design import design
-from vsq.tb.regression.job import TOP, Job
-from vsq.tb.regression.pool import run_jobs
+from vsq.tb.regression.job import TOP, Job, run_jobs
 from vsq.tb.vectors import generation as vectors
 from vsq.tb.vectors.generation import write_mac_vectors
 

@@ -10,8 +10,7 @@ from vsq.hw.emit.design import design
 from vsq.hw.pe import control, ppu, requantize
 from vsq.tb.coverage.points import missing
 from vsq.tb.designs import ENVIRONMENTS, RANDOM_TESTS
-from vsq.tb.regression.job import TOP, Job
-from vsq.tb.regression.pool import run_jobs
+from vsq.tb.regression.job import TOP, Job, run_jobs
 
 CHOSEN = [
     ("4/4/4/6:V=4,R=6,style=behavioural", "verilator"),

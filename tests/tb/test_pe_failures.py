@@ -13,8 +13,7 @@ from vsq.hw.emit.design import design
 from vsq.hw.pe import ppu
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.pe import PeInterface
-from vsq.tb.regression.job import TOP, Job
-from vsq.tb.regression.pool import run_jobs
+from vsq.tb.regression.job import TOP, Job, run_jobs
 
 CONFIG = PeConfig.parse("3/4/2/3:V=2,acc=12,style=behavioural@weight_depth=2,activation_depth=4,multiplier_bits=6")
 

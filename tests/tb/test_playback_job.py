@@ -13,8 +13,7 @@ from vsq.tb.designs import ENVIRONMENTS
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.mac import MacInterface
 from vsq.tb.regression import worker
-from vsq.tb.regression.job import PLAYBACK_TESTS, TOP, Job
-from vsq.tb.regression.pool import run_jobs
+from vsq.tb.regression.job import PLAYBACK_TESTS, TOP, Job, run_jobs
 
 EVEN = MacConfig.parse("4/4/4/6:V=4,R=6,round=half_even,acc=16")
 UP = MacConfig.parse("4/4/4/6:V=4,R=6,acc=16")

@@ -14,14 +14,13 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.tb.regression import run as regression
 from vsq.tb.regression.job import Outcome, Result
-from vsq.tb.regression.pool import run_folder
 from vsq.tb.regression.reports import REPORTS
-from vsq.tb.regression.run import regress
+from vsq.tb.regression.run import regress, run_folder
 
 HOLD = """
 import sys
 from pathlib import Path
-from vsq.tb.regression.pool import run_folder
+from vsq.tb.regression.run import run_folder
 with run_folder(Path(sys.argv[1])) as (folder, work):
     (work / "job").mkdir()
     print(folder.name, flush=True)

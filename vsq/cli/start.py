@@ -17,7 +17,7 @@ from vsq.cli.designs import generate
 from vsq.golden.contract import distribution
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.tb.regression.pool import module
+from vsq.tb.regression.job import module
 from vsq.tb.simulation.simulators import probe
 
 
