@@ -248,10 +248,8 @@ class _Search:
                         pause = int(candidate.pace.pauses[stream][beat])
                         group.append((stream, "", beat, range(_LONGEST_PAUSE + 1), pause))
                     for name, field in packed.fields.items():
-                        row, values = candidate.streams[stream][name][beat], field.format.values
-                        places = [beat] if field.count is None else [(beat, i) for i in range(field.count)]
-                        codes = zip(places, np.ravel(row).tolist(), strict=True)
-                        group += [(stream, name, place, values, int(code)) for place, code in codes]
+                        codes, values = np.ndenumerate(candidate.streams[stream][name][beat]), field.format.values
+                        group += [(stream, name, (beat, *index), values, int(code)) for index, code in codes]
             yield group
 
     def with_least_factors(self, candidate: Candidate) -> Candidate:
