@@ -63,15 +63,9 @@ class Mutants:
 def draw(config: Configuration, count: int, seed: int) -> Mutants:
     """Return ``count`` random mutants of a vector MAC or of a processing element."""
     rtlil = design(config).rtlil(TOP)
-    script = [
-        "read_rtlil design.il",
-        "flatten",
-        "opt_clean",
-        f"mutate -list {count} -seed {seed} -ctrl variant {_VARIANT_BITS} 1 -o changes.txt",
-        "script changes.txt",
-        "write_verilog -noattr all.v",
-    ]
-    made = run_yosys(script, {"design.il": rtlil}, ["changes.txt", "all.v"])
+    listing = f"mutate -list {count} -seed {seed} -ctrl variant {_VARIANT_BITS} 1 -o changes.txt"
+    script = ["read_rtlil a.il", "flatten", "opt_clean", listing, "script changes.txt", "write_verilog -noattr all.v"]
+    made = run_yosys(script, {"a.il": rtlil}, ["changes.txt", "all.v"])
     return Mutants(rtlil, made["changes.txt"].splitlines(), _LINT + made["all.v"])
 
 

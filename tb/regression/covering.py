@@ -141,11 +141,11 @@ def random_elements(seed: int, count: int) -> list[PeConfig]:
 
 def _completable_mac(row: Row) -> bool:
     """Whether some configuration goes with all values of a partial row."""
-    configs = (row["config"],) if "config" in row else _SIZES
     return any(
-        row.get("vector_size", _SIZES[config][0]) in _SIZES[config]
+        row.get("config", config) == config
+        and row.get("vector_size", sizes[0]) in sizes
         and (row.get("scale_product_bits") or 0) <= MacConfig.parse(config).full_product_bits
-        for config in configs
+        for config, sizes in _SIZES.items()
     )
 
 

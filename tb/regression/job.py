@@ -126,10 +126,7 @@ def module(name: str, *arguments: str | Path) -> dict[str, Any]:
     That is so even in a folder that has a package of the same name.
     """
     path = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    return {
-        "args": [sys.executable, "-P", "-m", name, *map(str, arguments)],
-        "env": {**os.environ, "PYTHONPATH": path},
-    }
+    return {"args": [sys.executable, "-P", "-m", name, *map(str, arguments)], "env": {**os.environ, "PYTHONPATH": path}}
 
 
 def _start(job: Job, folder: Path) -> "subprocess.Popen[bytes]":

@@ -27,7 +27,7 @@ from vsq.tb.regression.job import RECORDING, TOP, Job, Outcome, Result
 from vsq.tb.simulation import objcache, simulators
 from vsq.tb.simulation.build import excerpt
 
-TIMESCALE = ("1ns", "1ps")
+_TIMESCALE = ("1ns", "1ps")
 # cocotb's runner makes every signal public, which keeps Verilator from optimizing; the benches use the pins alone. Most
 # of a short simulation is Python and the C++ compiler, so that a lower optimization of the C++ is faster. A
 # user's design may have warnings, and delays in the models of its cells, which are ignored.
@@ -83,7 +83,7 @@ def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path,
             hdl_toplevel=TOP,
             build_dir=folder,
             build_args=arguments,
-            timescale=TIMESCALE,
+            timescale=_TIMESCALE,
             waves=waves,
             log_file=log,
         )
@@ -162,7 +162,7 @@ def simulate(
         test_dir=folder,
         build_dir=folder / ("waves" if waves else "build"),
         results_xml=str(folder / "results.xml"),
-        timescale=TIMESCALE,
+        timescale=_TIMESCALE,
         waves=waves,
         log_file=folder / "simulation.log",
         extra_env={"VSQ_RUN": str(folder / "run.json"), **variables},
