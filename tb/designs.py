@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vsq.golden.contract.config import PRESETS, MacConfig
-from vsq.golden.contract.configuration import Configuration
-from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.contract.pe_config import Configuration, PeConfig
 from vsq.golden.stimulus.stream import unreached
 from vsq.tb.coverage import datapath, handshake, pe
 from vsq.tb.coverage.points import Hits, Point, hits

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     # The one declaration of the public names; _sources() reads it too.
     from vsq.golden.contract.config import PRESETS as PRESETS
     from vsq.golden.contract.config import MacConfig as MacConfig
-    from vsq.golden.contract.configuration import configuration as configuration
     from vsq.golden.contract.errors import InputError as InputError
     from vsq.golden.contract.pe_config import PeConfig as PeConfig
+    from vsq.golden.contract.pe_config import configuration as configuration
     from vsq.golden.io.layers import IntegerLayer as IntegerLayer
     from vsq.golden.model.datapath import BlockOperand as BlockOperand
     from vsq.golden.model.datapath import mac as mac

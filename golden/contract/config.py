@@ -104,7 +104,7 @@ class MacConfig:
     """
 
     kind: ClassVar[str] = "mac"
-    lane_count: ClassVar[int] = 1
+    lanes: ClassVar[int] = 1
 
     weight: Format
     activation: Format

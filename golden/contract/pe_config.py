@@ -1,5 +1,6 @@
-"""The configuration of a processing element, whose streams and commands :mod:`vsq.golden.model.pe` describes."""
+"""The configuration of a processing element, which :mod:`vsq.golden.model.pe` describes, and of either design."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -35,15 +36,14 @@ class PeConfig:
     kind: ClassVar[str] = "pe"
 
     mac: MacConfig
-    lanes: int | None = option(None, "output channels computed side by side, L", high=MAX_LANES, rule="V")
+    lanes: int = option(None, "output channels computed side by side, L", high=MAX_LANES, rule="V")
     weight_depth: int = option(32, "entries of a bank of weights, a power of two", high=MAX_DEPTH)
     activation_depth: int = option(256, "entries of a bank of activations, a power of two", high=MAX_DEPTH)
     ppu: bool = option(True, "post-processing unit", words=("off", "on"))
     multiplier_bits: int = option(12, "width of the unsigned output multipliers", high=32)
 
     def __post_init__(self) -> None:
-        if self.lanes is None:
-            object.__setattr__(self, "lanes", self.mac.vector_size)
+        object.__setattr__(self, "lanes", self.mac.vector_size if self.lanes is None else self.lanes)
         check_options(self)
         for name in ("weight_depth", "activation_depth"):
             depth = getattr(self, name)
@@ -54,7 +54,7 @@ class PeConfig:
         if self.ppu and not self.mac.activation.contiguous:
             rule = "post-processing rounds outputs to integers, which are not all of this format"
             raise InputError(f"{self.mac.activation} activations: {rule}; give ppu=off or an integer format")
-        if self.ppu and self.lane_count % self.mac.vector_size:
+        if self.ppu and self.lanes % self.mac.vector_size:
             rule = f"post-processing makes output vectors of V = {self.mac.vector_size}"
             raise InputError(f"lanes = {self.lanes}: {rule}; give a multiple of V, or ppu=off")
 
@@ -93,12 +93,6 @@ class PeConfig:
         return replace(self.mac, max_vectors=None) if self.mac.max_vectors == self.weight_depth else self.mac
 
     @property
-    def lane_count(self) -> int:
-        """Lanes L as a number."""
-        assert self.lanes is not None
-        return self.lanes
-
-    @property
     def rows_bits(self) -> int:
         """Width of a command's rows."""
         return self.activation_depth.bit_length()
@@ -129,3 +123,32 @@ class PeConfig:
     def shift_bits(self) -> int:
         """Width of the output shift. Proof of need: |acc * mult| < 2^(P-1+bits), so a larger shift gives 0 or -1."""
         return (self.mac.acc_bits + self.multiplier_bits).bit_length()
+
+
+Configuration = MacConfig | PeConfig
+
+
+def configuration(design: Configuration | str, *, pe: bool = False, **options: Any) -> Configuration:
+    """Return the configuration of a design: of a processing element if its text has an ``@``, else of a vector MAC.
+
+    Args:
+        design: A configuration, which is returned as it is, or a text.
+        pe: Whether a text without ``@`` names a processing element too.
+        options: Constructor arguments that win over those in the text; None leaves them alone.
+
+    Raises:
+        InputError: If the text is malformed or a value is out of range, if ``pe`` or options are given beside a
+            configuration, or if ``design`` is neither a configuration nor a text.
+    """
+    if isinstance(design, str):
+        return (PeConfig if pe or "@" in design else MacConfig).parse(design, **options)
+    if not isinstance(design, Configuration):
+        raise InputError(f"{design!r}: a configuration, or a text such as 4/4U/4/6 or 4/4/4/6@lanes=32, is needed")
+    if pe or options:
+        raise InputError(f"{design}: options change a text, not a configuration; use dataclasses.replace")
+    return design
+
+
+def several(designs: Configuration | str | Iterable[Configuration | str]) -> list[Configuration | str]:
+    """Return designs as a list; one configuration, or one text, alone is a list of one."""
+    return list(designs) if isinstance(designs, Iterable) and not isinstance(designs, str) else [designs]

@@ -42,7 +42,7 @@ def plan(
             parameters, or the accumulator, which could overflow.
     """
     _check(config, weights, activations, params, relu)
-    (channels, groups, _), rows, lanes = weights.codes.shape, len(activations.codes), config.lane_count
+    (channels, groups, _), rows, lanes = weights.codes.shape, len(activations.codes), config.lanes
     tiles = -(-channels // lanes)
 
     def by_tile(array: Integers) -> Integers:
@@ -79,7 +79,7 @@ def gather(config: PeConfig, results: Sequence[CommandResult], rows: int, channe
     That is accumulators and overflow flags [M, N], or codes [M, G', V] and scales [M, G']; G' = ceil(N / V), and the
     tail is zero: the codes are rows of the next layer as they are.
     """
-    tiles, vectors = -(-channels // config.lane_count), -(-channels // config.mac.vector_size)
+    tiles, vectors = -(-channels // config.lanes), -(-channels // config.mac.vector_size)
     columns: dict[str, Integers | None] = {}
     for name, width in {"acc": channels, "overflow": channels, "codes": vectors, "scales": vectors}.items():
         parts = [getattr(result, name) for result in results]

@@ -105,7 +105,7 @@ class Loaded:
 
     def beats(self, command: Command) -> dict[str, int]:
         """Return the number of beats that the command takes from each stream."""
-        legal, lanes = self.is_legal(command), self.config.lane_count
+        legal, lanes = self.is_legal(command), self.config.lanes
         counts = {
             "command": 1,
             "weights": command.vectors * lanes * (legal and command.load_weights),
@@ -146,7 +146,7 @@ class ElementModel:
                 command wants post-processing of an element that has none.
         """
         self._check(streams)
-        lanes, taken, results = self._config.lane_count, Counter[str](), []
+        lanes, taken, results = self._config.lanes, Counter[str](), []
 
         def take(stream: str, columns: Any, count: int) -> Any:
             begin = taken[stream]

@@ -70,8 +70,8 @@ def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Comma
     They have as many rows and vectors as lanes, so that the lanes need never wait, or as many as the buffers hold. All
     buffers are loaded anew each time. Outputs are requantized, if there is post-processing.
     """
-    vectors = min(config.lane_count, config.weight_depth, config.activation_depth)
-    rows = min(config.lane_count, config.activation_depth // vectors)
+    vectors = min(config.lanes, config.weight_depth, config.activation_depth)
+    rows = min(config.lanes, config.activation_depth // vectors)
     command = Command(rows=rows, vectors=vectors, load_params=config.ppu, requantize=config.ppu)
     return repeated(config, command, count, seed)
 
@@ -109,7 +109,7 @@ def backlogs(config: PeConfig, rounds: int, seed: int) -> Streams:
     post-processing. Those of the pairs have one row to as many as are loaded, enough to fill post-processing.
     """
     rng = np.random.default_rng(seed)
-    rows = min(config.activation_depth, 2 + _POST_PROCESSED // config.lane_count)
+    rows = min(config.activation_depth, 2 + _POST_PROCESSED // config.lanes)
     load = Command(rows=rows, vectors=1, load_params=config.ppu, requantize=config.ppu)
     again = replace(load, load_weights=False, load_activations=False, load_params=False)
     pairs = (replace(again, rows=count) for count in rng.integers(1, rows, 2 * rounds, endpoint=True).tolist())

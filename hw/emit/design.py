@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 from amaranth.lib import wiring
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.distribution import VERSION
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.contract.pe_config import Configuration, PeConfig
 from vsq.hw.emit.emission import convert
 from vsq.hw.emit.manifest import Port, describe, mac_facts, pe_facts
 from vsq.hw.emit.ports import AxisMac, PlainPorts, axis_ports, plain_ports

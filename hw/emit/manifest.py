@@ -124,7 +124,7 @@ def pe_facts(config: PeConfig) -> dict[str, Any]:
     mac, arithmetic = config.mac, _arithmetic(config.mac)
     loaded = "and to what was last loaded if it loads no"
     return {
-        "lanes": config.lane_count,
+        "lanes": config.lanes,
         "vector_size": mac.vector_size,
         "command": {
             "rows": f"1 to {config.activation_depth}",

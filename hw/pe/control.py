@@ -221,7 +221,7 @@ class OutputControl(wiring.Component):
         members = {
             "command": In(stream.Signature(loaded_layout(config))),
             "lanes": In(stream.Signature(result_layout(config.mac))),
-            "lane": In(range(config.lane_count)),
+            "lane": In(range(config.lanes)),
             "row_end": In(1),
             "result": Out(stream.Signature(output_layout(config))),
         }
@@ -271,7 +271,7 @@ class OutputControl(wiring.Component):
         """Wire post-processing, whose vectors go first: no other beat is offered while it holds any."""
         size = self.config.mac.vector_size
         lane, vector, result = self.process.payload, self.processed.payload, self.result.payload
-        vector_end = reduce(or_, (self.lane == number for number in range(size - 1, self.config.lane_count, size)))
+        vector_end = reduce(or_, (self.lane == number for number in range(size - 1, self.config.lanes, size)))
         m.d.comb += [
             self.process.valid.eq(process & self.lanes.valid),
             lane.acc.eq(self.lanes.payload.acc),

@@ -27,7 +27,7 @@ class Lanes(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Wire the lanes."""
         m = Module()
-        mac, lanes = self.config.mac, self.config.lane_count
+        mac, lanes = self.config.mac, self.config.lanes
         m.submodules.control = control = Control(mac, lanes)
         control.attach(m, self.i, self.o)
         for number in range(lanes):
@@ -63,7 +63,7 @@ class Collector(wiring.Component):
 
     def __init__(self, config: PeConfig):
         self.config = config
-        members = {"lane": Out(range(config.lane_count)), "last": Out(1)}
+        members = {"lane": Out(range(config.lanes)), "last": Out(1)}
         super().__init__(pipe(group_layout(config), result_layout(config.mac)) | members)
 
     def elaborate(self, platform: object) -> Module:
@@ -72,7 +72,7 @@ class Collector(wiring.Component):
         held = Signal(group_layout(self.config), reset_less=True)
         leaves = Signal()
         m.d.comb += [
-            self.last.eq(self.lane == self.config.lane_count - 1),
+            self.last.eq(self.lane == self.config.lanes - 1),
             self.o.payload.eq(_select([lane.as_value() for lane in held], self.lane)),
             leaves.eq(self.o.ready & self.last),
             self.i.ready.eq(~self.o.valid | leaves),

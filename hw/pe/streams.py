@@ -51,13 +51,13 @@ def output_layout(config: PeConfig) -> data.StructLayout:
 
 def operand_layout(config: PeConfig) -> data.StructLayout:
     """The operands of all lanes in one cycle: their weight vectors, the shared activation vector, and its marks."""
-    weights = data.ArrayLayout(weight_layout(config), config.lane_count)
+    weights = data.ArrayLayout(weight_layout(config), config.lanes)
     return data.StructLayout({"weights": weights, "activation": activation_layout(config), "first": 1, "last": 1})
 
 
 def group_layout(config: PeConfig) -> data.ArrayLayout:
     """The results of all lanes for one row."""
-    return data.ArrayLayout(result_layout(config.mac), config.lane_count)
+    return data.ArrayLayout(result_layout(config.mac), config.lanes)
 
 
 def loaded_layout(config: PeConfig) -> data.StructLayout:

@@ -60,7 +60,7 @@ class ProcessingElement(wiring.Component):
         m.submodules.issue_control = issue = IssueControl(config)
         m.submodules.output_control = output = OutputControl(config)
         m.submodules.weight_buffer = weights = DoubleBuffer(
-            weight_layout(config), config.weight_depth, ways=config.lane_count
+            weight_layout(config), config.weight_depth, ways=config.lanes
         )
         m.submodules.activation_buffer = activations = DoubleBuffer(activation_layout(config), config.activation_depth)
         m.submodules.lanes = lanes = Lanes(config)
@@ -100,15 +100,13 @@ class ProcessingElement(wiring.Component):
         ]
         if config.ppu:
             m.submodules.ppu = ppu = PostProcessing(config)
-            m.submodules.params_buffer = params = DoubleBuffer(
-                params_layout(config), config.lane_count, registered=False
-            )
+            m.submodules.params_buffer = params = DoubleBuffer(params_layout(config), config.lanes, registered=False)
             connect(m, flipped(self.lane_params), params.i)
             connect(m, output.process, ppu.i)
             connect(m, ppu.o, output.processed)
             m.d.comb += [
                 params.load.eq(load.load_params),
-                params.count.eq(config.lane_count),
+                params.count.eq(config.lanes),
                 params.restart.eq(load.restart),
                 params.bank.eq(output.params_bank),
                 params.address.eq(output.lane),

@@ -134,7 +134,7 @@ def pe_streams(config: PeConfig, data: Operands) -> list[Streams]:
     Each command computes as many rows as the activation buffer holds (at most two for each lane) with as many of the
     layer's vectors as both buffers hold. Outputs are requantized, if there is post-processing, to their largest value.
     """
-    lanes, ppu = config.lane_count, config.ppu
+    lanes, ppu = config.lanes, config.ppu
     channels, groups, _ = data.weights.codes.shape
     groups = min(groups, config.weight_depth, config.activation_depth)
     rows = min(config.activation_depth // groups, 2 * lanes)

@@ -13,8 +13,8 @@ from decimal import Decimal, InvalidOperation
 from itertools import repeat
 
 from vsq.golden.contract.config import MacConfig, Rounding
-from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Configuration
 from vsq.golden.formats.elements import IntFormat
 from vsq.hw.emit.design import TOP, design
 from vsq.synth.flow.memory import BIT

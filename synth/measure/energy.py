@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.configuration import Configuration
+from vsq.golden.contract.pe_config import Configuration
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Netlist
 from vsq.synth.gatesim.netlist import NOWHERE, Gate, Gates, clock_nets, flat, group_by_cell, nets_at
@@ -252,5 +252,5 @@ def per_operation(
         accesses = activity.reads + activity.writes
         bits = sum(len(one.ports["read_data"]) * count for one, count in zip(gates.memories, accesses, strict=True))
         components[MEMORIES] = Energy(internal=bits * bit)
-    operations = config.lane_count * config.mac.vector_size * utilization
+    operations = config.lanes * config.mac.vector_size * utilization
     return {component: energy.per(operations) for component, energy in components.items()}, utilization

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from vsq.golden.contract.configuration import Configuration, configuration, several
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Configuration, configuration, several
 from vsq.hw.emit.design import TOP
 from vsq.synth.flow.synthesis import Flow, Goal
 from vsq.synth.library.liberty import Library

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.configuration import Configuration, configuration
+from vsq.golden.contract.pe_config import Configuration, configuration
 from vsq.golden.io.files import Store
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Goal

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Configuration
 from vsq.golden.io.files import read_results
 from vsq.synth.measure.area import LANES, baseline_of
 from vsq.synth.measure.energy import MEMORIES

@@ -14,7 +14,7 @@ from cocotb.clock import Clock
 from cocotb.task import Task
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
-from vsq.golden.contract.configuration import configuration
+from vsq.golden.contract.pe_config import configuration
 from vsq.tb.bench.agents import PERIOD_NS, Monitor, send, silence, take
 from vsq.tb.coverage.points import Hits, hits, merge
 from vsq.tb.designs import environment

@@ -54,7 +54,7 @@ async def full_speed(dut: Any) -> None:
     beats = stimulus.result_beats(results)
     ends = [cycle for cycle, beat in zip(bench.outputs.cycles, beats, strict=True) if beat["last"]]
     command = streams.commands[0]
-    rows, vectors, lanes = command.rows, command.vectors, config.lane_count
+    rows, vectors, lanes = command.rows, command.vectors, config.lanes
     pace, short = max(rows * vectors, lanes * vectors, rows * lanes), lanes + run.latency + _HANDOVER
     measured = (ends[-1] - ends[_WARM_UP]) / (len(ends) - 1 - _WARM_UP)
     cocotb.log.info("%.2f cycles a command, utilization %.3f", measured, rows * vectors / measured)
@@ -72,7 +72,7 @@ async def _lone_commands(run: Run) -> None:
     lanes of requantized vectors have a pause between them.
     """
     config = run.config
-    lanes, size = config.lane_count, config.mac.vector_size
+    lanes, size = config.lanes, config.mac.vector_size
     streams, _, groups = stimulus.lone(config, run.seed)
     whole, short, *_, narrow = streams.commands
     reads, loaded = short.vectors, whole.rows * lanes
@@ -103,7 +103,7 @@ async def _backlogs(run: Run) -> None:
     config, rng = run.config, run.rng(4)
     size = config.mac.vector_size if config.ppu else 1
     streams = stimulus.backlogs(config, _BACKLOGS, run.seed)
-    settled = (streams.commands[0].rows + 1) * config.lane_count + 4 * run.latency + _SETTLED
+    settled = (streams.commands[0].rows + 1) * config.lanes + 4 * run.latency + _SETTLED
     gap = 2 * size + _HANDOVER
     sending, taking, drained = [(0, 1), (2 * settled, 1)], [(0, 2 * settled + 1)], []
     for count in rng.integers(0, _TAKES, _BACKLOGS, endpoint=True).tolist():

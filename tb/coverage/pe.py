@@ -103,9 +103,9 @@ def _handshakes(traffic: PeTraffic) -> Bins:
     """Handshakes of each stream; beats of what is loaded follow each other only if a command takes several."""
     config, bins = traffic.config, {}
     single = {
-        "weights": config.lane_count * min(config.weight_depth, config.activation_depth) == 1,
+        "weights": config.lanes * min(config.weight_depth, config.activation_depth) == 1,
         "activations": config.activation_depth == 1,
-        "lane_params": config.lane_count == 1,
+        "lane_params": config.lanes == 1,
     }
     for stream, log in traffic.logs.items():
         cycles = np.frombuffer(bytes(log), np.uint8)

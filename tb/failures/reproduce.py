@@ -17,9 +17,9 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
-from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Configuration, configuration
 from vsq.hw.emit.design import design
 from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording, rtl_hash

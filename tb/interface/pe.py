@@ -29,7 +29,7 @@ class PeInterface(Interface):
     def __init__(self, config: PeConfig) -> None:
         mac = config.mac
         self._config, self._size = config, mac.vector_size
-        self.idle = config.activation_depth + config.weight_depth + 4 * config.lane_count + _LATENCY
+        self.idle = config.activation_depth + config.weight_depth + 4 * config.lanes + _LATENCY
         command = {
             "rows": Field(Integer(config.rows_bits)),
             "vectors": Field(Integer(config.vectors_bits)),
@@ -102,7 +102,7 @@ class PeInterface(Interface):
         """
         left = iter(words)
         for command in commands:
-            count = command.rows * self._config.lane_count // (self._size if command.requantize else 1)
+            count = command.rows * self._config.lanes // (self._size if command.requantize else 1)
             beats = list(islice(left, count))
             if len(beats) < count:
                 raise RuntimeError(f"{self._config}: only {len(words)} results came")
@@ -119,7 +119,7 @@ class PeInterface(Interface):
 
     def most_results(self, streams: base.Streams) -> int:
         """Return as many accumulators as the commands have, or one for an illegal one."""
-        return int(np.maximum(1, streams["command"]["rows"]).sum()) * self._config.lane_count
+        return int(np.maximum(1, streams["command"]["rows"]).sum()) * self._config.lanes
 
     def transactions(self, streams: base.Streams) -> list[Span]:
         """Return each command with the beats that it takes."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from vsq.golden.contract.configuration import Configuration
+from vsq.golden.contract.pe_config import Configuration
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.designs import environment

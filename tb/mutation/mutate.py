@@ -27,10 +27,9 @@ from rich.table import Column, Table
 
 import vsq
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.options import factors
-from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.contract.pe_config import Configuration, PeConfig, configuration
 from vsq.golden.io.files import write_text
 from vsq.tb.formal.equivalence import Verdict, compare
 from vsq.tb.mutation.mutants import MOST, RUNS, Mutants, describe, draw

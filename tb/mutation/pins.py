@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vsq.golden.contract.configuration import Configuration
+from vsq.golden.contract.pe_config import Configuration
 from vsq.golden.model.datapath import mac
 from vsq.golden.model.packing import Packed, slices
 from vsq.golden.stimulus import stream as stimulus

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vsq.golden.contract.configuration import Configuration
+from vsq.golden.contract.pe_config import Configuration
 from vsq.hw.emit.design import design
 from vsq.tb.designs import environment
 from vsq.tb.interface.base import Streams, length, select

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Configuration
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import YosysError, run_yosys
 from vsq.tb.mutation.pins import Pins

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vsq.golden.contract.configuration import Configuration, configuration
+from vsq.golden.contract.pe_config import Configuration, configuration
 from vsq.tb.designs import Environment, environment
 
 TOP = "dut"

@@ -29,7 +29,7 @@ def cells(job: Job, result: Result) -> list[str]:
     """
     closed, total = closure(result.coverage)
     beats, design = result.counts.get("beats", 0), job.design
-    macs = design.mac.vector_size * design.lane_count * result.counts.get("operands", beats)
+    macs = design.mac.vector_size * design.lanes * result.counts.get("operands", beats)
     seconds = sum(outcome.seconds for outcome in result.outcomes)
     return [
         job.config,

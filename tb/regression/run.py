@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from vsq.golden.contract.configuration import Configuration, configuration, several
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Configuration, configuration, several
 from vsq.golden.io.files import replacing
 from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording

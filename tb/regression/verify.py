@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.configuration import Configuration
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Configuration
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import YosysError, run_yosys
 from vsq.tb.mutation.mutate import score

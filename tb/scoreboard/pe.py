@@ -78,7 +78,7 @@ class PeScoreboard(Scoreboard):
         if result.illegal:
             return [*lines, "  it is illegal in this state"]
         size = self._config.mac.vector_size if command.requantize else 1
-        row, lane = divmod(beat * size, self._config.lane_count)
+        row, lane = divmod(beat * size, self._config.lanes)
         for place in range(lane, lane + size):
             lines += self._lane(command, operands, row, place)
         return lines

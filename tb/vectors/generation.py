@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.contract.pe_config import Configuration, PeConfig, configuration
 from vsq.golden.io.files import replacing, write_text
 from vsq.golden.model.datapath import MacResult, mac
 from vsq.golden.model.packing import Columns, Field, Integer, Packed

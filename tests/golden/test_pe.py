@@ -39,7 +39,7 @@ def streams(config, commands, seed=0, weights=0, activations=0, params=0):
 
 def accumulate(config, beats, rows, vectors, first_activation=0, first_weight=0):
     """Accumulators of one command by plain loops, for a full scale product and an accumulator that cannot overflow."""
-    lanes = config.lane_count
+    lanes = config.lanes
     out = []
     for row in range(rows):
         out.append([])
@@ -59,7 +59,7 @@ def accumulate(config, beats, rows, vectors, first_activation=0, first_weight=0)
 @pytest.mark.parametrize("text", ["4/4/4/6:V=4", "8/8/-/-:V=3@lanes=6", "4/8/-/3:V=4@lanes=5,ppu=off"])
 def test_accumulators_equal_plain_loops(text):
     config = PeConfig.parse(text)
-    lanes = config.lane_count
+    lanes = config.lanes
     beats = streams(
         config,
         [Command(rows=3, vectors=2), Command(rows=1, vectors=5), Command(rows=2, vectors=3, load_weights=False)],

@@ -3,9 +3,8 @@
 import pytest
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.contract.pe_config import PeConfig, configuration
 
 
 @pytest.mark.parametrize(
@@ -28,7 +27,7 @@ def test_text_form_is_read_back(text):
 def test_defaults_and_options():
     config = PeConfig.parse("4/4/4/6:V=8", lanes=16)
     assert config == PeConfig(mac=MacConfig.parse("4/4/4/6:V=8"), lanes=16)
-    assert PeConfig.parse("4/4/4/6:V=8").lane_count == 8
+    assert PeConfig.parse("4/4/4/6:V=8").lanes == 8
     assert PeConfig.parse("4/4/4/6:V=8").full_name == "4/4/4/6:V=8@"
 
 

@@ -47,7 +47,7 @@ def exact_vector(config, z):
 
 def random_case(config, rows, seed):
     rng = np.random.default_rng(seed)
-    lanes, half = config.lane_count, 1 << (config.mac.acc_bits - 1)
+    lanes, half = config.lanes, 1 << (config.mac.acc_bits - 1)
     bits = config.mac.acc_bits + config.multiplier_bits
     params = LaneParams(
         rng.integers(0, 1 << config.multiplier_bits, lanes),
@@ -72,7 +72,7 @@ def test_equals_exact_fractions(text, relu):
     config = PeConfig.parse(text)
     acc, params = random_case(config, 60, seed=3)
     z = rescale(config, acc, params, relu=relu)
-    lanes = range(config.lane_count)
+    lanes = range(config.lanes)
     columns = [params.multiplier.tolist(), params.shift.tolist(), params.bias.tolist()]
     expected = [[exact_z(config, int(row[i]), *(c[i] for c in columns), relu) for i in lanes] for row in acc]
     assert z.tolist() == expected

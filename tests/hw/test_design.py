@@ -4,8 +4,8 @@ from itertools import chain
 
 import pytest
 
-from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import configuration
 from vsq.hw.emit.design import TOP, AxisDesign, MacDesign, PeDesign, design
 
 MAC, ELEMENT = configuration("4/4/4/6:V=2"), configuration("4/4/4/6:V=2@lanes=4")

@@ -108,7 +108,7 @@ def test_results_equal_golden(text, idle, stall):
 @pytest.mark.parametrize("vectors", [1, 4])
 def test_latency_and_pace(text, vectors):
     config = PeConfig.parse(f"{text},weight_depth=16,activation_depth=64")
-    lanes, count = config.lane_count, 6
+    lanes, count = config.lanes, 6
     command = Command(rows=8, vectors=vectors)
     streams, results = repeated(config, command, count, seed=1)
     cycles = simulate(config, streams, list(result_beats(results)), idle=0, stall=0)

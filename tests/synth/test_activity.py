@@ -232,7 +232,5 @@ def test_a_processing_element_equals_golden(library):
     activity, command = simulation.activity(), played[0].commands[0]
     cycles, operands_read = activity.cycles // WORD, len(played[0].commands) * command.rows * command.vectors
     weights = [number for number, memory in enumerate(gates.memories) if memory.component == "weight_buffer"]
-    assert activity.reads[weights] * cycles == pytest.approx([operands_read] * PE.lane_count)
-    assert activity.writes[weights] * cycles == pytest.approx(
-        [len(played[0].weights.codes) // PE.lane_count] * PE.lane_count
-    )
+    assert activity.reads[weights] * cycles == pytest.approx([operands_read] * PE.lanes)
+    assert activity.writes[weights] * cycles == pytest.approx([len(played[0].weights.codes) // PE.lanes] * PE.lanes)

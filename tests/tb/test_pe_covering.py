@@ -39,7 +39,7 @@ def values(element: PeConfig) -> dict:
     mac = element.mac
     return {
         "config": str(mac),
-        "shape": (mac.vector_size, element.lane_count),
+        "shape": (mac.vector_size, element.lanes),
         "rounded": mac.scale_product_bits == 3,
         "limited": mac.accumulator_bits is not None,
         **{name: str(getattr(mac, name)) for name in ("rounding", "overflow", "arithmetic")},

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from vsq.cli import main as vsq
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.configuration import configuration
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import configuration
 from vsq.golden.model.datapath import BlockOperand
 from vsq.golden.stimulus.stream import layer
 from vsq.hw.emit.design import design

@@ -39,7 +39,7 @@ def generate(args: Namespace, console: Console) -> int:
 
     example: vsq generate 4/4U/4/6 --scale-product-bits 6 --vectors 1000 --out build
     """
-    from vsq.golden.contract.configuration import configuration
+    from vsq.golden.contract.pe_config import configuration
     from vsq.golden.stimulus.stream import unreached
     from vsq.tb.vectors.generation import generate
 

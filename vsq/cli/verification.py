@@ -22,8 +22,8 @@ from vsq.cli.arguments import (
     seed,
 )
 from vsq.golden.contract.config import PRESETS
-from vsq.golden.contract.configuration import Configuration, configuration
 from vsq.golden.contract.errors import InputError
+from vsq.golden.contract.pe_config import Configuration, configuration
 
 
 @command(
