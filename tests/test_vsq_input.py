@@ -14,7 +14,7 @@ from vsq.golden.nn.calibration import Calibration
 from vsq.golden.nn.quantize import Mode
 from vsq.golden.nn.scheme import InputGamma
 from vsq.golden.workloads.digits import TEST_IMAGES
-from vsq.hw.emit.names import KEYWORDS, MAX_LENGTH, checked
+from vsq.hw.emit.emission import KEYWORDS, MAX_LENGTH, checked
 
 GENERATE = ["generate", "4/4/4/6:V=1"]
 ENERGY = ["energy", "4/4/4/6", "--liberty", "cells.lib"]

@@ -98,12 +98,9 @@ def compress(columns: Sequence[Iterable[Bit]], constant: int) -> Plan:
             bits[0] = Bit(bits[0].wire, not bits[0].inverted)
             one = 0
         queue = _Queue(bits)
-        while len(queue) > 2:
-            total, carry = _add(plan, *queue.take_three())
-            queue.put(total)
-            carries.append(carry)
-        if len(queue) == 2:
-            total, carry = _add(plan, queue.take_one(), queue.take_one(), one)
+        while len(queue) > 1:
+            operands = queue.take_three() if len(queue) > 2 else (queue.take_one(), queue.take_one(), one)
+            total, carry = _add(plan, *operands)
             queue.put(total)
             carries.append(carry)
         plan.result.append(queue.take_one() if len(queue) else one)

@@ -1,4 +1,4 @@
-"""RTLIL and Verilog of any component.
+"""RTLIL and Verilog of any component, and the names that a module may have in every tool.
 
 The RTLIL is the one artefact behind simulation and synthesis: Amaranth writes it, Yosys cleans it and prints it as
 Verilog. (Amaranth's own Verilog leaves combinational outputs undefined at time 0 in Icarus, its issue 1629.)
@@ -13,7 +13,32 @@ from amaranth.hdl import ClockSignal, Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from vsq.golden.contract.errors import InputError
 from vsq.hw.emit.yosys import run_yosys
+
+MAX_LENGTH = 200  # file systems allow 255 bytes, suffixes included
+
+# The reserved words of IEEE 1364-2005 and IEEE 1800-2017.
+_WORDS = """
+accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before begin bind bins
+binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle checker class clocking cmos config const
+constraint context continue cover covergroup coverpoint cross deassign default defparam design disable dist do edge
+else end endcase endchecker endclass endclocking endconfig endfunction endgenerate endgroup endinterface endmodule
+endpackage endprimitive endprogram endproperty endsequence endspecify endtable endtask enum event eventually expect
+export extends extern final first_match for force foreach forever fork forkjoin function generate genvar global highz0
+highz1 if iff ifnone ignore_bins illegal_bins implements implies import incdir include initial inout input inside
+instance int integer interconnect interface intersect join join_any join_none large let liblist library local
+localparam logic longint macromodule matches medium modport module nand negedge nettype new nexttime nmos nor
+noshowcancelled not notif0 notif1 null or output package packed parameter pmos posedge primitive priority program
+property protected pull0 pull1 pulldown pullup pulsestyle_ondetect pulsestyle_onevent pure rand randc randcase
+randsequence rcmos real realtime ref reg reject_on release repeat restrict return rnmos rpmos rtran rtranif0 rtranif1
+s_always s_eventually s_nexttime s_until s_until_with scalared sequence shortint shortreal showcancelled signed small
+soft solve specify specparam static string strong strong0 strong1 struct super supply0 supply1 sync_accept_on
+sync_reject_on table tagged task this throughout time timeprecision timeunit tran tranif0 tranif1 tri tri0 tri1 triand
+trior trireg type typedef union unique unique0 unsigned until until_with untyped use uwire var vectored virtual void
+wait wait_order wand weak weak0 weak1 while wildcard wire with within wor xnor xor
+"""
+KEYWORDS = frozenset(_WORDS.split())
 
 _MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module (\S+)\n(.*?)^end\n", flags=re.MULTILINE | re.DOTALL)
 _CELL = re.compile(r"^  cell (\S+) .*?^  end\n", flags=re.MULTILINE | re.DOTALL)
@@ -47,6 +72,21 @@ endmodule
 """ + "".join(
     _WIDEN.replace("CELL", cell) for cell in ("add", "sub", "and", "or", "xor", "eq", "ne", "lt", "le", "gt", "ge")
 )
+
+
+def checked(name: str) -> str:
+    """Return the name of a module.
+
+    Raises:
+        InputError: If it is no identifier, a reserved word, or too long for the names of the module's files.
+    """
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise InputError(f"name {name!r}: a Verilog module's name is letters, digits and _, no digit first; rename it")
+    if name in KEYWORDS:
+        raise InputError(f"name {name!r}: it is a reserved word of Verilog or SystemVerilog; rename it")
+    if len(name) > MAX_LENGTH:
+        raise InputError(f"name {name[:20]}...: it has {len(name)} characters, {MAX_LENGTH} are allowed; shorten it")
+    return name
 
 
 class SharedModules(dict[str, wiring.Component]):

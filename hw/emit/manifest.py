@@ -107,12 +107,21 @@ def describe(ports: Mapping[str, Port]) -> dict[str, Any]:
 
 
 def mac_facts(config: MacConfig) -> dict[str, Any]:
-    """Return the entries of a vector MAC: widths inside, timing, arithmetic."""
+    """Return the entries of a vector MAC: widths inside, timing, how numbers are rounded, the meaning of a result."""
     return {
-        "widths": _widths(config),
+        "widths": {
+            "d": dot_shape(config).width,
+            "p": config.full_product_bits,
+            "r": factor_max(config).bit_length() if scaled(config) else 0,
+            "t": term_shape(config).width,
+            "acc": config.acc_bits,
+        },
         "latency_cycles": latency(config),
         "throughput_vectors_per_cycle": THROUGHPUT,
-        **_arithmetic(config),
+        "scale_shift": config.scale_shift,
+        "rounding": str(config.rounding),
+        "overflow": str(config.overflow),
+        "result": "y = acc * 2^scale_shift * gamma_w * gamma_a",
     }
 
 
@@ -121,44 +130,23 @@ def pe_facts(config: PeConfig) -> dict[str, Any]:
 
     Cycles are of a command of R rows of G vectors, as :class:`vsq.hw.pe.top.ProcessingElement` states them.
     """
-    mac, arithmetic = config.mac, _arithmetic(config.mac)
+    lane = mac_facts(config.mac)
     loaded = "and to what was last loaded if it loads no"
     return {
         "lanes": config.lanes,
-        "vector_size": mac.vector_size,
+        "vector_size": config.mac.vector_size,
         "command": {
             "rows": f"1 to {config.activation_depth}",
             "vectors": f"1 to {config.weight_depth}, {loaded} weights",
             "rows * vectors": f"to {config.activation_depth}, {loaded} activations",
             "requantize": "only with parameters loaded, by this command or before" if config.ppu else "absent",
         },
-        "widths": {**_widths(mac), "z": config.z_range[1].bit_length() + 1 if config.ppu else 0},
+        "widths": {**lane["widths"], "z": config.z_range[1].bit_length() + 1 if config.ppu else 0},
         "latency_cycles": {
-            "first accumulator of a lone command": f"loads + vectors + {latency(mac) + 2}",
+            "first accumulator of a lone command": f"loads + vectors + {lane['latency_cycles'] + 2}",
             "loads": "the most beats that one stream brings",
         },
         "cycles_per_command": "steady state: max(R*G, L*G if weights are loaded, R*L) for R rows of G vectors",
-        **arithmetic,
-        "result": f"{arithmetic['result']}; requantized: y = code * scale * gamma_out",
-    }
-
-
-def _widths(config: MacConfig) -> dict[str, int]:
-    """Return the widths inside the datapath."""
-    return {
-        "d": dot_shape(config).width,
-        "p": config.full_product_bits,
-        "r": factor_max(config).bit_length() if scaled(config) else 0,
-        "t": term_shape(config).width,
-        "acc": config.acc_bits,
-    }
-
-
-def _arithmetic(config: MacConfig) -> dict[str, Any]:
-    """Return how numbers are rounded, and the meaning of a result."""
-    return {
-        "scale_shift": config.scale_shift,
-        "rounding": str(config.rounding),
-        "overflow": str(config.overflow),
-        "result": "y = acc * 2^scale_shift * gamma_w * gamma_a",
+        **{name: lane[name] for name in ("scale_shift", "rounding", "overflow")},
+        "result": f"{lane['result']}; requantized: y = code * scale * gamma_out",
     }

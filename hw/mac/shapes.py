@@ -4,6 +4,8 @@
 in one does not hide in the other.
 """
 
+from math import prod
+
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
@@ -37,10 +39,8 @@ def rounding_addend(config: MacConfig) -> int:
 
 def product_max(config: MacConfig) -> int:
     """Return the largest scale product plus rounding addend: scales are at most 2^ws - 1 and 2^as - 1."""
-    p_max = 1
-    for scale in (config.weight_scale, config.activation_scale):
-        p_max *= (1 << scale.bits) - 1 if scale else 1
-    return p_max + rounding_addend(config)
+    scales = (config.weight_scale, config.activation_scale)
+    return prod((1 << scale.bits) - 1 for scale in scales if scale) + rounding_addend(config)
 
 
 def rounded_max(config: MacConfig) -> int:

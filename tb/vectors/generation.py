@@ -20,7 +20,7 @@ from vsq.golden.model.pe import Command, CommandResult, ElementModel, Streams
 from vsq.golden.stimulus.commands import commands, result_beats
 from vsq.golden.stimulus.stream import Beats, complete
 from vsq.hw.emit.design import design
-from vsq.hw.emit.names import checked
+from vsq.hw.emit.emission import checked
 from vsq.tb.interface.mac import MARK, MacInterface
 from vsq.tb.interface.pe import PeInterface
 from vsq.tb.vectors.plain_bench import Stream, write_bench
