@@ -109,12 +109,10 @@ class BitHeap:
                         wire.value = value
         complements = ~Cat(bit.wire.value for bit in plan.result if isinstance(bit, Bit) and bit.inverted)
         inverted = iter(_vector(m, f"{self.name}_inverted", [complements]))
-        total: list[Value] = []
-        for bit in plan.result:
-            if isinstance(bit, int):
-                total.append(Const(bit, 1))
-            else:
-                total.append(next(inverted) if bit.inverted else bit.wire.value)
+        total = [
+            Const(bit, 1) if isinstance(bit, int) else next(inverted) if bit.inverted else bit.wire.value
+            for bit in plan.result
+        ]
         return _vector(m, f"{self.name}_sum", total)
 
     def _add_count(self, m: Module, negative: Sequence[Value], bits: int | None) -> None:

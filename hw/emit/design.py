@@ -52,11 +52,6 @@ class Design:
     waivers: ClassVar[Mapping[str, str]] = {}
 
     @property
-    def mac(self) -> MacConfig:
-        """The vector MAC, of each lane if there are lanes."""
-        return self.config.mac
-
-    @property
     def default_name(self) -> str:
         """The top module's default name; the modules inside are ``<name>_dot`` and so on."""
         return f"vsq_{self.kind}_{self.config.slug}"
@@ -69,7 +64,7 @@ class Design:
     @property
     def latency(self) -> int:
         """Cycles from a vector in the datapath to the result after it, without back-pressure."""
-        return latency(self.mac)
+        return latency(self.config.mac)
 
     def top(self) -> wiring.Component:
         """Return a new component whose members are single ports."""

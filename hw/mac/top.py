@@ -26,9 +26,6 @@ class VectorMac(wiring.Component):
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 
-    Args:
-        config: Formats, V, R, rounding, accumulator, pipeline depth D, arithmetic style.
-
     Members:
         i: In(stream of vsq.hw.mac.shapes.beat_layout(config))
         o: Out(stream of vsq.hw.mac.shapes.result_layout(config))

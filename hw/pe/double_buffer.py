@@ -71,8 +71,7 @@ class DoubleBuffer(wiring.Component):
         with m.If(self.restart):
             m.d.sync += done.eq(0)
         for number in range(self.ways):
-            words = memory.Memory(shape=self.layout, depth=2 << len(index), init=[])
-            m.submodules[f"way{number}"] = words
+            m.submodules[f"way{number}"] = words = memory.Memory(shape=self.layout, depth=2 << len(index), init=[])
             write, read = words.write_port(), words.read_port(domain="sync" if self.registered else "comb")
             m.d.comb += [
                 write.en.eq(take & (way == number)),

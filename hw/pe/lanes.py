@@ -50,13 +50,11 @@ class Lanes(wiring.Component):
 
 
 class Collector(wiring.Component):
-    """Holds one row's accumulators, so that the lanes go on with the next row while these leave.
+    """Holds one row's accumulators, so that the lanes go on with the next row while these leave, lane 0 first.
 
     Latency: 1 cycle to lane 0. Throughput: one row in L cycles, without a pause between rows.
 
     Members:
-        i: In(stream of group_layout)
-        o: Out(stream of vsq.hw.mac.shapes.result_layout), lane 0 first
         lane: Out, number of the lane on offer
         last: Out(1), it is the row's last one
     """

@@ -18,8 +18,7 @@ class PostProcessing(wiring.Component):
     Throughput: one lane per cycle, without a pause between vectors if they are taken at once.
 
     Members:
-        i: In(stream of lane_layout), V lanes for each output vector
-        o: Out(stream of packed_layout)
+        i: V lanes for each output vector
         empty: Out(1), all vectors that were begun have been taken
     """
 
@@ -105,7 +104,8 @@ class Rescale(wiring.Component):
         sum the shifted value is clamped to bias_bits + 2 bits. Proof that no z changes: a clamped value stands for
         +-2^bias_bits, a bias takes back half of it, and the other half is twice the limit of z.
         """
-        bits = self.config.bias_bits + 2
+        style, bits = style_of(self.config.mac), self.config.bias_bits + 2
+        rounded = Signal(signed(bits))
         shifted = Signal(signed(max(len(lane.product) + 1, bits)))
         high, sign = shifted[bits - 1 :], shifted[-1]
         clamped = Signal(signed(bits))
@@ -113,12 +113,9 @@ class Rescale(wiring.Component):
         m.d.comb += [
             shifted.eq(Cat(Const(0, 1), lane.product).as_signed() >> lane.shift),
             clamped.eq(Mux(high.any() & ~high.all(), Cat((~sign).replicate(bits - 1), sign), shifted[:bits])),
-            total.eq(
-                style_of(self.config.mac).add(m, clamped, Cat(Const(1, 1), lane.bias).as_signed(), total.shape(), "sum")
-            ),
+            total.eq(style.add(m, clamped, Cat(Const(1, 1), lane.bias).as_signed(), total.shape(), "sum")),
+            rounded.eq(total[1:]),
         ]
-        rounded = Signal(signed(bits))
-        m.d.comb += rounded.eq(total[1:])
         return rounded
 
     def _saturate(self, m: Module, value: Signal, relu: Value, z: data.View) -> None:

@@ -42,9 +42,6 @@ class ProcessingElement(wiring.Component):
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 
-    Args:
-        config: The vector MAC, lanes, buffer depths, post-processing.
-
     Members are those of :func:`pe_signature`.
     """
 

@@ -22,7 +22,7 @@ MAC, ELEMENT = configuration("4/4/4/6:V=2"), configuration("4/4/4/6:V=2@lanes=4"
 def test_configuration_and_interface_choose_the_design(config, interface, kind, name):
     made = design(config, interface)
     assert type(made) is kind
-    assert made.mac == config.mac
+    assert made.config == config
     assert made.default_name == name
     assert config.full_name in made.title
 
