@@ -9,7 +9,7 @@ import pytest
 from vsq.cli import main as vsq
 from vsq.cli import networks
 from vsq.golden.contract.errors import InputError
-from vsq.golden.io import charts, tensors
+from vsq.golden.io import charts, layers
 from vsq.golden.nn.calibration import Calibration
 from vsq.golden.nn.quantize import Mode
 from vsq.golden.nn.scheme import InputGamma
@@ -63,7 +63,7 @@ def test_the_names_of_options_are_those_of_the_code_that_they_choose():
     names = networks.MODES, networks.INPUT_GAMMAS, networks.CALIBRATIONS
     assert [set(one) for one in names] == [set(map(str, enum)) for enum in (Mode, InputGamma, Calibration)]
     assert networks.PICTURES == charts.SUFFIXES
-    assert set(networks.CONTAINERS) == set(tensors.CONTAINERS)
+    assert set(networks.CONTAINERS) == set(layers.CONTAINERS)
 
 
 def test_more_images_than_there_are(capsys, require_tool):

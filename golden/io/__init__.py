@@ -1,1 +1,1 @@
-"""Files: atomic writes, quantized tensors and the integer layers of a model."""
+"""Files: atomic writes, charts and the integer layers of a model."""

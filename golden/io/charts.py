@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +29,8 @@ _STYLE = {
 _ACTIONS = {"export": True, "source": False, "compiled": False, "editor": False}
 _EMBEDDING = {"mode": "vega-lite", "renderer": "svg", "actions": _ACTIONS}
 
-_LOADER = PackageLoader("vsq", "")
 _ENVIRONMENT = Environment(
-    loader=_LOADER, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    loader=PackageLoader("vsq", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 
 
@@ -82,21 +80,18 @@ def save(chart: "altair.TopLevelMixin", path: Path) -> None:
 
 
 def embedded(found: Mapping[str, "altair.TopLevelMixin"]) -> dict[str, object]:
-    """Return what a page needs to draw charts, by their titles: specifications, and the library, 0.9 MB, once."""
+    """Return what a page needs to draw charts, by their titles: specifications, and Vega-Embed, 0.9 MB, once."""
+    javascript = ""
+    if found:
+        import vl_convert
+
+        javascript = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_version())
     plots = {title: _specification(chart) for title, chart in found.items()}
-    return {"plots": plots, "javascript": _library() if plots else "", "embedding": _EMBEDDING}
+    return {"plots": plots, "javascript": javascript, "embedding": _EMBEDDING}
 
 
 def _specification(chart: "altair.TopLevelMixin") -> dict[str, Any]:
     return {**json.loads(chart.to_json()), "config": _STYLE}
-
-
-@cache
-def _library() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as JavaScript."""
-    import vl_convert
-
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_version())
 
 
 def _version() -> str:

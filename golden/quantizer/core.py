@@ -62,22 +62,14 @@ class Quantizer(TensorFormat):
     @classmethod
     def for_weights(cls, config: MacConfig, **options: Any) -> "Quantizer":
         """Return the quantizer of ``config``'s weight side: gamma per channel, unless ``options`` say otherwise."""
-        return cls(
-            element=config.weight,
-            scale=config.weight_scale,
-            vector_size=config.vector_size,
-            **{"granularity": Granularity.CHANNEL, **options},
-        )
+        options = {"granularity": Granularity.CHANNEL, **options}
+        return cls(element=config.weight, scale=config.weight_scale, vector_size=config.vector_size, **options)
 
     @classmethod
     def for_activations(cls, config: MacConfig, **options: Any) -> "Quantizer":
         """Return the quantizer of ``config``'s activation side: gamma per tensor, unless ``options`` say otherwise."""
-        return cls(
-            element=config.activation,
-            scale=config.activation_scale,
-            vector_size=config.vector_size,
-            **{"granularity": Granularity.TENSOR, **options},
-        )
+        options = {"granularity": Granularity.TENSOR, **options}
+        return cls(element=config.activation, scale=config.activation_scale, vector_size=config.vector_size, **options)
 
     def quantize(
         self,
@@ -104,8 +96,7 @@ class Quantizer(TensorFormat):
                 or if ``gamma`` or ``vector_scales`` have the wrong size, or are negative or not finite.
         """
         with quiet(xp):
-            values = _real(x, name, xp)
-            vectors, s = self._vectors(values, name, checked, xp)
+            length, vectors, s = self._vectors(x, name, checked, xp)
             shape = tuple(s.shape)
             if vector_scales is not None:
                 what, rule = f"vector scales of {name}", "there is one for each vector"
@@ -122,7 +113,7 @@ class Quantizer(TensorFormat):
                 codes=xp.asarray(codes, dtype=xp.int32),
                 scales=None if scales is None else xp.asarray(scales, dtype=xp.int32),
                 gamma=gamma,
-                length=values.shape[-1],
+                length=length,
                 format=self.format,
                 xp=xp,
             )
@@ -133,10 +124,19 @@ class Quantizer(TensorFormat):
         The largest gamma of several batches is the gamma of all of them: this is max calibration.
         """
         with quiet(xp):
-            return self._shared_scale(self._vectors(_real(x, name, xp), name, True, xp)[1], xp)
+            *_, s = self._vectors(x, name, True, xp)
+            return self._shared_scale(s, xp)
 
-    def _vectors(self, values: Any, name: str, checked: bool, xp: Any) -> tuple[Any, Any]:
-        """Return vectors [..., G, V] and s by their peaks, [..., G]; refuse what cannot be quantized."""
+    def _vectors(self, x: Any, name: str, checked: bool, xp: Any) -> tuple[int, Any, Any]:
+        """Return K, vectors [..., G, V] and s by their peaks, [..., G]; refuse what cannot be quantized."""
+        try:
+            values = xp.asarray(x, dtype=xp.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{name}: {error}; give an array of real numbers") from None
+        shape = tuple(values.shape)
+        if len(shape) < 2 or 0 in shape:
+            rule = "at least two axes, none of them empty, are needed; reshape it"
+            raise InputError(f"{name}: shape {shape}, but {rule}")
         vectors = self.split(values, xp)
         peaks = xp.amax(xp.abs(vectors), axis=-1)
         if checked and not xp.isfinite(peaks).all():  # a peak is finite only if all elements are
@@ -145,7 +145,7 @@ class Quantizer(TensorFormat):
         if checked and not self.element.signed:
             rule = f"the unsigned format {self.element} holds no negative value; choose a signed one or apply ReLU"
             _refuse(values < 0, values, name, rule, xp)
-        return vectors, _divide_by_constant(peaks, self.element.qmax, xp)
+        return shape[-1], vectors, _divide_by_constant(peaks, self.element.qmax, xp)
 
     def _shared_scale(self, s: Any, xp: Any) -> Any:
         """Return gamma: the largest s of what shares it, over 2^M-1 if scales are integers."""
@@ -160,18 +160,6 @@ class Quantizer(TensorFormat):
         if self.scale_rounding == ScaleRounding.AT_LEAST_ONE:
             codes = xp.where((codes == 0) & (s > 0), 1.0, codes)
         return xp.clip(codes, 0, scale.max)
-
-
-def _real(x: Any, name: str, xp: Any) -> Any:
-    """Return ``x`` as float32, if its type and shape are those of a tensor that has vectors."""
-    try:
-        values = xp.asarray(x, dtype=xp.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: {error}; give an array of real numbers") from None
-    shape = tuple(values.shape)
-    if len(shape) < 2 or 0 in shape:
-        raise InputError(f"{name}: shape {shape}, but at least two axes, none of them empty, are needed; reshape it")
-    return values
 
 
 def _given(scales: Any, shape: tuple[int, ...], name: str, sharing: str, checked: bool, xp: Any) -> Any:

@@ -112,16 +112,11 @@ def scale_pairs(config: MacConfig, seed: int) -> Beats:
     if bits < _SCALE_PAIRS.bit_length():
         drawn = np.arange(1 << bits if bits else 0)
     low = config.activation_scale.bits if config.activation_scale else 0
-    one = np.zeros((len(drawn), config.vector_size), np.int64)
+    sw = drawn >> low if config.weight_scale else None
+    sa = drawn & ((1 << low) - 1) if config.activation_scale else None
+    one, marks = np.zeros((len(drawn), config.vector_size), np.int64), np.ones(len(drawn), np.bool_)
     one[:, 0] = 1
-    return Beats(
-        one,
-        one,
-        drawn >> low if config.weight_scale else None,
-        drawn & ((1 << low) - 1) if config.activation_scale else None,
-        first=np.ones(len(drawn), np.bool_),
-        last=np.ones(len(drawn), np.bool_),
-    )
+    return Beats(one, one, sw, sa, first=marks, last=marks)
 
 
 def overflow_directions(config: MacConfig) -> set[int]:
@@ -133,9 +128,8 @@ def unreached(config: MacConfig) -> str:
     """Return in a sentence which overflow :func:`complete` leaves out because it takes too long; empty if none."""
     ends = {1: "above", -1: "below"}
     left = [f"{count + 1:,} extreme vectors {ends[end]}" for end, count in runs.unaffordable(config).items()]
-    if not left:
-        return ""
-    return f"the accumulator's overflow takes {' and '.join(left)}, and a run has {runs.LONGEST:,}: not exercised"
+    rest = f"and a run has {runs.LONGEST:,}: not exercised"
+    return f"the accumulator's overflow takes {' and '.join(left)}, {rest}" if left else ""
 
 
 def _directed(rng: np.random.Generator, config: MacConfig, count: int) -> list[runs.Run]:
@@ -152,7 +146,6 @@ def _directed(rng: np.random.Generator, config: MacConfig, count: int) -> list[r
 
 
 def _of_terms(config: MacConfig, run: runs.Run) -> Beats:
-    """Return terms as beats."""
     w, a, sw, sa, first, last = map(np.array, zip(*run, strict=True))
     return Beats(w, a, sw if config.weight_scale else None, sa if config.activation_scale else None, first, last)
 
