@@ -95,7 +95,7 @@ def test_a_missing_simulator_leaves_it_incomplete(monkeypatch, capsys, tmp_path)
         return ((sim, lambda sim=sim: simulators.find(sim).name) for sim in self.sims)
 
     monkeypatch.setattr("vsq.tb.regression.verify.Verifier.stages", stages)
-    monkeypatch.setattr(simulators, "_on_path", lambda program: None)
+    monkeypatch.setattr(simulators.shutil, "which", lambda program: None)
     assert vsq.main(["verify", SMALL, "--out", str(tmp_path)]) == 1
     assert "not run icarus\nsimulator icarus: not found" in capsys.readouterr().out
 
