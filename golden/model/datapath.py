@@ -158,7 +158,7 @@ def mac(
     first, last = _marks("first", first, shape), _marks("last", last, shape)
 
     d = np.einsum("bv,bv->b", w, a)
-    p, r = (np.broadcast_to(values, shape) for values in scale_factor(config, sw, sa))
+    p, r = scale_factor(config, sw, sa)
     t = d.astype(_accumulation_dtype(config)) * r
 
     state = state or State()
@@ -223,7 +223,6 @@ def matmul(config: MacConfig, weights: BlockOperand, activations: BlockOperand) 
     may_overflow = groups * _largest_term(config) > (1 << (config.acc_bits - 1)) - 1
     w_groups = np.ascontiguousarray(w.transpose(1, 2, 0), real)  # [G, V, N]
     a_groups = np.ascontiguousarray(a.transpose(1, 0, 2), real)  # [G, M, V]
-    sw, sa = np.broadcast_to(sw, (channels, groups)), np.broadcast_to(sa, (rows, groups))
 
     acc: Integers = np.zeros((rows, channels), dtype)
     overflow = np.zeros((rows, channels), np.bool_)
@@ -260,14 +259,14 @@ def _accumulation_dtype(config: MacConfig) -> type:
     return np.int64 if fits else object
 
 
-def _operand(config: MacConfig, side: str, codes: Any, scales: Any, shape: tuple[int, ...]) -> tuple[Integers, Any]:
-    """Return checked codes [*shape, V] and scales [*shape] of a side; 1 for the scales of one that has none."""
+def _operand(config: MacConfig, side: str, codes: Any, scales: Any, shape: tuple[int, ...]) -> tuple[Integers, ...]:
+    """Return checked codes [*shape, V] and scales [*shape] of a side; the scales of one that has none are 1."""
     checked = _codes(f"{side}s", codes, (*shape, config.vector_size), getattr(config, side))
     name, fmt = f"{side}_scales", getattr(config, f"{side}_scale")
     if fmt is None:
         if scales is not None:
             raise InputError(f"{name}: given, but the configuration has no scale on that side; pass None")
-        return checked, np.int64(1)
+        return checked, np.ones(shape, np.int64)
     if scales is None:
         raise InputError(f"{name}: None, but the configuration has {fmt.bits}-bit scales there; give an array {shape}")
     return checked, _codes(name, scales, shape, fmt)

@@ -144,7 +144,6 @@ def fit_params(config: PeConfig, factors: NDArray[Any], biases: NDArray[Any]) ->
 def _check(
     config: PeConfig, weights: BlockOperand, activations: BlockOperand, params: LaneParams | None, relu: bool
 ) -> None:
-    """Refuse a layer that the element cannot compute."""
     left, right = weights.codes.shape, activations.codes.shape
     if len(left) != 3 or len(right) != 3 or left[1:] != right[1:]:
         rule = "[N, G, V] and [M, G, V] with the same G and V are needed; unfold or reshape them"

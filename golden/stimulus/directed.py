@@ -15,7 +15,6 @@ import numpy as np
 from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, MacConfig
 from vsq.golden.formats.elements import Format
 from vsq.golden.model.datapath import scale_factor
-from vsq.golden.stimulus import operands as corners
 
 LONGEST = 1 << 14  # terms of a run over a limit; more would take a simulation by cocotb minutes
 
@@ -88,9 +87,15 @@ def there_and_back(rng: np.random.Generator, config: MacConfig, direction: int) 
 
 
 def lane_by_lane(rng: np.random.Generator, config: MacConfig) -> Run:
-    """Return a result for each element, of its product alone and the largest scales."""
+    """Return a result for each element, of its product alone, of two nonzero ends, and the largest scales."""
+    elements = config.vector_size
+    w, a = (fmt.sample(rng, (elements, elements)) for fmt in (config.weight, config.activation))
+    one_hot = rng.random(elements) < 0.5
+    for codes, fmt, rows in ((w, config.weight, one_hot), (a, config.activation, ~one_hot)):
+        codes[rows] = 0
+        np.fill_diagonal(codes, rng.choice([end for end in (fmt.min, fmt.max) if end], elements))
     sw, sa = (fmt.max if fmt else 1 for fmt in config.scales)
-    operands = zip(*(codes.tolist() for codes in corners.isolated(rng, config)), strict=True)
+    operands = zip(w.tolist(), a.tolist(), strict=True)
     return tuple(Term(weights, activations, sw, sa, first=True, last=True) for weights, activations in operands)
 
 

@@ -30,17 +30,6 @@ def operands(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[C
     return w, a
 
 
-def isolated(rng: np.random.Generator, config: MacConfig) -> tuple[Codes, Codes]:
-    """Return weights and activations, both [V, V]: in row j element j alone has a product, of two nonzero ends."""
-    elements = config.vector_size
-    w, a = (fmt.sample(rng, (elements, elements)) for fmt in (config.weight, config.activation))
-    one_hot = rng.random(elements) < 0.5
-    for codes, fmt, rows in ((w, config.weight, one_hot), (a, config.activation, ~one_hot)):
-        codes[rows] = 0
-        np.fill_diagonal(codes, rng.choice([end for end in (fmt.min, fmt.max) if end], elements))
-    return w, a
-
-
 def scales(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Any, Any]:
     """Return weight and activation scales, [count] or None for a side without.
 
@@ -83,13 +72,10 @@ def _mirror(rng: np.random.Generator, config: MacConfig, w: Codes, a: Codes) -> 
     if not config.weight.signed and not config.activation.signed:
         return
     signed, other, fmt = (w, a, config.weight) if config.weight.signed else (a, w, config.activation)
-    codes = np.maximum(signed[rows], -fmt.max)
-    codes[:, 1:pairs:2] = -codes[:, 0:pairs:2]
-    codes[:, pairs:] = 0
-    signed[rows] = codes
-    codes = other[rows]
-    codes[:, 1:pairs:2] = codes[:, 0:pairs:2]
-    other[rows] = codes
+    signed[rows] = np.maximum(signed[rows], -fmt.max)
+    signed[rows, 1:pairs:2] = -signed[rows, 0:pairs:2]
+    signed[rows, pairs:] = 0
+    other[rows, 1:pairs:2] = other[rows, 0:pairs:2]
 
 
 def _mix(rng: np.random.Generator, values: Codes, kinds: Sequence[Any], uniform: int) -> Codes:
