@@ -155,8 +155,7 @@ class MacConfig:
             if full == 0:
                 raise InputError(f"R = {bits}: {self} has no scale product to round; leave R out or add a scale")
             if bits > full:
-                rule = f"{self} has a scale product of {full} bits; give no more, or leave R out"
-                raise InputError(f"R = {bits}: {rule}")
+                raise InputError(f"R = {bits}: {self} has a scale product of {full} bits; give no more, or leave R out")
             if self.scale_factor_max == 0:
                 rule = f"every scale product of {self} becomes 0; choose more bits or another rounding"
                 raise InputError(f"R = {bits}, {self.rounding}: {rule}")

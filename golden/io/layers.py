@@ -205,13 +205,10 @@ def _assemble(name: str, entry: dict[str, Any], arrays: Arrays, config: MacConfi
 def _check(name: str, tensor: Integers, config: MacConfig) -> None:
     """Refuse a tensor that contradicts itself or is of neither side of ``config``."""
     form = tensor.format
-    formats = (form.element, form.scale, form.vector_size)
     sides = [(config.weight, config.weight_scale), (config.activation, config.activation_scale)]
-    if formats not in [(*side, config.vector_size) for side in sides]:
-        raise InputError(
-            f"{name}: element {form.element}, scale {form.scale or '-'}, V={form.vector_size} are of "
-            f"neither side of {config.full_name}; quantize it for that configuration"
-        )
+    if (form.element, form.scale) not in sides or form.vector_size != config.vector_size:
+        found = f"element {form.element}, scale {form.scale or '-'}, V={form.vector_size} are of neither side"
+        raise InputError(f"{name}: {found} of {config.full_name}; quantize it for that configuration")
     form.element.check(tensor.codes, f"{name}.codes")
     if form.scale is not None and tensor.scales is not None:
         form.scale.check(tensor.scales, f"{name}.scales")

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.datapath import BlockOperand, scale_factor
+from vsq.golden.model.datapath import BlockOperand, Integers, scale_factor
 from vsq.golden.model.pe import Command, CommandResult, Streams
 from vsq.golden.model.ppu import LaneParams
-
-Integers = NDArray[Any]
 
 
 def plan(

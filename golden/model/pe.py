@@ -28,14 +28,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.datapath import BlockOperand, matmul
+from vsq.golden.model.datapath import BlockOperand, Flags, Integers, matmul
 from vsq.golden.model.ppu import LaneParams, quantize, rescale
-
-Integers = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +66,7 @@ class CommandResult:
     """
 
     acc: Integers | None = None
-    overflow: NDArray[np.bool_] | None = None
+    overflow: Flags | None = None
     codes: Integers | None = None
     scales: Integers | None = None
 

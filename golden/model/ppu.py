@@ -12,7 +12,6 @@ q = z. Everything is exact.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,7 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import Rounding, round_shift
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-
-Integers = NDArray[Any]  # int64, or object holding Python integers
+from vsq.golden.model.datapath import Integers
 
 
 @dataclass(frozen=True, eq=False)

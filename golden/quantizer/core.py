@@ -140,8 +140,7 @@ class Quantizer(TensorFormat):
         vectors = self.split(values, xp)
         peaks = xp.amax(xp.abs(vectors), axis=-1)
         if checked and not xp.isfinite(peaks).all():  # a peak is finite only if all elements are
-            rule = "must be finite in float32; remove NaN and infinity first"
-            _refuse(~xp.isfinite(values), values, name, rule, xp)
+            _refuse(~xp.isfinite(values), values, name, "must be finite in float32; remove NaN and infinity first", xp)
         if checked and not self.element.signed:
             rule = f"the unsigned format {self.element} holds no negative value; choose a signed one or apply ReLU"
             _refuse(values < 0, values, name, rule, xp)

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.model.datapath import BlockOperand
+from vsq.golden.model.datapath import BlockOperand, Flags, Integers
 from vsq.golden.stimulus import directed as runs
 from vsq.golden.stimulus import operands as corners
-
-Integers = NDArray[Any]
 
 _LONGEST_ACCUMULATION = 40
 _DIRECTED_FROM = 64  # beats of a stream with directed runs, which take at most one in so many beats:
@@ -35,8 +33,8 @@ class Beats:
     activations: Integers  # [B, V]
     weight_scales: Integers | None  # [B]
     activation_scales: Integers | None  # [B]
-    first: NDArray[np.bool_]  # [B]
-    last: NDArray[np.bool_]  # [B]
+    first: Flags  # [B]
+    last: Flags  # [B]
 
     def __len__(self) -> int:
         return len(self.weights)
