@@ -104,7 +104,7 @@ class PeConfig:
 
     @property
     def scale_max(self) -> int:
-        """Largest output scale, 2^M - 1; 1 if outputs have no per-vector scale."""
+        """Largest scale of activations and outputs, 2^M - 1; 1 if they have no per-vector scale."""
         scale = self.mac.activation_scale
         return scale.max if scale else 1
 

@@ -130,11 +130,8 @@ def fit_params(config: PeConfig, factors: NDArray[Any], biases: NDArray[Any]) ->
     shift = np.clip(bits - np.frexp(real)[1], 0, most).astype(np.int64)
     multiplier = np.rint(np.ldexp(real, shift)).astype(np.int64)
     carried = multiplier == 1 << bits  # rounding up gave a power of two
-    params = LaneParams(
-        np.where(carried, multiplier >> 1, multiplier),
-        np.where(carried, shift - 1, shift),
-        np.rint(np.asarray(biases, np.float64)).astype(np.int64),
-    )
+    bias = np.rint(np.asarray(biases, np.float64)).astype(np.int64)
+    params = LaneParams(multiplier >> carried, shift - carried, bias)
     params.check(config)
     return params
 
@@ -177,9 +174,8 @@ def accumulator_range(config: PeConfig, weights: BlockOperand) -> tuple[int, int
     Source: A2Q (Colbert et al., ICCV 2023, arXiv 2301.13376), here with per-vector scales.
     """
     mac, codes = config.mac, weights.codes.astype(np.int64)
-    scale = mac.activation_scale.max if mac.activation_scale else 1
     scales = np.int64(1) if weights.scales is None else weights.scales.astype(np.int64)
-    factors = np.broadcast_to(scale_factor(mac, scales, scale)[1], codes.shape[:2]).astype(object)
+    factors = np.broadcast_to(scale_factor(mac, scales, config.scale_max)[1], codes.shape[:2]).astype(object)
     ends = [codes * end for end in (mac.activation.min, mac.activation.max)]
     low, high = (np.sum(pick(*ends), axis=2).astype(object) for pick in (np.minimum, np.maximum))
     return min(0, *(low * factors).sum(axis=1)), max(0, *(high * factors).sum(axis=1))
