@@ -45,7 +45,6 @@ class PlainPorts(wiring.Component):
         super().__init__({name: port.member for name, port in ports.items()})
 
     def elaborate(self, platform: object) -> Module:
-        """Wire ports to streams."""
         m = Module()
         m.submodules[self.instance] = self.component
         for member, about in self.component.signature.members.items():
@@ -119,7 +118,6 @@ class AxisMac(wiring.Component):
         super().__init__(axis_signature(config))
 
     def elaborate(self, platform: object) -> Module:
-        """Wire the MAC."""
         m = Module()
         m.submodules.mac = mac = VectorMac(self.config)
         first = Signal(init=1)

@@ -36,7 +36,6 @@ class DotProduct(wiring.Component):
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         config, enables = self.config, list(self.enable) if self.stages else []
         weights = map(decoder(config.weight).operand, self.weights)
@@ -75,7 +74,6 @@ class ScalePath(wiring.Component):
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         m.submodules.product = product = Module()
         m.submodules.scaled = scaled = Module()
@@ -141,7 +139,6 @@ class Accumulator(wiring.Component):
         super().__init__({"t": In(shapes.term_shape(config)), "first": In(1), "enable": In(1), **results})
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         p = self.config.acc_bits
         acc = Signal(signed(p), reset_less=True)
@@ -192,7 +189,6 @@ class Datapath(wiring.Component):
         super().__init__(members | {name: Out(shape) for name, shape in shapes.result_layout(config).members.items()})
 
     def elaborate(self, platform: object) -> Module:
-        """Wire the components."""
         m = Module()
         config = self.config
         m.submodules.dot_product = dot = DotProduct(config)

@@ -99,7 +99,6 @@ class Control(wiring.Component):
         ]
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         fresh = Signal(init=1)
         first = Signal(name="first_or_fresh")

@@ -45,7 +45,6 @@ class VectorMac(wiring.Component):
         super().__init__(mac_signature(config))
 
     def elaborate(self, platform: object) -> Module:
-        """Wire the components."""
         m = Module()
         m.submodules.control = control = self.control
         m.submodules.datapath = datapath = self.datapath

@@ -57,7 +57,6 @@ class LoadControl(wiring.Component):
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         config, loaded = self.config, self.loaded.payload
         valid, legal, complete = Signal(), Signal(), Signal()
@@ -147,7 +146,6 @@ class IssueControl(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         command = Signal(loaded_layout(self.config), reset_less=True)
         to_read, to_issue = Signal(), Signal()
@@ -237,7 +235,6 @@ class OutputControl(wiring.Component):
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         config = self.config
         command = Signal(loaded_layout(config), reset_less=True)

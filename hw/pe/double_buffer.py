@@ -49,7 +49,6 @@ class DoubleBuffer(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         index, way, done = Signal.like(self.address), Signal(range(self.ways)), Signal()
         following = Signal.like(self.count)

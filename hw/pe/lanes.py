@@ -25,7 +25,6 @@ class Lanes(wiring.Component):
         super().__init__(pipe(operand_layout(config), group_layout(config)))
 
     def elaborate(self, platform: object) -> Module:
-        """Wire the lanes."""
         m = Module()
         mac, lanes = self.config.mac, self.config.lanes
         m.submodules.control = control = Control(mac, lanes)
@@ -65,7 +64,6 @@ class Collector(wiring.Component):
         super().__init__(pipe(group_layout(config), result_layout(config.mac)) | members)
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         held = Signal(group_layout(self.config), reset_less=True)
         leaves = Signal()

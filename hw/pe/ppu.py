@@ -27,7 +27,6 @@ class PostProcessing(wiring.Component):
         super().__init__(pipe(lane_layout(config), packed_layout(config)) | {"empty": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
-        """Wire the parts."""
         m = Module()
         m.submodules.rescale = rescale = Rescale(self.config)
         m.submodules.packer = packer = Packer(self.config)
@@ -78,7 +77,6 @@ class Rescale(wiring.Component):
         super().__init__(pipe(lane_layout(config), rescaled_layout(config)))
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         config, lane = self.config, self.i.payload
         # |acc| <= 2^(P-1) and multiplier < 2^bits: the product is below 2^(P-1+bits) in magnitude.

@@ -26,7 +26,6 @@ class OutputScale(wiring.Component):
         super().__init__(pipe(rescaled_layout(config), scaled_layout(config)))
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         config, size = self.config, self.config.mac.vector_size
         z, out = self.i.payload.z, self.o.payload
@@ -104,7 +103,6 @@ class Divider(wiring.Component):
         super().__init__(pipe(scaled_layout(config), code_layout(config)))
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         element, z, scale = self.config.mac.activation, self.i.payload.z, self.i.payload.scale
         bits = element.qmax.bit_length()
@@ -157,7 +155,6 @@ class Packer(wiring.Component):
         super().__init__(pipe(code_layout(config), packed_layout(config)))
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         size, code = self.config.mac.vector_size, self.i.payload
         lane = Signal(range(size))

@@ -131,7 +131,6 @@ class Stage(wiring.Component):
         super().__init__(pipe(layout, layout))
 
     def elaborate(self, platform: object) -> Module:
-        """Describe the hardware."""
         m = Module()
         held = Signal(self.layout, reset_less=True)
         m.d.comb += [self.i.ready.eq(~self.o.valid | self.o.ready), self.o.payload.eq(held)]

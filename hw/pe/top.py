@@ -50,7 +50,6 @@ class ProcessingElement(wiring.Component):
         super().__init__(pe_signature(config))
 
     def elaborate(self, platform: object) -> Module:
-        """Wire the parts."""
         m = Module()
         config = self.config
         m.submodules.load_control = load = LoadControl(config)
