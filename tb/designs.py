@@ -7,8 +7,9 @@ from typing import Any
 from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.golden.contract.pe_config import Configuration, PeConfig
 from vsq.golden.stimulus.stream import unreached
-from vsq.tb.coverage import datapath, handshake, pe
+from vsq.tb.coverage import datapath, pe
 from vsq.tb.coverage.points import Hits, Point, hits
+from vsq.tb.coverage.traffic import HANDSHAKES
 from vsq.tb.interface.base import Interface
 from vsq.tb.interface.mac import MacInterface
 from vsq.tb.interface.pe import PeInterface
@@ -65,7 +66,7 @@ ENVIRONMENTS = {
         mutant_vectors=1000,
         interface=MacInterface,
         scoreboard=MacScoreboard,
-        points=(*datapath.POINTS, *handshake.POINTS),
+        points=(*datapath.POINTS, *HANDSHAKES),
         required=_required_of_macs,
         waived=unreached,
     ),

@@ -47,11 +47,6 @@ def pack_codes(codes: NDArray[Any], bits: int) -> Words:
     return pack(np.moveaxis(split, 0, -1))
 
 
-def unpack(words: Words) -> NDArray[np.uint8]:
-    """Return words [..., W] as bits [..., 64 * W]."""
-    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, bitorder="little")
-
-
 def popcount(words: Words) -> NDArray[np.int64]:
     """Return the ones of words [..., W], summed over the last axis."""
     counts: NDArray[np.int64] = _POPCOUNT[np.ascontiguousarray(words).view(np.uint16)].sum(axis=-1)

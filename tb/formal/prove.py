@@ -1,8 +1,8 @@
 """Proofs about the emitted MAC on small configurations: ``python -m vsq.tb.formal.prove``.
 
 For each, with inputs and times without bound: the stream protocol, equality with the formula in plain Verilog
-(:mod:`vsq.tb.formal.reference`), and that the registers' values at power-up are never seen. Besides, every input of the
-datapath is simulated and compared with the golden model.
+(:func:`reference`), and that the registers' values at power-up are never seen. Besides, every input of the datapath is
+simulated and compared with the golden model.
 
 The protocol's properties stand in ``protocol.v``: a waiting result is stable, none is lost, doubled or made up, each
 leaves within D + 1 cycles of ``out_ready``, and vectors are accepted whenever results are. Inputs and resets after the
@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.config import MacConfig, Overflow, Rounding
+from vsq.golden.formats.elements import Format
 from vsq.golden.stimulus.stream import Beats
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.formal.equivalence import Verdict, compare_starts, compare_with
-from vsq.tb.formal.reference import reference
 from vsq.tb.interface.mac import MacInterface
 from vsq.tb.mutation.pins import Pins
 from vsq.tb.playback.playback import play
@@ -47,6 +47,7 @@ _CONFIGS = (
 )
 _SECONDS = 300  # for a proof
 _MOST_STEPS = 8  # of induction
+_FOLDER = Path(__file__).parent
 
 
 def protocol(config: MacConfig) -> str:
@@ -84,6 +85,73 @@ def every_input(config: MacConfig) -> str:
 CHECKS = {"protocol": protocol, "formula": formula, "power-up": power_up, "every input": every_input}
 
 
+def reference(config: MacConfig, module: str) -> str:
+    """Return the MAC in plain Verilog, as its formula reads, as a module with the emitted design's ports.
+
+    Vectors travel through the promised pipeline as they came, and all arithmetic (``*``, ``+``, comparisons) happens at
+    its end, in words that hold every intermediate value.
+    """
+    pins, limit = Pins(config), 1 << (config.acc_bits - 1)
+    bits = max(config.acc_bits, *(abs(end).bit_length() + 1 for end in config.term_range)) + 2
+    layout = pins.interface.inputs["in"]
+    *beat, _, _ = layout.fields  # without the marks
+    low, factors = layout.low, [f"beat[{layout.low[name]}+:{layout.widths[name]}]" for name in beat[2:]]
+    products = (
+        f"{_code(low['weights'] + i * config.weight.bits, config.weight)} * "
+        f"{_code(low['activations'] + i * config.activation.bits, config.activation)}"
+        for i in range(config.vector_size)
+    )
+    s, most, least = config.scale_shift, f"{bits}'sd{limit - 1}", f"-{bits}'sd{limit}"
+    largest = None if config.scale_product_bits is None else f"{bits}'d{(1 << config.scale_product_bits) - 1}"
+    high = low["first"] - 1
+    stages = [filled(_FOLDER / "stage.v", i=i, h=i - 1, beat_high=high) for i in range(1, config.pipeline + 1)]
+    saturates = config.overflow == Overflow.SATURATE
+    return filled(
+        _FOLDER / "reference.v",
+        module=module,
+        ports=", ".join(
+            f"{way} [{width - 1}:0] {pin}"
+            for way, pins_of in (("input", pins.inputs), ("output", pins.outputs))
+            for pin, width in pins_of.items()
+        ),
+        high=bits - 1,
+        beat_high=high,
+        dot=" + ".join(products),
+        product=" * ".join(factors) or "1",
+        shift=s,
+        carry=_carry(s, config.rounding),
+        clamped=f"p > {largest} ? {largest} : p" if largest else "p",
+        beat=", ".join(f"in_{name}" for name in reversed(beat)),
+        active="first0 | factor(beat0) != 0" if factors else "1",
+        stages="".join(stages),
+        depth=config.pipeline,
+        acc_bits=config.acc_bits,
+        most=most,
+        least=least,
+        policy=f"total > {most} ? {most} : total < {least} ? {least} : total" if saturates else "total",
+        flag=", out_overflow = overflow" if saturates else "",
+    )
+
+
+def _code(low: int, fmt: Format) -> str:
+    """Return one element of a beat as a signed number."""
+    code = f"beat[{low}+:{fmt.bits}]"
+    if fmt.contiguous:
+        return f"$signed({code})" if fmt.signed else f"$signed({{1'b0, {code}}})"
+    table = enumerate(fmt.decode(np.arange(1 << fmt.bits)).tolist())
+    return "(" + "".join(f"{code} == {pattern} ? {value} : " for pattern, value in table) + "0)"
+
+
+def _carry(shift: int, rounding: Rounding) -> str:
+    """Return what rounding adds to the product p without its low bits."""
+    if shift == 0 or rounding == Rounding.TRUNCATE:
+        return "0"
+    half, odd = f"p[{shift - 1}]", f"p[{shift}]"
+    if rounding == Rounding.HALF_UP:
+        return half
+    return f"{half} & {odd}" if shift == 1 else f"{half} & ({odd} | |p[{shift - 2}:0])"
+
+
 def transitions(config: MacConfig, rtlil: str) -> str:
     """Return the MAC with its properties as an SMT-LIB transition system of the module ``bench``."""
     pins, depth = Pins(config), config.pipeline
@@ -91,7 +159,7 @@ def transitions(config: MacConfig, rtlil: str) -> str:
     extra = "".join(f", .\\mac_control.{mark}{stage} ({mark}[{stage}])" for mark, stage in marks)
     ins, outs = pins.widths
     bench = filled(
-        Path(__file__).with_name("bench.v"),
+        _FOLDER / "bench.v",
         in_high=ins - 1,
         out_high=outs - 1,
         depth=depth,
@@ -109,7 +177,7 @@ def transitions(config: MacConfig, rtlil: str) -> str:
         "dffunmap",
         "write_smt2 bench.smt2",
     ]
-    properties = Path(__file__).with_name("protocol.v").read_text()
+    properties = (_FOLDER / "protocol.v").read_text()
     inputs = {"design.il": rtlil, "bench.v": bench, "protocol.v": properties}
     return run_yosys(commands, inputs, ["bench.smt2"])["bench.smt2"]
 

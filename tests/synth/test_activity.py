@@ -15,7 +15,7 @@ from vsq.golden.model.pe import ElementModel
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Netlist, gate_level_verilog, synthesize
 from vsq.synth.gatesim.netlist import clock_nets, flat
-from vsq.synth.gatesim.simulation import WORD, Simulation, pack, pack_codes, popcount, unpack
+from vsq.synth.gatesim.simulation import WORD, Simulation, pack, pack_codes, popcount
 from vsq.synth.gatesim.stimulus import mac_activity, mac_beats, mac_ports, operands, pe_streams, results
 from vsq.synth.library.liberty import Library
 
@@ -23,6 +23,10 @@ CONFIG = MacConfig.parse("3/3/2/2:V=2,R=3")
 PE = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")
 TOP = "m"
 ONE = np.full((1, 1), ~np.uint64(0))
+
+
+def unpack(words):
+    return np.unpackbits(words.view(np.uint8), axis=-1, bitorder="little")
 
 
 @pytest.fixture(scope="module")

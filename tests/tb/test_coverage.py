@@ -5,9 +5,9 @@ from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import Beats, complete, overflow_directions
-from vsq.tb.coverage import handshake, points
+from vsq.tb.coverage import points
 from vsq.tb.coverage.points import closure, merge, missing
-from vsq.tb.coverage.traffic import Traffic
+from vsq.tb.coverage.traffic import HANDSHAKES, Traffic
 from vsq.tb.designs import CLOSING_BEATS, ENVIRONMENTS, OVERFLOW
 from vsq.tb.regression.covering import full_regression
 from vsq.tb.regression.job import Job
@@ -297,7 +297,7 @@ def test_random_beats_close_the_datapath_of_every_preset(name):
     for seed in range(3):
         stream = complete(config, CLOSING_BEATS, seed)
         seen = Traffic(config, [(stream, mac(config, **vars(stream), trace=True).trace)], compared=len(stream))
-        others = {"cp_after_reset", *(point.name for point in handshake.POINTS)}
+        others = {"cp_after_reset", *(point.name for point in HANDSHAKES)}
         assert set(missing(hits(seen))) <= others, seed
 
 

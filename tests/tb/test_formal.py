@@ -8,8 +8,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.hw.emit.design import design
 from vsq.tb.formal import prove as formal
 from vsq.tb.formal.equivalence import Verdict, compare_starts, compare_with
-from vsq.tb.formal.prove import induction, transitions
-from vsq.tb.formal.reference import reference
+from vsq.tb.formal.prove import induction, reference, transitions
 from vsq.tb.mutation.pins import Pins
 from vsq.tb.regression.job import TOP
 

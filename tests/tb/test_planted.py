@@ -1,6 +1,7 @@
 """Defects that public designs have shipped with, and one that a beat in a million shows, planted in a whole MAC.
 
-They stand in :mod:`vsq.tb.formal.reference`, the MAC in plain Verilog, where a defect reads as its author wrote it.
+They stand in the MAC in plain Verilog, :func:`vsq.tb.formal.prove.reference`, where a defect reads as its author wrote
+it.
 """
 
 import re
@@ -11,7 +12,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.stimulus import stream
 from vsq.hw.emit.design import design
 from vsq.tb.formal.equivalence import Verdict, compare_with
-from vsq.tb.formal.reference import reference
+from vsq.tb.formal.prove import reference
 from vsq.tb.interface.mac import MacInterface
 from vsq.tb.mutation.pins import Pins
 from vsq.tb.playback.playback import play

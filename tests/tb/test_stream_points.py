@@ -4,9 +4,8 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.stimulus.stream import Beats
-from vsq.tb.coverage import handshake
 from vsq.tb.coverage.points import hits
-from vsq.tb.coverage.traffic import Traffic
+from vsq.tb.coverage.traffic import HANDSHAKES, Traffic
 from vsq.tb.interface.pace import READY, VALID
 
 GO, WAIT, IDLE = VALID | READY, VALID, READY  # at the input; at the output GO, WAIT and 0
@@ -19,9 +18,7 @@ def shakes(depth, lasts, *cycles, reset=False):
     trace = mac(config, **vars(stream), trace=True).trace
     inputs, outputs = (bytes(side) for side in zip(*cycles, strict=True)) if cycles else (b"", b"")
     seen = Traffic(config, [(stream, trace)], inputs=inputs, outputs=outputs, reset=reset)
-    return {
-        point: {name for name, count in bins.items() if count} for point, bins in hits(handshake.POINTS, seen).items()
-    }
+    return {point: {name for name, count in bins.items() if count} for point, bins in hits(HANDSHAKES, seen).items()}
 
 
 def test_a_single_result_that_waits():
