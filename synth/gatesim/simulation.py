@@ -99,11 +99,7 @@ class Simulation:
         self._next.update(zip(self._gates.inputs[port], words, strict=True))
 
     def agreed(self, port: str) -> int:
-        """Return the number on an output that is the same in all streams.
-
-        Raises:
-            InputError: If it is not.
-        """
+        """Return the number on an output; one that differs between the streams is an InputError."""
         return self._number(self._gates.outputs[port])
 
     def clock(self) -> None:

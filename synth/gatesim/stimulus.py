@@ -198,8 +198,7 @@ def pe_ports(config: PeConfig, streams: Sequence[Streams]) -> dict[str, dict[str
 def results(simulation: Simulation, config: PeConfig, streams: Sequence[Streams]) -> Iterator[None]:
     """Play the streams; come back at each result, whose values are at the outputs, before the next clock edge.
 
-    Raises:
-        RuntimeError: If no result comes for 10,000 cycles.
+    A netlist that gives none for 10,000 cycles is a RuntimeError.
     """
     idle = 0
     for _ in play(simulation, pe_ports(config, streams), "result"):

@@ -205,9 +205,6 @@ def energy_per_operation(configs: Sequence[Configuration], setup: Setup) -> list
     """Return the energy of designs in steady state, one for each configuration.
 
     Memories are not synthesized: each bit read or written costs :func:`bit_energy`.
-
-    Raises:
-        InputError: If the library can not hold a design, or the data is not there.
     """
     designs = with_baselines(configs)
     data = [operands(config.mac, setup.source) for config in designs]

@@ -50,9 +50,5 @@ def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, Any]
 
 
 def write_document(path: Path, document: dict[str, Any]) -> None:
-    """Write a document as JSON, atomically.
-
-    Raises:
-        InputError: If the file cannot be written.
-    """
+    """Write a document as JSON, atomically."""
     write_text(path, json.dumps(document, indent=1) + "\n")

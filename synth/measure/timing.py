@@ -4,10 +4,9 @@ import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from vsq.golden.contract.config import MAX_PIPELINE, MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.synth.flow.memory import without_parameters
 from vsq.synth.flow.synthesis import Netlist
@@ -63,15 +62,10 @@ class CriticalPath:
 
 
 def find_sta() -> str:
-    """Return OpenSTA's program.
-
-    Raises:
-        InputError: If there is none on the PATH.
-    """
-    program = shutil.which("sta")
-    if program is None:
-        raise InputError("OpenSTA: there is no program 'sta' on the PATH, and timing needs it; install 'opensta'")
-    return program
+    """Return OpenSTA's program, or raise an InputError if there is none."""
+    if program := shutil.which("sta"):
+        return program
+    raise InputError("OpenSTA: there is no program 'sta' on the PATH, and timing needs it; install 'opensta'")
 
 
 def critical_paths(netlist: Netlist, library: Library) -> dict[str, CriticalPath]:
@@ -102,8 +96,3 @@ def critical_paths(netlist: Netlist, library: Library) -> dict[str, CriticalPath
         components[module]: CriticalPath(delay=_PERIOD - float(slack), start=start, end=end)
         for module, slack, start, end in re.findall(r"^path (\S+) (\S+) (\S+) (\S+)$", done.stdout, re.MULTILINE)
     }
-
-
-def pipeline_sweep(config: MacConfig) -> list[MacConfig]:
-    """Return the configuration at every pipeline depth, for area against frequency."""
-    return [replace(config, pipeline=depth) for depth in range(MAX_PIPELINE + 1)]

@@ -41,11 +41,7 @@ class Settings:
 
     @classmethod
     def of(cls, liberty: str | None, data: str) -> "Settings":
-        """Return the settings that this machine allows.
-
-        Raises:
-            InputError: If the library or the data cannot be read.
-        """
+        """Return the settings that this machine allows; the library and the data must be readable."""
         if liberty is None:
             return cls(liberty=None, data=data, timing=False)
         timed = Setup.of(liberty, data, SLEW).flow.library.timed
@@ -90,11 +86,7 @@ class Settings:
 def measure(
     configs: Sequence[Configuration], settings: Settings, out: Path, console: Console | None = None
 ) -> dict[Configuration, list[Record]]:
-    """Measure every element on every core, and keep each one's records in ``out/figures.json`` as they are known.
-
-    Raises:
-        InputError: If a library cannot hold a design, or ``out`` cannot be written.
-    """
+    """Measure every element on every core, and keep each one's records in ``out/figures.json`` as they are known."""
     tools = document("report", Flow(library=Library.load()), [])
     about = {name: tools[name] for name in ("versions", "library", "flow")} | {"settings": settings.about}
     store = Store(out / "figures.json", about, "figures", anew=True)

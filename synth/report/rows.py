@@ -73,11 +73,7 @@ class Accuracy:
 
     @classmethod
     def load(cls, path: Path) -> "Accuracy":
-        """Read a file.
-
-        Raises:
-            InputError: If it is missing or no such file.
-        """
+        """Read a file; one that is missing or of something else is an InputError."""
         content = read_results(path, "scores")
         try:
             scores = {name: float(score) for name, score in content["scores"].items()}

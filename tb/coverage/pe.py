@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, pairwise, product
 
 import numpy as np
@@ -82,21 +83,16 @@ def _sizes(traffic: PeTraffic) -> Bins:
     return bins
 
 
-def _scales(traffic: PeTraffic) -> Bins:
-    scaled = traffic.config.ppu and traffic.config.mac.activation_scale
-    return _counts(traffic, "scales", {"0": 0, "1": 1, "largest": traffic.config.scale_max}) if scaled else {}
-
-
-def _codes(traffic: PeTraffic) -> Bins:
-    if not traffic.config.ppu:
+def _limits(field: str, traffic: PeTraffic) -> Bins:
+    """Return the bins of one field of requantized outputs, ``codes`` or ``scales``."""
+    config, element = traffic.config, traffic.config.mac.activation
+    wanted = {"codes": {"least": element.qmin, "0": 0, "largest": element.qmax}}
+    if config.mac.activation_scale:
+        wanted["scales"] = {"0": 0, "1": 1, "largest": config.scale_max}
+    if not config.ppu or field not in wanted:
         return {}
-    element = traffic.config.mac.activation
-    return _counts(traffic, "codes", {"least": element.qmin, "0": 0, "largest": element.qmax})
-
-
-def _counts(traffic: PeTraffic, field: str, wanted: Mapping[str, int]) -> Bins:
     arrays = [array for _, result in traffic.legal if (array := getattr(result, field)) is not None]
-    return {name: sum(int((array == value).sum()) for array in arrays) for name, value in wanted.items()}
+    return {name: sum(int((array == value).sum()) for array in arrays) for name, value in wanted[field].items()}
 
 
 def _handshakes(traffic: PeTraffic) -> Bins:
@@ -126,8 +122,8 @@ POINTS = (
     Point("cp_pe_outputs", "each kind of answer follows each", _outputs),
     Point("cp_pe_illegal", "each rule is broken", _illegal),
     Point("cp_pe_sizes", "the smallest commands, and those that fill a buffer", _sizes),
-    Point("cp_pe_scales", "output scales at their limits", _scales),
-    Point("cp_pe_codes", "output codes at their limits", _codes),
+    Point("cp_pe_scales", "output scales at their limits", partial(_limits, "scales")),
+    Point("cp_pe_codes", "output codes at their limits", partial(_limits, "codes")),
     Point("cp_pe_handshakes", "each stream waits, starves, and flows", _handshakes),
     Point("cp_pe_resets", "a reset with one, two and three commands in flight", _resets),
 )

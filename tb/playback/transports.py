@@ -61,9 +61,6 @@ class Transport(ABC):
         Args:
             streams, pace: The beats, and when they pause; None for never.
             fresh: Whether to start a design that was just reset; else, under Verilator alone, the last run goes on.
-
-        Raises:
-            RuntimeError: If the simulation breaks.
         """
         self.send(streams, pace, fresh=fresh)
         return self.receive()

@@ -21,9 +21,6 @@ def compiled(
     """Build the module ``top`` in a folder, which is made if absent, and return the command that runs it.
 
     Verilator's builds are cached by a hash of the sources, texts by file name, its flags and the tools' versions.
-
-    Raises:
-        RuntimeError: If the sources do not compile.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in sources.items():
@@ -40,11 +37,7 @@ def compiled(
 
 
 def call(simulator: Simulator, command: Sequence[str], folder: Path) -> str:
-    """Run a command of the simulator in ``folder``, and return what it prints.
-
-    Raises:
-        RuntimeError: If it fails; the message has the errors that it printed.
-    """
+    """Return what a command of the simulator prints in ``folder``, or raise its errors as a RuntimeError."""
     environment = {**os.environ, **simulator.environment(), "OBJCACHE": objcache.COMMAND}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

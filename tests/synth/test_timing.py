@@ -1,6 +1,7 @@
 """Timing needs OpenSTA and a characterised library; without them these tests are skipped, but for the messages."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -10,7 +11,7 @@ from vsq.golden.contract.errors import InputError
 from vsq.synth.flow.synthesis import Flow, Goal, Netlist
 from vsq.synth.library.liberty import Library
 from vsq.synth.measure.area import measure
-from vsq.synth.measure.timing import critical_paths, pipeline_sweep
+from vsq.synth.measure.timing import critical_paths
 from vsq.synth.report.comparison import AreaReport
 
 CONFIG = MacConfig.parse("2/2/2/2:V=2")
@@ -24,7 +25,7 @@ def library(osu018, require_tool):
 
 @pytest.fixture(scope="module")
 def sweep(osu018):
-    return measure(pipeline_sweep(CONFIG)[:2], Flow(library=osu018))
+    return measure([replace(CONFIG, pipeline=depth) for depth in (0, 1)], Flow(library=osu018))
 
 
 def netlist(body, ports="input a, output y"):

@@ -3,12 +3,14 @@
 import json
 import math
 from argparse import ArgumentTypeError, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from vsq.cli.arguments import BIT_AREA, CONFIGS, ELEMENTS, JSON, argument, command, folder
+from vsq.golden.contract.config import MAX_PIPELINE
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.workloads.workload import WORKLOADS
@@ -34,7 +36,7 @@ def area(args: Namespace, console: Console) -> int:
 
     example: vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json
     """
-    from vsq.synth.measure.timing import critical_paths, find_sta, pipeline_sweep
+    from vsq.synth.measure.timing import critical_paths, find_sta
     from vsq.synth.report.comparison import area, of_one_kind
 
     configs = of_one_kind(args.configs, pe=args.pe)
@@ -42,7 +44,7 @@ def area(args: Namespace, console: Console) -> int:
     if timing and configs[0].kind == "pe":
         raise InputError("--pe: critical paths are those of the vector MAC; leave out --pe, or use 'vsq report'")
     if args.sweep_pipeline:
-        configs = [point for config in configs for point in pipeline_sweep(config.mac)]
+        configs = [replace(config.mac, pipeline=depth) for config in configs for depth in range(MAX_PIPELINE + 1)]
     if timing:
         find_sta()
     report = area(configs, liberty=args.liberty, goal=args.goal, flatten=args.flatten, bit_area=args.bit_area)
