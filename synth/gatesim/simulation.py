@@ -56,8 +56,6 @@ def popcount(words: Words) -> NDArray[np.int64]:
 class Simulation:
     """A netlist in simulation, with 64 streams of data in step; all registers and memories have one clock.
 
-    With ``hazards``, transitions within a cycle are simulated and counted too, which takes longer.
-
     Raises:
         InputError: If the netlist has a cell that can not be simulated, or more than one clock.
     """

@@ -131,10 +131,9 @@ def baseline_of(config: Configuration) -> Configuration:
     return mac if isinstance(config, MacConfig) else replace(config, mac=mac)
 
 
-def with_baselines(configs: Iterable[Configuration]) -> list[Configuration]:
+def with_baselines(configs: Sequence[Configuration]) -> list[Configuration]:
     """Return the configurations once each, and their baselines first, which are the largest designs."""
-    wanted = list(configs)
-    return list(dict.fromkeys([*map(baseline_of, wanted), *wanted]))
+    return list(dict.fromkeys([*map(baseline_of, configs), *configs]))
 
 
 def measure(configs: Iterable[Configuration], flow: Flow, bit_area: Decimal = BIT_AREA) -> list[DesignArea]:
@@ -168,11 +167,7 @@ def measure(configs: Iterable[Configuration], flow: Flow, bit_area: Decimal = BI
 
 
 def checked_bit_area(value: Decimal | int | str) -> Decimal:
-    """Return the area of a buffer bit, in two-input NANDs, that a user gives.
-
-    Raises:
-        InputError: If it is no number from 0.
-    """
+    """Return the area of a buffer bit, in two-input NANDs, that a user gives: a number from 0, else an InputError."""
     try:
         number = Decimal(value)
     except InvalidOperation:

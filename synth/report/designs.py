@@ -61,26 +61,19 @@ class Settings:
             'bit; "logic" is without buffers, "MACs" are dot products, scale paths and accumulators alone.',
             "The paper gives neither lanes nor buffer sizes nor cells. Ours have no wires and no clock tree.",
         ]
-        if self.liberty:
-            library = Library.load(self.liberty)
-            found.append(
-                f"Energy is of one multiply-accumulate on the layer {self.data}, with the library {library.name}; "
-                '"logic" is without memories.'
-            )
-            found += library.notes
-        if self.timing:
-            found.append(
-                "Critical paths are of netlists mapped for delay, with buffers and sized cells, the rest of those for "
-                "area."
-            )
-        return [*found, *self.omissions]
-
-    @property
-    def omissions(self) -> list[str]:
-        """The figures that are left out, each with the reason, for people."""
         if self.liberty is None:
-            return ["Critical paths and energy are left out: no library with timing and power was given (--liberty)."]
-        return [] if self.timing else ["Critical paths are left out: OpenSTA (sta) or the library's timing is missing."]
+            omission = "Critical paths and energy are left out: no library with timing and power was given (--liberty)."
+            return [*found, omission]
+        library = Library.load(self.liberty)
+        return [
+            *found,
+            f"Energy is of one multiply-accumulate on the layer {self.data}, with the library {library.name}; "
+            '"logic" is without memories.',
+            *library.notes,
+            "Critical paths are of netlists mapped for delay, with buffers and sized cells, the rest of those for area."
+            if self.timing
+            else "Critical paths are left out: OpenSTA (sta) or the library's timing is missing.",
+        ]
 
 
 def measure(

@@ -75,7 +75,6 @@ def play(
 
     Raises:
         PlaybackError: If a result is not the golden model's; the message decodes the beats that led to it.
-        InputError, RuntimeError: As :func:`opened`.
     """
     board, cycles, seconds = environment(config).scoreboard(config, context, covered=False), 0, 0.0
     total = max(map(length, streams.values()))
@@ -97,12 +96,7 @@ def play(
 
 
 def check(board: Scoreboard, streams: Streams, played: Played) -> None:
-    """Compare what came out of beats, which the board has already seen.
-
-    Raises:
-        AssertionError: If a result is wrong, early, missing or too many, a waiting one changed, or a beat was not
-            accepted.
-    """
+    """Assert that what came out of beats, which the board has already seen, is right, in time, stable and complete."""
     for words, after in zip(played.results, played.after.tolist(), strict=True):
         board.on_result(words, after)
     assert not played.unstable, f"{board.context}: a result changed while it waited"

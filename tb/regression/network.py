@@ -70,9 +70,6 @@ def run(
         workload: A name in :data:`vsq.golden.workloads.workload.WORKLOADS`.
         images: Inputs of the workload, images or tokens, the first ones; None means all.
         console: Where the progress is shown; None shows nothing.
-
-    Raises:
-        InputError: If there is no such workload, it does not fit the element, or something that it needs is missing.
     """
     find(simulator)
     chain: Chain = load(workload).chain().first(images)
