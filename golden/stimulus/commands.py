@@ -86,8 +86,8 @@ def repeated(config: PeConfig, command: Command, count: int, seed: int) -> tuple
 def lone(config: PeConfig, seed: int) -> tuple[Streams, list[CommandResult], list[int]]:
     """Return commands that show the element's pace, the model's results, and how many follow each other at once.
 
-    The first one loads all. The others load nothing: three of one row, then one of many rows and one vector, and, with
-    post-processing, the same requantized.
+    The first one loads all. The next ones load nothing: three of one row, then one of many rows and one vector, and,
+    with post-processing, the same requantized. The last ones, of one row, load one buffer each.
     """
     rng = np.random.default_rng(seed)
     vectors = min(config.weight_depth, config.activation_depth, _LONGEST_COMMAND // 4)
@@ -97,8 +97,11 @@ def lone(config: PeConfig, seed: int) -> tuple[Streams, list[CommandResult], lis
     narrow = replace(again, rows=rows * vectors, vectors=1)
     groups = [[load], 3 * [replace(again, rows=1)], [narrow]]
     if config.ppu:
-        groups.append([replace(narrow, requantize=True)])
-    streams = concatenate(_beats(rng, Loaded(config), command) for group in groups for command in group)
+        groups += [[replace(narrow, requantize=True)], [replace(again, rows=1, load_params=True)]]
+    groups += [[replace(again, rows=1, load_weights=True)], [replace(again, rows=1, load_activations=True)]]
+    loaded = Loaded(config).after(load)
+    following = [_beats(rng, loaded, command) for group in groups[1:] for command in group]
+    streams = concatenate([_beats(rng, Loaded(config), load), *following])
     return streams, ElementModel(config).run(streams), [len(group) for group in groups]
 
 

@@ -69,12 +69,13 @@ async def _lone_commands(run: Run) -> None:
 
     A command of G reads gives its first accumulator G + latency + 3 cycles after its acceptance. The next one starts in
     the cycle after the last read, and the third one when the results of the first are taken. Neither raw beats nor the
-    lanes of requantized vectors have a pause between them.
+    lanes of requantized vectors have a pause between them. A command that loads N words computes N - 1 cycles later.
     """
     config = run.config
     lanes, size = config.lanes, config.mac.vector_size
     streams, _, groups = stimulus.lone(config, run.seed)
-    whole, short, *_, narrow = streams.commands
+    whole, short, _, _, narrow, *_ = streams.commands
+    words = [*([lanes] if config.ppu else []), lanes * short.vectors, short.vectors]  # that the last commands load
     reads, loaded = short.vectors, whole.rows * lanes
     idle = lanes * (reads + narrow.rows) + 4 * run.latency + _SETTLED
     pauses: dict[str, Bursts] = {"command": iter([(idle, n) for n in groups])}
@@ -88,7 +89,11 @@ async def _lone_commands(run: Run) -> None:
     third = max(second + spacing, first + lanes - 1 + reads + run.latency + 2)
     cycles = [begin + lane for begin in (first, second, third) for lane in range(lanes)]
     cycles += [accepted[2] + 1 + run.latency + 3 + lane for lane in range(narrow.rows * lanes)]
-    raw, vectors = bench.outputs.cycles[loaded : loaded + len(cycles)], bench.outputs.cycles[loaded + len(cycles) :]
+    begins = [start + count + reads for start, count in zip(accepted[-len(words) :], words, strict=True)]
+    due = [begin + run.latency + 2 + lane for begin in begins for lane in range(lanes)]
+    outputs, last = bench.outputs.cycles[loaded : -len(due)], bench.outputs.cycles[-len(due) :]
+    raw, vectors = outputs[: len(cycles)], outputs[len(cycles) :]
+    assert last == due, f"accumulators of commands that load {words} words in cycles {last}, not {due}"
     assert raw == cycles, f"accumulators in cycles {raw}, not {cycles}"
     assert set(np.diff(vectors).tolist()) <= {size}, f"vectors in cycles {vectors}, not each {size}"
     bench.done()
