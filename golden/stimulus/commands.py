@@ -16,7 +16,7 @@ from vsq.golden.stimulus import stream
 
 _LONGEST_COMMAND = 24  # rows * vectors of all but a few random commands
 _FULL_SHARE = 0.1  # commands that fill a buffer
-_EXTREME_SHARE = 0.1  # commands whose accumulators go as far as they can
+_EXTREME_SHARE = 0.15  # commands whose accumulators go as far as they can, some of them requantized
 _SMALL_SHARE = 0.05  # loads of parameters that give the least outputs
 _LIMIT_SHARE = 0.2  # commands as large as what is loaded permits, or one larger
 _ILLEGAL_SHARE = 0.15
@@ -31,7 +31,8 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Com
     rows and vectors are mostly small and sometimes fill a buffer; loads, requantization and ReLU are random, as far as
     the command is legal; some are at a limit or one beyond, and some illegal, as far as their ports can express it.
     Elements and scales are those of :func:`vsq.golden.stimulus.stream.beats`, and some commands have extreme ones
-    alone, one direction for all their vectors; output parameters spread z over and beyond its range.
+    alone, one direction for all their vectors, as sums or requantized; output parameters spread z over and beyond its
+    range.
 
     Raises:
         InputError: If ``count`` is not positive.
@@ -49,7 +50,9 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Com
             command = first
         elif extreme:
             vectors = min(config.weight_depth, config.activation_depth)
-            command = replace(command, rows=1, vectors=vectors, requantize=False, relu=False, **_VECTORS)
+            requantize = command.requantize and kind < _EXTREME_SHARE / 2
+            command = replace(command, rows=1, vectors=vectors, requantize=requantize, relu=False, **_VECTORS)
+            command = replace(command, load_params=config.ppu)
         elif kind < _EXTREME_SHARE + _LIMIT_SHARE:
             command = _at_a_limit(config, element, command, *(rng.random(3) < (0.5, 0.5, 0.2)).tolist())
         elif kind < _EXTREME_SHARE + _LIMIT_SHARE + _ILLEGAL_SHARE:
