@@ -28,6 +28,9 @@ ACCURACY = ["accuracy", "digits"]
         (["regress", "4/4/4/6", "--seed", "-1"], "'-1' is not a whole number from 0"),
         ([*GENERATE, "--vectors", "999999999999"], "more than 1,000,000"),
         *(([*ENERGY, "--slew", slew], f"{slew!r} is not a number above 0") for slew in ("-1", "nan", "1e30", "0", "x")),
+        ([*GENERATE, "--seed", 5000 * "9"], f"{40 * '9'!r} is not a whole number from 0"),
+        *((["regress", "4/4/4/6", option, ""], "the text is empty") for option in ("--preset", "--dut", "--workload")),
+        (["regress", "--reproduce", ""], "the text is empty"),
         ([*ACCURACY, "--mode", "ptq,qta"], "'qta' is not one of ptq, qat"),
         ([*ACCURACY, "--plot", "x.foo"], "'x.foo' does not end in one of .html, .svg, .png"),
         ([*ACCURACY, "--plot", ".."], "'..' does not end in"),
@@ -129,11 +132,13 @@ def test_a_closed_output_is_no_error():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["area", "2/2/2/2:V=2", "2/2/2/2:V=2@lanes=2"], "give one kind"),
+        (["area", "2/2/2/2:V=2", "2/2/2/2:V=2@lanes=2"], "2/2/2/2:V=2 and 2/2/2/2:V=2@: a vector MAC is not"),
+        ([*GENERATE, "--out", 300 * "x"], "cannot be written (File name too long); shorten it"),
+        (["area", "4/4/4/6", "--json", f"{300 * 'x'}.json"], "cannot be written (File name too long); shorten it"),
         (["regress", "4/4/4/6", "--layer", "conv1"], "--layer conv1: it is of a workload"),
     ],
 )
-def test_what_contradicts_itself_is_one_line(arguments, message, capsys):
+def test_what_cannot_be_done_is_one_line(arguments, message, capsys):
     assert vsq.main(arguments) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert message in line

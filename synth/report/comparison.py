@@ -184,7 +184,8 @@ def of_one_kind(
     firsts = {config.kind: config for config in reversed(found)}
     if len(firsts) > 1:
         raise InputError(
-            f"{firsts['mac']} and {firsts['pe']}: a vector MAC is not compared with a processing element; give one kind"
+            f"{firsts['mac'].full_name} and {firsts['pe'].full_name}: a vector MAC is not compared with a processing "
+            "element; give one kind"
         )
     return found
 

@@ -18,6 +18,7 @@ from vsq.golden.contract.options import declared
 from vsq.golden.workloads.workload import WORKLOADS
 
 Argument = Callable[[ArgumentParser], object]
+_MOST_DIGITS = 40  # of a whole number
 
 
 def argument(*names: str, **options: Any) -> Argument:
@@ -56,8 +57,8 @@ def command(*arguments: Argument) -> Callable[[Callable[[Namespace, Console], in
 
 def count(text: str, low: int = 1) -> int:
     """Read a whole number from ``low`` on."""
-    if not text.isdecimal() or int(text) < low:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from {low}")
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < low:
+        raise ArgumentTypeError(f"{text[:_MOST_DIGITS]!r} is not a whole number from {low}")
     return int(text)
 
 
@@ -69,6 +70,11 @@ def text(given: str) -> str:
     if not given:
         raise ArgumentTypeError("the text is empty; give one, or leave the option out")
     return given
+
+
+def path(given: str) -> Path:
+    """Read a path that is not empty."""
+    return Path(text(given))
 
 
 def folder(given: str) -> Path:
@@ -130,7 +136,7 @@ BIT_AREA = argument(
 JSON = argument("--json", type=file(), metavar="FILE", help="also write the report as JSON")
 DUT = argument(
     "--dut",
-    type=Path,
+    type=path,
     action="append",
     default=[],
     metavar="FILE",

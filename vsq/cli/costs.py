@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vsq.cli.arguments import BIT_AREA, CONFIGS, ELEMENTS, JSON, argument, command, folder
+from vsq.cli.arguments import BIT_AREA, CONFIGS, ELEMENTS, JSON, argument, command, folder, path, text
 from vsq.golden.contract.config import MAX_PIPELINE
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
@@ -72,7 +72,7 @@ def _slew(text: str) -> float:
 @command(
     CONFIGS,
     ELEMENTS,
-    argument("--liberty", required=True, metavar="FILE", help="standard-cell library with power data"),
+    argument("--liberty", type=text, required=True, metavar="FILE", help="standard-cell library with power data"),
     argument(
         "--data",
         default="gaussian",
@@ -115,7 +115,7 @@ def _finish(args: Namespace, console: Console, kind: str, flow: Any, records: An
     argument("--data", default="digits", metavar="NAME", help="what energy is measured on (default: digits)"),
     BIT_AREA,
     argument(
-        "--accuracy", type=Path, nargs="*", default=[], metavar="FILE", help="scores that 'vsq accuracy --json' wrote"
+        "--accuracy", type=path, nargs="*", default=[], metavar="FILE", help="scores that 'vsq accuracy --json' wrote"
     ),
     argument("--out", type=folder, default=Path("build/report"), metavar="DIR", help="folder of the report"),
 )
@@ -152,10 +152,10 @@ def report(args: Namespace, console: Console) -> int:
     heading = document("report", Flow(library=library), [])
     heading = {name: value for name, value in heading.items() if name != "records"}
     tools = ", ".join(f"{tool} {version}" for tool, version in heading["versions"].items())
-    for name, text in (
+    for name, content in (
         ("report.json", json.dumps({**heading, "settings": settings.about, **made.document()}, indent=1) + "\n"),
         ("report.html", made.html(f"Made {heading['date']} with {tools}.")),
     ):
-        write_text(args.out / name, text)
+        write_text(args.out / name, content)
         print(args.out / name)
     return 0

@@ -38,6 +38,9 @@ A configuration is W/A/ws/as: weight bits, activation bits (U: unsigned), bits o
 Options may follow: 4/4U/4/6:V=32,R=6,round=half_even,acc=24,overflow=wrap,pipeline=2. See 'vsq presets' too."""
 
 
+_ADVICE = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space", errno.ENAMETOOLONG: "shorten it"}
+
+
 class _Console(Console):
     """A console that leaves a closed pipe to the caller."""
 
@@ -73,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     top = parser()
     top.set_defaults(run=lambda *_: top.print_help())
-    args = top.parse_args(arguments)
     try:
+        args = top.parse_args(arguments)
         console = _Console()  # which does not fold tables where the output is no terminal
         code = int(args.run(args, console if console.is_terminal else _Console(width=140)) or 0)
         sys.stdout.flush()
@@ -88,11 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _ADVICE:
             raise
-        _discard_output()
+        if error.errno != errno.ENAMETOOLONG:
+            _discard_output()
         place = error.filename or "standard output"
-        print(f"vsq: error: {place}: cannot be written ({error.strerror}); free some space", file=sys.stderr)
+        print(f"vsq: error: {place}: cannot be written ({error.strerror}); {_ADVICE[error.errno]}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         warnings.simplefilter("ignore")  # of Amaranth, about a design that was left half made

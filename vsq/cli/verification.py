@@ -19,7 +19,9 @@ from vsq.cli.arguments import (
     count,
     drawn,
     folder,
+    path,
     seed,
+    text,
 )
 from vsq.golden.contract.config import PRESETS
 from vsq.golden.contract.errors import InputError
@@ -29,7 +31,7 @@ from vsq.golden.contract.pe_config import Configuration, configuration
 @command(
     argument("configs", nargs="*", metavar="config", help=f"{SEVERAL} (default: all presets)"),
     ELEMENTS,
-    argument("--preset", help="one preset by name, or 'all'"),
+    argument("--preset", type=text, help="one preset by name, or 'all'"),
     argument("--full", action="store_true", help="the pairwise covering regression"),
     argument("--sim", metavar="NAMES", help="simulators, separated by commas (default: those that are found)"),
     argument("--jobs", type=count, help="jobs at a time (default: one a core)"),
@@ -49,9 +51,9 @@ from vsq.golden.contract.pe_config import Configuration, configuration
         metavar="DIR",
         help="reports of the last run; each run keeps its own and its failures in DIR/run-<number>",
     ),
-    argument("--workload", type=Path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote"),
+    argument("--workload", type=path, metavar="FILE", help="stream the layers of a file that 'vsq export' wrote"),
     argument("--layer", metavar="PATTERN", help="layers of the workload (default: all)"),
-    argument("--reproduce", type=Path, metavar="FILE", help="replay the recording of a failed job, and shrink it"),
+    argument("--reproduce", type=path, metavar="FILE", help="replay the recording of a failed job, and shrink it"),
 )
 def regress(args: Namespace, console: Console) -> int:
     """Co-simulate configurations against the golden model; exit code 1 if a result differs or a job fails.
