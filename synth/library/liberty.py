@@ -135,7 +135,7 @@ class Library:
 
     @cached_property
     def logic(self) -> dict[str, Logic]:
-        """What cells do, on words; latches, flip-flops with asynchronous inputs and constants are left out."""
+        """The functions of cells, on words; latches, flip-flops with asynchronous inputs and constants are left out."""
         groups = {group.name: group for group in self.root.find("cell")}
         found: dict[str, Logic] = {}
         for name, cell in self.cells.items():
