@@ -5,99 +5,39 @@
 
 import difflib
 import re
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, ClassVar
 
+from vsq.golden.contract.choices import Arithmetic as Arithmetic
+from vsq.golden.contract.choices import Dsp as Dsp
+from vsq.golden.contract.choices import Overflow as Overflow
+from vsq.golden.contract.choices import Polarity as Polarity
+from vsq.golden.contract.choices import Reset as Reset
+from vsq.golden.contract.choices import Rounding as Rounding
+from vsq.golden.contract.choices import Target as Target
+from vsq.golden.contract.choices import round_shift as round_shift
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.options import check_options, option, read_options, spell_options
-from vsq.golden.formats.elements import Format, IntFormat, element_format, scale_format
-
-MAX_VECTOR_SIZE = 256
-MAX_ACCUMULATOR_BITS = 96
-MAX_PIPELINE = 3
-DEFAULT_MAX_VECTORS = 256
+from vsq.golden.contract.mac_options import DEFAULT_MAX_VECTORS, MAX_ACCUMULATOR_BITS, MacOptions
+from vsq.golden.contract.options import check_options, read_options, spell_options
+from vsq.golden.contract.presets import FORMATS as FORMATS
+from vsq.golden.contract.presets import PRESETS as PRESETS
+from vsq.golden.formats.e8m0 import E8M0
+from vsq.golden.formats.elements import E4M3_TO_224, Format, IntFormat, element_format
+from vsq.golden.formats.scales import scale_format, spell_scale
 
 _PARTS = ("weight", "activation", "weight_scale", "activation_scale")
 
-# name -> (configuration, what it stands for)
-PRESETS: dict[str, tuple[str, str]] = {
-    "baseline": ("8/8/-/-", "the 8-bit per-channel baseline of every ratio"),
-    "baseline-u": ("8/8U/-/-", "the 8-bit baseline for activations after ReLU"),
-    "headline": ("4/4/4/6", "VS-Quant's headline point: area 0.63, energy 0.76 of the baseline's PE"),
-    "headline-u": ("4/4U/4/6", "the headline point for activations after ReLU"),
-    "square-u": ("4/4U/4/4:R=6", "4-bit everything, scale product rounded to 6 bits"),
-    "language": ("4/8/6/10:R=8", "4-bit weights and 8-bit activations for language models"),
-    "six": ("6/6/4/4", "6-bit elements"),
-    "three-u": ("3/3U/4/4:R=4", "3-bit elements, scale product rounded to 4 bits"),
-    "weight-scaled": ("8/8/6/-", "per-vector scales on the weights only"),
-    "activation-scaled": ("6/8/-/10", "per-vector scales on the activations only"),
-    "odd": ("5/7/3/9:V=24,R=6,round=half_even", "a vector size and bitwidths that are no powers of two"),
-    "wide": ("16/16/16/16:V=3", "the widest elements and scales"),
-    "silicon": ("4/4/8/8:V=64,R=8,acc=24", "the INT4 mode of the 5 nm chip of Keller et al., JSSC 58(4), 2023"),
-}
-
-
-class Rounding(StrEnum):
-    """The rounding that drops the scale product's low bits: round(p / 2^s)."""
-
-    HALF_UP = "half_up"  # ties towards +infinity: floor(x + 1/2)
-    HALF_EVEN = "half_even"  # ties to the even neighbour
-    TRUNCATE = "truncate"  # floor
-
-
-def round_shift(values: Any, shift: int, mode: Rounding) -> Any:
-    """Return round(values / 2^shift) of a Python integer, or of an array of integers, of either sign."""
-    floor = values >> shift
-    if shift == 0 or mode == Rounding.TRUNCATE:
-        return floor
-    half = 1 << (shift - 1)
-    least = half if mode == Rounding.HALF_UP else half + 1 - (floor & 1)
-    return floor + (values - (floor << shift) >= least)
-
-
-class Overflow(StrEnum):
-    """The accumulator's behaviour beyond its bits: clamp (with a sticky flag), or drop the high bits."""
-
-    SATURATE = "saturate"
-    WRAP = "wrap"
-
-
-class Arithmetic(StrEnum):
-    """The arithmetic style of the generated hardware."""
-
-    AUTO = "auto"  # bit heaps, or the operators where the target has its own adders and multipliers
-    BEHAVIOURAL = "behavioural"
-    BITHEAP = "bitheap"
-
-
-class Target(StrEnum):
-    """The technology of the hardware: standard cells, or an FPGA's lookup tables, carry chains and DSP blocks."""
-
-    ASIC = "asic"
-    FPGA = "fpga"
-
 
 @dataclass(frozen=True, kw_only=True)
-class MacConfig:
+class MacConfig(MacOptions):
     """One vector MAC: ``acc = (0 if first else acc) + (sum_j w[j]*a[j]) * round(sw*sa / 2^s)``.
 
-    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
+    With a window, each term is multiplied by 2^-offset, of its vector, and rounded down to an integer.
 
-    Args:
-        weight, activation: Element formats: integers, or one of :data:`vsq.golden.formats.elements.NAMED`.
-        weight_scale, activation_scale: Unsigned scale formats; None for no per-vector scale on that side, which
-            contributes 1.
-        vector_size: Elements per vector, V: 1 to 256.
-        scale_product_bits: Bits R of the rounded scale product, 1 to ws+as; None keeps the full product.
-        rounding: Rounding mode of the scale product.
-        accumulator_bits: Accumulator width P, 2 to 96 (two's complement). None takes the exact bound for
-            ``max_vectors``, which is 256 if None; give at most one of the two.
-        overflow: What the accumulator does beyond P bits.
-        narrow: Whether signed elements never have the code -2^(bits-1); golden model and benches then refuse it.
-        pipeline: Register stages before the accumulator, 0 to 3.
-        arithmetic, target: Style of the generated arithmetic, and what it is built from; ``auto`` style follows that.
+    Its arguments, with their units and defaults, are those of :class:`vsq.golden.contract.mac_options.MacOptions`.
+
+    Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 
     Raises:
         InputError: If a value is out of range or two of them contradict each other.
@@ -106,50 +46,18 @@ class MacConfig:
     kind: ClassVar[str] = "mac"
     lanes: ClassVar[int] = 1
 
-    weight: Format
-    activation: Format
-    weight_scale: IntFormat | None = None
-    activation_scale: IntFormat | None = None
-    vector_size: int = option(16, "elements per vector", key="V", symbol="V", high=MAX_VECTOR_SIZE)
-    scale_product_bits: int | None = option(
-        None, "bits to which the scale product is rounded", key="R", symbol="R", limit="ws+as", rule="full product"
-    )
-    rounding: Rounding = option(Rounding.HALF_UP, "how the scale product is rounded", key="round")
-    accumulator_bits: int | None = option(
-        None, "width of the accumulator, P", key="acc", symbol="P", low=2, high=MAX_ACCUMULATOR_BITS, rule="exact bound"
-    )
-    max_vectors: int | None = option(
-        None,
-        "vectors per result for which the default P cannot overflow",
-        symbol="N",
-        high=1 << 40,
-        limit="2^40",
-        rule=str(DEFAULT_MAX_VECTORS),
-    )
-    overflow: Overflow = option(
-        Overflow.SATURATE, "what the accumulator does beyond P bits; `saturate` has a sticky flag"
-    )
-    narrow: bool = option(
-        False, "assume that signed codes never equal -2^(bits-1): smaller hardware, and what quantizers produce"
-    )
-    pipeline: int = option(1, "register stages before the accumulator", symbol="D", low=0, high=MAX_PIPELINE)
-    arithmetic: Arithmetic = option(
-        Arithmetic.AUTO,
-        "style of the arithmetic: compressor trees, or `*` and `+`",
-        key="style",
-        tried=(Arithmetic.BITHEAP, Arithmetic.BEHAVIOURAL),
-    )
-    target: Target = option(
-        Target.ASIC, "what `auto` style follows: bit heaps for standard cells, operators for FPGAs", tried=()
-    )
-
     def __post_init__(self) -> None:
         check_options(self)
+        if self.reset == Reset.NONE and self.reset_polarity != Polarity.HIGH:
+            rule = "a design without reset has no level at which it acts"
+            raise InputError(f"reset = none, reset_polarity = {self.reset_polarity}: {rule}; leave one of them out")
         for side in ("weight", "activation"):
             object.__setattr__(self, side, getattr(self, side).with_narrow(self.narrow))
             scale = getattr(self, f"{side}_scale")
             if scale is not None and scale.signed:
                 raise InputError(f"{side} scale {scale}: scales are unsigned; give an unsigned format")
+        if self.dual_precision:
+            self._check_dual_precision()
         if (bits := self.scale_product_bits) is not None:
             full = self.full_product_bits
             if full == 0:
@@ -159,18 +67,84 @@ class MacConfig:
             if self.scale_factor_max == 0:
                 rule = f"every scale product of {self} becomes 0; choose more bits or another rounding"
                 raise InputError(f"R = {bits}, {self.rounding}: {rule}")
-        if self.accumulator_bits is not None and self.max_vectors is not None:
-            both = f"acc = {self.accumulator_bits} and max_vectors = {self.max_vectors}"
-            raise InputError(f"{self}: {both} both set the accumulator's width; give one of them")
-        if self.acc_bits > MAX_ACCUMULATOR_BITS:
+        if self.dsp != Dsp.NONE and self.style != Arithmetic.LUT:
+            raise InputError(f"dsp = {self.dsp}: {self.style} has no such choice; give target=fpga or style=lut too")
+        widths = {"acc": self.accumulator_bits, "max_vectors": self.max_vectors, "window": self.window}
+        given = [f"{name} = {value}" for name, value in widths.items() if value is not None]
+        if len(given) > 1:
+            raise InputError(f"{self}: {' and '.join(given[:2])} both set the accumulator's width; give one of them")
+        if self.window is not None:
+            self._check_window(self.window)
+        formats = (self.weight, self.activation, *self.scales)
+        if not self.finite and not any(fmt.nans for fmt in formats if fmt):
+            raise InputError(f"finite = 0: no format of {self} has infinity or NaN; leave it out")
+        if not self.finite and self.dual_precision:
+            raise InputError(f"finite = 0: {self} in dual precision has no flag for NaN; leave it out")
+        if self.has_hardware and self.acc_bits > MAX_ACCUMULATOR_BITS:
             need = f"the accumulator would need {self.acc_bits} bits and {MAX_ACCUMULATOR_BITS} is the limit"
-            remedy = "accumulate fewer vectors or give accumulator bits"
-            raise InputError(f"max_vectors {self.max_vectors}: {need}; {remedy}")
+            window = ", or a window" if self.exponent_max else ""
+            remedy = f"accumulate fewer vectors or give accumulator bits{window}"
+            vectors = self.max_vectors or f"{DEFAULT_MAX_VECTORS} by default"
+            raise InputError(f"{self}, max_vectors {vectors}: {need}; {remedy}")
 
     @property
-    def scales(self) -> tuple[IntFormat | None, IntFormat | None]:
+    def style(self) -> Arithmetic:
+        """The arithmetic style: as given, or what suits the target."""
+        auto = Arithmetic.BITHEAP if self.target == Target.ASIC else Arithmetic.LUT
+        return auto if self.arithmetic == Arithmetic.AUTO else self.arithmetic
+
+    @property
+    def scales(self) -> tuple[Format | None, Format | None]:
         """The scale formats of weights and activations."""
         return self.weight_scale, self.activation_scale
+
+    def _check_dual_precision(self) -> None:
+        signed = isinstance(self.weight, IntFormat) and self.weight.signed
+        if not signed or self.weight.bits > 4 or str(self.weight_scale) != "ue4m3":
+            rule = "weights are signed integers of at most 4 bits with scales ue4m3; write 4/e4m3/ue4m3/-:dpq=1"
+            raise InputError(f"{self}, dpq = 1: {rule}")
+        if (self.activation_scale, self.scale_product_bits, self.window) != (None, None, None):
+            rule = "there is no product of scales; leave out R, window and the activations' scale"
+            raise InputError(f"{self}, dpq = 1: {rule}")
+
+    @property
+    def multiplied(self) -> "MacConfig":
+        """The configuration of what multipliers see: itself, or in dual precision that of weights in E4M3."""
+        if not self.dual_precision:
+            return self
+        return replace(self, weight=E4M3_TO_224, weight_scale=None, dual_precision=False)
+
+    def _check_window(self, window: int) -> None:
+        if not self.exponent_max:
+            raise InputError(f"window = {window}: the scales of {self} have no exponents; give acc = {window} instead")
+        if self.overflow == Overflow.WRAP:
+            raise InputError(f"window = {window}, overflow = wrap: a window saturates; leave overflow out")
+        if window < (least := signed_bits(*self.unshifted_range)):
+            rule = (
+                f"one term of {self}, V = {self.vector_size} has {least} bits before its shift; give at least {least}"
+            )
+            raise InputError(f"window = {window}: {rule}")
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Names of a result's sticky flags: overflow, if the accumulator saturates; inexact, of a window; invalid."""
+        there = {
+            "overflow": self.overflow == Overflow.SATURATE,
+            "inexact": self.window is not None,
+            "invalid": not self.finite,
+        }
+        return tuple(name for name, given in there.items() if given)
+
+    @property
+    def has_hardware(self) -> bool:
+        """Whether there is a datapath for it: no exact accumulator covers the range of exponents alone."""
+        return self.window is not None or not any(isinstance(scale, E8M0) for scale in self.scales)
+
+    def check_hardware(self) -> None:
+        """Raise an InputError if there is no hardware of these formats."""
+        if not self.has_hardware:
+            rule = "an exact accumulator for scales e8m0 would take hundreds of bits"
+            raise InputError(f"{self.full_name}: {rule}; give a window, as in window=48")
 
     @property
     def mac(self) -> "MacConfig":
@@ -179,20 +153,24 @@ class MacConfig:
 
     @classmethod
     def parse(cls, text: str, **options: Any) -> "MacConfig":
-        """Read a preset, or ``W/A/ws/as``, optionally followed by options: ``4/4U/4/6:V=24,R=6,round=half_even``.
+        """Read a preset, a block format's name, or ``W/A/ws/as``, and options: ``4/4U/4/6:V=24,R=6,round=half_even``.
 
-        ``options`` are constructor arguments by name; they win over options in the text. None leaves them alone.
+        Options in the text win over those of a preset, and ``options``, constructor arguments by name, over both; None
+        leaves them alone.
 
         Raises:
             InputError: If the text is malformed or a value is out of range; the message names the part.
         """
-        if text in PRESETS:
-            text = PRESETS[text][0]
-        elif "/" not in text:
-            near = difflib.get_close_matches(text, PRESETS, n=3)
+        if "@" in text:
+            mac = text.partition("@")[0]
+            raise InputError(f"{text!r}: it names a processing element, but a vector MAC is needed; write {mac!r}")
+        named = PRESETS | FORMATS
+        spec, _, tail = text.strip().partition(":")
+        spec, _, preset = named[spec][0].partition(":") if spec in named else (spec, "", "")
+        if "/" not in spec:
+            near = difflib.get_close_matches(text, named, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else "'vsq presets' lists them"
             raise InputError(f"{text!r}: neither a preset nor a configuration W/A/ws/as; {hint}")
-        spec, _, tail = text.strip().partition(":")
         parts = spec.split("/")
         if len(parts) != len(_PARTS):
             rule = "a configuration is W/A/ws/as, four parts; write for example 4/4U/4/6 or 8/8/-/-"
@@ -204,11 +182,11 @@ class MacConfig:
             except InputError as error:
                 raise InputError(f"{text!r}, {name.replace('_', ' ')}: {error}") from None
         given = {name: value for name, value in options.items() if value is not None}
-        return cls(**{**values, **read_options(cls, tail, text), **given})
+        return cls(**{**values, **read_options(cls, preset, text), **read_options(cls, tail, text), **given})
 
     def __str__(self) -> str:
         """``W/A/ws/as``, as in the paper."""
-        return "/".join([str(self.weight), str(self.activation), *(str(s.bits) if s else "-" for s in self.scales)])
+        return "/".join([str(self.weight), str(self.activation), *map(spell_scale, self.scales)])
 
     @property
     def full_name(self) -> str:
@@ -227,8 +205,8 @@ class MacConfig:
 
     @property
     def full_product_bits(self) -> int:
-        """Bits of the exact scale product, ws+as; 0 without scales. Proof: (2^a-1)(2^b-1) < 2^(a+b)."""
-        return sum(scale.bits for scale in self.scales if scale)
+        """Bits ws+as of the scales' exact significand product; 0 without scales. Proof: (2^a-1)(2^b-1) < 2^(a+b)."""
+        return sum(scale.significand_bits for scale in self.scales if scale)
 
     @property
     def scale_shift(self) -> int:
@@ -236,26 +214,65 @@ class MacConfig:
         return 0 if self.scale_product_bits is None else self.full_product_bits - self.scale_product_bits
 
     @property
+    def exponent_max(self) -> int:
+        """Largest sum of the scales' exponents, 0 without any."""
+        return sum(exponent for _, exponent in self._largest_scales)
+
+    @property
+    def offset_bits(self) -> int:
+        """Width of the offset that each vector brings to a window: up to that of the largest exponent; else 0."""
+        return self.exponent_max.bit_length() if self.window else 0
+
+    @property
+    def _largest_scales(self) -> list[tuple[int, int]]:
+        return [scale.split(scale.max) for scale in self.scales if scale]
+
+    @property
     def scale_factor_max(self) -> int:
-        """Largest scale factor r, exact because rounding is monotonic: min(2^R - 1, round(p_max / 2^s))."""
-        p_max = prod(scale.max for scale in self.scales if scale)
-        if self.scale_product_bits is None:
-            return p_max
-        return min((1 << self.scale_product_bits) - 1, int(round_shift(p_max, self.scale_shift, self.rounding)))
+        """Largest scale factor r, that of the largest scales.
+
+        Proof: rounding is monotonic; a lower exponent halves r, and of no float does a significand make up for that, as
+        the largest one's is more than half of 2^bits.
+        """
+        product = prod(significand for significand, _ in self._largest_scales)
+        return self._rounded(product) << self.exponent_max
+
+    def _rounded(self, product: int) -> int:
+        """Return a product of significands as R rounds it."""
+        rounded = int(round_shift(product, self.scale_shift, self.rounding))
+        return rounded if self.scale_product_bits is None else min((1 << self.scale_product_bits) - 1, rounded)
 
     @property
     def term_range(self) -> tuple[int, int]:
         """Exact range of one term t = d*r: extreme products of the element formats, times V, times the largest r."""
+        return self.multiplied.term_range if self.dual_precision else self._times(self.scale_factor_max)
+
+    @property
+    def unshifted_range(self) -> tuple[int, int]:
+        """Range of d times the significand of r, before the shift by an exponent."""
+        return self._times(
+            self._rounded(prod((1 << scale.significand_bits) - 1 or 1 for scale in self.scales if scale))
+        )
+
+    def _times(self, factor: int) -> tuple[int, int]:
         weights, activations = ((fmt.min, fmt.max) for fmt in (self.weight, self.activation))
         products = [w * a for w in weights for a in activations]
-        most = self.vector_size * self.scale_factor_max
-        return min(0, *products) * most, max(0, *products) * most
+        return min(0, *products) * self.vector_size * factor, max(0, *products) * self.vector_size * factor
 
     @property
     def acc_bits(self) -> int:
-        """Accumulator width P: as given, or the least that holds ``max_vectors`` extreme terms of either sign."""
-        if self.accumulator_bits is not None:
-            return self.accumulator_bits
-        low, high = self.term_range
+        """Accumulator width P: as given, or the least that holds ``max_vectors`` extreme terms of either sign.
+
+        Raises:
+            InputError: If there is no hardware of these formats.
+        """
+        self.check_hardware()
+        if given := self.accumulator_bits or self.window:
+            return given
         vectors = self.max_vectors or DEFAULT_MAX_VECTORS
-        return 1 + max((-low * vectors - 1).bit_length() if low else 0, (high * vectors).bit_length())
+        return signed_bits(*(end * vectors for end in self.term_range))
+
+
+def signed_bits(low: int, high: int) -> int:
+    """Return the least number of bits in two's complement that hold ``low``, at most 0, and ``high``, at least 0."""
+    return 1 + max((-low - 1).bit_length() if low else 0, high.bit_length())

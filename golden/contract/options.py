@@ -4,6 +4,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache, cached_property
 from typing import Any
 
 from vsq.golden.contract.errors import InputError
@@ -27,7 +28,7 @@ class Option:
     words: tuple[str, str] = ("0", "1")  # of a switch that is off, and on
     tried: tuple[Any, ...] | None = None  # by a regression; None for all values, where they are few
 
-    @property
+    @cached_property
     def values(self) -> tuple[Any, ...]:
         """Every value, where they are few; else empty."""
         if isinstance(self.default, StrEnum):
@@ -83,9 +84,14 @@ def option(default: Any, about: str, **settings: Any) -> Any:
 
 def declared(config: Any) -> tuple[Option, ...]:
     """Return the options of a configuration or of its class, in the order in which they are printed."""
+    return _declared(config if isinstance(config, type) else type(config))
+
+
+@cache
+def _declared(kind: type) -> tuple[Option, ...]:
     return tuple(
         Option(name=field.name, default=field.default, **{"key": field.name, **field.metadata["option"]})
-        for field in dataclasses.fields(config)
+        for field in dataclasses.fields(kind)
         if "option" in field.metadata
     )
 
@@ -111,7 +117,11 @@ def read_options(config: type, tail: str, text: str) -> dict[str, Any]:
     known, values = {each.key: each for each in declared(config)}, dict[str, Any]()
     for item in tail.split(",") if tail else []:
         key, _, value = item.partition("=")
-        if key not in known or not value:
+        if key in known and not value:
+            default = known[key].default
+            shown = known[key].spell(default if default is not None else known[key].low)
+            raise InputError(f"{text!r}: option {key} has no value; write for example {key}={shown}")
+        if key not in known:
             example = next(f"{each.key}={each.spell(each.default)}" for each in known.values() if each.default)
             raise InputError(f"{text!r}: option {item!r} is not one of {', '.join(known)}; write for example {example}")
         if known[key].name in values:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if not path.name:
         raise InputError(f"{path}: that is a folder; give a file")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -35,6 +37,26 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if part.exists():
             part.unlink()
+
+
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder whose files go to ``folder`` when the block ends without an error: all of them, or none.
+
+    Raises:
+        InputError: If the folder or a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".", suffix=".part") as part:
+            yield Path(part)
+            files = [(file, folder / file.name) for file in Path(part).iterdir()]
+            if taken := next((place for _, place in files if place.is_dir()), None):
+                raise InputError(f"{taken}: cannot be written (it is a folder); choose another place")
+            for file, place in files:
+                os.replace(file, place)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); choose another place") from None
 
 
 def write_text(path: Path, text: str) -> None:

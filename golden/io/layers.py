@@ -11,9 +11,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,8 +22,9 @@ from numpy.typing import NDArray
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError, did_you_mean
 from vsq.golden.formats.elements import Format, element_format
+from vsq.golden.formats.scales import NAMED
 from vsq.golden.io.files import replacing
-from vsq.golden.model.datapath import LayerResult, accumulator_unit, matmul
+from vsq.golden.io.layer import IntegerLayer, Integers
 from vsq.golden.quantizer.tensor import Quantized, TensorFormat
 from vsq.golden.stimulus import stream
 
@@ -33,43 +32,6 @@ VERSION = 2
 CONTAINERS = (".npz", ".safetensors")
 
 Arrays = dict[str, NDArray[Any]]
-Integers = Quantized[NDArray[Any]]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class IntegerLayer:
-    """One layer: ``y = sign * acc * 2^s * gamma_w * gamma_x + bias``."""
-
-    config: MacConfig  # of the vector MAC that computes ``acc``
-    weights: Integers  # of N output channels, [N, P, G, V]
-    inputs: Integers | None  # rows to run the layer on, [M, P, G, V], if they were recorded
-    input_gamma: NDArray[np.float32]  # one value, the static gamma of inputs; NaN where each call takes its own
-    bias: NDArray[np.float32] | None  # [N]
-    sign: int = 1  # -1 where the weights are magnitudes of a plane that is not positive
-
-    @cached_property
-    def result(self) -> LayerResult:
-        """Accumulators and overflow flags, [M, N], exactly as the hardware gives them."""
-        return matmul(self.config, self.weights.operand(), self._rows().operand())
-
-    def outputs(self) -> NDArray[np.float64]:
-        """Return the layer's outputs, [M, N]."""
-        y = self.result.acc.astype(np.float64) * self.unit(self._rows().gamma)
-        return y if self.bias is None else y + self.bias
-
-    def unit(self, gamma: Any) -> NDArray[np.float64]:
-        """Return the real value of an accumulator's unit, [M, N] or [1, N], for the gamma of inputs."""
-        unit: NDArray[np.float64] = self.sign * accumulator_unit(self.config, self.weights.gamma, gamma)
-        return unit
-
-    def beats(self) -> stream.Beats:
-        """Return the layer as a stream for one vector MAC."""
-        return stream.layer(self.weights.operand(), self._rows().operand())
-
-    def _rows(self) -> Integers:
-        if self.inputs is None:
-            raise InputError("layer without inputs: only its weights were exported; export it with a forward_loop")
-        return self.inputs
 
 
 def streams(layers: Mapping[str, IntegerLayer], pattern: str = "*") -> dict[MacConfig, stream.Beats]:
@@ -100,6 +62,7 @@ def save(path: str | Path, layers: Mapping[str, IntegerLayer]) -> None:
     manifest: dict[str, Any] = {}
     for name, layer in layers.items():
         entry: dict[str, Any] = {"config": layer.config.full_name, "sign": layer.sign, "bias": layer.bias is not None}
+        entry |= {"folded": layer.folded, "smoothed": layer.smoothed, "groups": layer.groups}
         for part, tensor in (("weights", layer.weights), ("inputs", layer.inputs)):
             entry[part] = tensor and _disassemble(f"{name}.{part}", tensor, arrays, layer.config)
         arrays[f"{name}.input_gamma"] = np.asarray(layer.input_gamma, np.float32).reshape(())
@@ -152,13 +115,21 @@ def _layer(name: str, entry: dict[str, Any], arrays: Arrays) -> IntegerLayer:
     bias = arrays.pop(f"{name}.bias") if entry["bias"] else None
     if bias is not None and bias.shape != (len(weights.codes),):
         raise InputError(f"{name}: a bias of {bias.shape} for weights of {weights.codes.shape}")
+    groups, inputs = entry.get("groups", 1), None
+    if entry["inputs"]:
+        inputs = _assemble(f"{name}.inputs", entry["inputs"], arrays, config)
+    if groups < 1 or any(count % groups for count in (len(weights.codes), 0 if inputs is None else len(inputs.codes))):
+        raise InputError(f"{name}: {groups} groups for {len(weights.codes)} outputs, or for rows that are no multiple")
     return IntegerLayer(
         config=config,
         weights=weights,
-        inputs=_assemble(f"{name}.inputs", entry["inputs"], arrays, config) if entry["inputs"] else None,
+        inputs=inputs,
         input_gamma=arrays.pop(f"{name}.input_gamma"),
         bias=bias,
         sign=entry["sign"],
+        folded=entry.get("folded", False),  # older files have none of these
+        smoothed=entry.get("smoothed", False),
+        groups=groups,
     )
 
 
@@ -183,15 +154,16 @@ def _assemble(name: str, entry: dict[str, Any], arrays: Arrays, config: MacConfi
     """Return the tensor that ``entry`` describes, checked, taking its arrays out of ``arrays``."""
     form = TensorFormat(
         element=element_format(entry["element"]).with_narrow(config.narrow),
-        scale=None if entry["scale"] is None else element_format(entry["scale"]),
+        scale=entry["scale"] and (NAMED.get(entry["scale"]) or element_format(entry["scale"])),
         vector_size=entry["vector_size"],
         granularity=entry["granularity"],
+        dual_precision=config.dual_precision and entry["scale"] is not None,
     )
     *lead, length = entry["shape"]
     shape = (*lead, -(-length // form.vector_size), form.vector_size)
     tensor = Quantized(
-        codes=arrays.pop(f"{name}.codes").astype(np.int32),
-        scales=None if form.scale is None else arrays.pop(f"{name}.scales").astype(np.int32),
+        codes=arrays.pop(f"{name}.codes").astype(form.element.dtype()),
+        scales=None if form.scale is None else arrays.pop(f"{name}.scales").astype(form.scale.dtype()),
         gamma=arrays.pop(f"{name}.gamma"),
         length=length,
         format=form,
@@ -235,7 +207,8 @@ def _digest(arrays: Arrays, metadata: dict[str, Any]) -> str:
 
 def _dtype(fmt: Format) -> np.dtype[Any]:
     """Return the narrowest NumPy integer type of a format."""
-    return np.dtype(f"{'i' if fmt.signed else 'u'}{1 if fmt.max < 1 << (8 - fmt.signed) else 2}")
+    size = next(size for size in (1, 2, 4, 8) if fmt.max < 1 << (8 * size - fmt.signed))
+    return np.dtype(f"{'i' if fmt.signed else 'u'}{size}")
 
 
 def _packed(suffix: str, arrays: Arrays, metadata: str) -> bytes:

@@ -1,14 +1,14 @@
 """The bit-exact model of the vector MAC, as a stream of beats and as a whole layer.
 
     d   = sum_j w[j]*a[j]
-    p   = sw*sa                                    a side without scale contributes 1
-    r   = min(2^R - 1, round(p / 2^(ws+as-R)))     or p, when R is not given
+    p   = sw*sa = g*2^k                            a side without scale contributes 1; k = 0 of integers
+    r   = min(2^R - 1, round(g / 2^s)) * 2^k       s = ws + as - R; or p, when R is not given
     t   = d*r
     acc = (0 if first else acc) + t                saturated or wrapped to P bits
 
-Everything is exact. ``d``, ``p`` and ``r`` always fit ``int64``: V <= 256 products of two 16-bit codes stay below 2^40,
-and a product of two 16-bit scales below 2^32. ``t`` and ``acc`` are ``int64`` where the formats' bounds prove that
-``acc + t`` fits 63 bits, else Python integers in arrays of dtype ``object``.
+With a window, p and r are the significands' alone, and t is what :mod:`vsq.golden.model.accumulator` makes of d * r, k
+and the vector's offset. Everything else is exact. All of them are ``int64`` where the formats' bounds prove that they
+fit 63 bits, and in ``acc``'s case ``acc + t``, else Python integers in arrays of dtype ``object``.
 
 Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 """
@@ -21,12 +21,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.golden.contract.config import MacConfig, Overflow, round_shift
+from vsq.golden.contract.config import MacConfig, round_shift
 from vsq.golden.contract.errors import InputError
-from vsq.golden.formats.elements import Format
-
-Integers = NDArray[Any]  # int64, or object holding Python integers
-Flags = NDArray[np.bool_]
+from vsq.golden.model.accumulator import Flags as Flags
+from vsq.golden.model.accumulator import Integers as Integers
+from vsq.golden.model.accumulator import State as State
+from vsq.golden.model.accumulator import accumulate, largest, term_dtype, window_terms
+from vsq.golden.model.accumulator import constrain as constrain
+from vsq.golden.model.dual_precision import decoded
+from vsq.golden.model.operands import read_marks, read_offsets, read_operand
 
 # Elements of one [rows, N] block of a layer: its few temporaries stay within a core's cache.
 _BLOCK_ELEMENTS = 1 << 16
@@ -50,14 +53,6 @@ class BlockOperand(NamedTuple):
 
 
 @dataclass(frozen=True)
-class State:
-    """The accumulator's state between two beats; the default is the state after reset."""
-
-    acc: int = 0
-    overflow: bool = False
-
-
-@dataclass(frozen=True)
 class Trace:
     """Every intermediate value of every beat, each of shape [B]."""
 
@@ -68,61 +63,76 @@ class Trace:
     acc: Integers
     overflow: Flags  # sticky since the last `first`
     direction: Integers  # of this beat's overflow: +1 above the range, -1 below it, 0 none
+    inexact: Flags  # sticky likewise
+    invalid: Flags  # sticky likewise
+    places: Integers  # of a window, by how many d * r is shifted: the exponent k less the offset; else 0
 
 
 @dataclass(frozen=True)
 class MacResult:
-    """Results of a stream: one entry of ``acc`` and ``overflow`` for each beat marked ``last``."""
+    """Results of a stream: one entry of ``acc`` and of each flag for each beat marked ``last``."""
 
     acc: Integers
     overflow: Flags
+    inexact: Flags
+    invalid: Flags  # then the rest says nothing
     state: State
     trace: Trace | None
 
 
 @dataclass(frozen=True)
 class LayerResult:
-    """Results of a layer, both of shape [M, N]."""
+    """Results of a layer, all of shape [M, N]."""
 
     acc: Integers
     overflow: Flags
+    inexact: Flags
+    invalid: Flags  # then the rest says nothing
+
+
+def scale_parts(config: MacConfig, weight_scales: Any, activation_scales: Any) -> tuple[Any, Any, Any]:
+    """Return the products of the scales' significands, these as R rounds them, and the sums of exponents.
+
+    Scales are integers, or ``int64`` arrays or tensors that broadcast; pass 1 for a side without scale.
+    """
+    sides = zip(config.scales, (weight_scales, activation_scales), strict=True)
+    (w, w_exponents), (a, a_exponents) = (fmt.split(scales) if fmt else (scales, 0) for fmt, scales in sides)
+    product = rounded = w * a
+    if config.scale_product_bits is not None:
+        rounded = round_shift(product, config.scale_shift, config.rounding)
+        rounded = rounded.clip(max=(1 << config.scale_product_bits) - 1)
+    return product, rounded, w_exponents + a_exponents
 
 
 def scale_factor(config: MacConfig, weight_scales: Any, activation_scales: Any) -> tuple[Any, Any]:
     """Return the exact scale products p and the factors r that multiply the dot products.
 
-    Scales are integers, or ``int64`` arrays or tensors that broadcast; pass 1 for a side without scale.
+    Scales are integers, or ``int64`` arrays or tensors that broadcast; pass 1 for a side without scale. There are none
+    of scales that are exponents: their range takes a window (:func:`scale_parts`). Products beyond ``int64`` are Python
+    integers.
     """
+    if prod(scale.max for scale in config.scales if scale) >> 63:
+        weight_scales, activation_scales = (
+            np.asarray(scales).astype(object) for scales in (weight_scales, activation_scales)
+        )
     product = weight_scales * activation_scales
     if config.scale_product_bits is None:
         return product, product
-    rounded = round_shift(product, config.scale_shift, config.rounding)
-    return product, rounded.clip(max=(1 << config.scale_product_bits) - 1)
+    _, rounded, exponents = scale_parts(config, weight_scales, activation_scales)
+    return product, rounded << exponents
 
 
-def accumulator_unit(config: MacConfig, weight_gamma: Any, activation_gamma: Any, xp: Any = np) -> Any:
+def accumulator_unit(config: MacConfig, weight_gamma: Any, activation_gamma: Any, xp: Any = np, offset: Any = 0) -> Any:
     """Return the real value of an accumulator's unit, ``2^s * gamma_w * gamma_a``, in float64.
+
+    That of a window is 2^offset times as large, and 2^-127 for each scale ``e8m0``.
 
     It is [M, N] or [1, N] for a weight gamma of each of N channels and an activation gamma of each of M rows, or a
     single one, of any shape; times the accumulators [M, N] it gives the real output. ``xp`` is NumPy or PyTorch.
     """
     weight, activation = (xp.asarray(gamma, dtype=xp.float64) for gamma in (weight_gamma, activation_gamma))
-    return weight.reshape(1, -1) * activation.reshape(-1, 1) * 2.0**config.scale_shift
-
-
-def constrain(total: Any, bits: int, overflow: Overflow) -> tuple[Any, Any]:
-    """Bring a Python integer, or an array of integers, into ``bits``-bit two's complement.
-
-    Returns:
-        value, direction: The values that fit, and where each came from: +1 from above the range, -1 from below it, 0
-        from within.
-    """
-    half = 1 << (bits - 1)
-    low, high = -half, half - 1
-    direction = (total > high) * 1 - (total < low)
-    if overflow == Overflow.WRAP:
-        return ((total & (2 * half - 1)) ^ half) - half, direction
-    return (np.clip(total, low, high) if isinstance(total, np.ndarray) else min(max(total, low), high)), direction
+    exponent = offset + config.scale_shift - sum(scale.origin for scale in config.scales if scale)
+    return weight.reshape(1, -1) * activation.reshape(-1, 1) * 2.0**exponent
 
 
 def mac(
@@ -133,6 +143,7 @@ def mac(
     activation_scales: Integers | None,
     first: Flags,
     last: Flags,
+    offsets: Integers | None = None,
     *,
     state: State | None = None,
     trace: bool = False,
@@ -146,6 +157,7 @@ def mac(
         weights, activations: Codes, [B, V].
         weight_scales, activation_scales: Codes, [B]; None for a side whose configuration has no scale.
         first, last: Marks, [B].
+        offsets: Of a window, [B], 0 to 2^b - 1, b being ``config.offset_bits``; None without one.
         state: The state before the first beat, as an earlier call returned it; None means after reset.
         trace: Whether to return every beat's intermediate values too.
 
@@ -153,60 +165,56 @@ def mac(
         InputError: If shapes disagree or a code is outside its format.
     """
     shape = np.shape(weights)[:1]
-    w, sw = _operand(config, "weight", weights, weight_scales, shape)
-    a, sa = _operand(config, "activation", activations, activation_scales, shape)
-    first, last = _marks("first", first, shape), _marks("last", last, shape)
+    if config.dual_precision:
+        w8, _ = _multiplied(config, weights, weight_scales, shape)
+        operands = w8, activations, None, activation_scales, first, last, offsets
+        return mac(config.multiplied, *operands, state=state, trace=trace)
+    w, sw, w_nan = read_operand(config, "weight", weights, weight_scales, shape)
+    a, sa, a_nan = read_operand(config, "activation", activations, activation_scales, shape)
+    first, last = read_marks("first", first, shape), read_marks("last", last, shape)
 
-    d = np.einsum("bv,bv->b", w, a)
-    p, r = scale_factor(config, sw, sa)
-    t = d.astype(_accumulation_dtype(config)) * r
+    dot_dtype = _dot_dtype(config)
+    d = np.einsum("bv,bv->b", w.astype(dot_dtype, copy=False), a.astype(dot_dtype, copy=False))
+    offsets = read_offsets(config, offsets, shape)
+    p, r, places, t, lost = _terms(config, d, sw, sa, offsets)
 
     state = state or State()
-    values, flags, directions = _unbounded(config, t, first, state) or _bounded(config, t, first, state)
+    after = accumulate(config, t, lost, w_nan | a_nan, first, state)
+    if len(t):
+        state = State(int(after.acc[-1]), *(bool(flag[-1]) for flag in (after.overflow, after.inexact, after.invalid)))
     return MacResult(
-        acc=values[last],
-        overflow=flags[last],
-        state=State(int(values[-1]), bool(flags[-1])) if len(values) else state,
-        trace=Trace(d, p, r, t, values, flags, directions) if trace else None,
+        acc=after.acc[last],
+        overflow=after.overflow[last],
+        inexact=after.inexact[last],
+        invalid=after.invalid[last],
+        state=state,
+        trace=Trace(d, p, r, t, **vars(after), places=places) if trace else None,
     )
 
 
-def _unbounded(
-    config: MacConfig, terms: Integers, first: Flags, state: State
-) -> tuple[Integers, Flags, Integers] | None:
-    """Return every accumulator, sticky flag and direction, computed in whole arrays; None if one overflows."""
-    exact = len(terms) * _largest_term(config) < 1 << 62
-    sums = np.cumsum(terms if exact else terms.astype(object))
-    start = np.maximum.accumulate(np.where(first, np.arange(len(terms)), -1))  # the latest beat marked first
-    values = sums - np.where(start < 0, -state.acc, (sums - terms)[start])
-    half = 1 << (config.acc_bits - 1)
-    if ((values < -half) | (values >= half)).any():
-        return None
-    flags = (start < 0) & state.overflow
-    return values.astype(terms.dtype), flags, np.zeros(len(terms), np.int64)
+def _terms(config: MacConfig, d: Any, sw: Any, sa: Any, offsets: Any) -> tuple[Any, ...]:
+    """Return p, r, places, the terms and whether they lost bits, of dot products and scales that broadcast."""
+    exact = d.astype(term_dtype(config), copy=False)
+    if config.window is None:
+        p, r = scale_factor(config, sw, sa)
+        t, places, lost = exact * r, offsets, np.zeros(np.shape(d), np.bool_)
+    else:
+        p, r, k = scale_parts(config, sw, sa)
+        p, r, places = (np.broadcast_to(each, np.shape(d)) for each in (p, r, k - offsets))
+        t, lost = window_terms(config, exact * r, places)
+    return p, r, places, t, lost
 
 
-def _bounded(config: MacConfig, terms: Integers, first: Flags, state: State) -> tuple[Integers, Flags, Integers]:
-    """Return the same of one beat or more, computed beat by beat with overflow."""
-    bits, acc, sticky = config.acc_bits, state.acc, state.overflow
-    history = []
-    for term, start in zip(terms.tolist(), first.tolist(), strict=True):
-        acc, direction = constrain((0 if start else acc) + term, bits, config.overflow)
-        sticky = direction != 0 or (sticky and not start)
-        history.append((acc, sticky, direction))
-    accs, stickies, directions = zip(*history, strict=True)
-    return np.array(accs, terms.dtype), np.array(stickies, np.bool_), np.array(directions, np.int64)
-
-
-def matmul(config: MacConfig, weights: BlockOperand, activations: BlockOperand) -> LayerResult:
+def matmul(config: MacConfig, weights: BlockOperand, activations: BlockOperand, offsets: Any = None) -> LayerResult:
     """Multiply a whole layer: each result starts at 0 and accumulates its G vectors in order.
 
-    Equal to :func:`mac` over the same beats. The dot products go through BLAS in floating point, which is exact because
-    every partial sum is an integer below 2^24 (float32) or 2^53 (float64).
+    Equal to :func:`mac` over the same beats. The dot products go through BLAS in floating point where every partial sum
+    is an integer below 2^24 (float32) or 2^53 (float64), and so exact.
 
     Args:
         weights: N output channels, [N, G, V] and [N, G].
         activations: M rows, [M, G, V] and [M, G].
+        offsets: Of a window, one for all results or what broadcasts to [M, N]; None without one.
 
     Raises:
         InputError: If shapes disagree or a code is outside its format.
@@ -215,29 +223,41 @@ def matmul(config: MacConfig, weights: BlockOperand, activations: BlockOperand) 
         if len(shape := np.shape(operand.codes)) != 3:
             raise InputError(f"{name}: shape {shape}, but a layer's codes have 3 axes [rows, groups, V]; reshape them")
     (channels, groups, _), rows = np.shape(weights.codes), len(activations.codes)
-    w, sw = _operand(config, "weight", *weights, (channels, groups))
-    a, sa = _operand(config, "activation", *activations, (rows, groups))
+    if config.dual_precision:
+        return matmul(config.multiplied, _multiplied(config, *weights, (channels, groups)), activations, offsets)
+    w, sw, w_nan = read_operand(config, "weight", *weights, (channels, groups))
+    a, sa, a_nan = read_operand(config, "activation", *activations, (rows, groups))
 
-    dtype = _accumulation_dtype(config)
-    real = np.float32 if _largest_dot(config) < 1 << 24 else np.float64
-    may_overflow = groups * _largest_term(config) > (1 << (config.acc_bits - 1)) - 1
-    w_groups = np.ascontiguousarray(w.transpose(1, 2, 0), real)  # [G, V, N]
-    a_groups = np.ascontiguousarray(a.transpose(1, 0, 2), real)  # [G, M, V]
+    offsets = read_offsets(config, offsets, (rows, channels))
 
-    acc: Integers = np.zeros((rows, channels), dtype)
-    overflow = np.zeros((rows, channels), np.bool_)
+    dot_dtype, most = _dot_dtype(config), _largest_dot(config)
+    factors = np.float32 if most < 1 << 24 else np.float64 if most < 1 << 53 else dot_dtype
+    half = 1 << (config.acc_bits - 1)
+    may_overflow = config.window is not None or groups * largest(config.term_range) >= half
+    w_groups: NDArray[Any] = np.ascontiguousarray(w.transpose(1, 2, 0), factors)  # [G, V, N]
+    a_groups: NDArray[Any] = np.ascontiguousarray(a.transpose(1, 0, 2), factors)  # [G, M, V]
+
+    acc: Integers = np.zeros((rows, channels), term_dtype(config))
+    overflow, inexact = np.zeros((2, rows, channels), np.bool_)
     step = max(1, _BLOCK_ELEMENTS // max(1, channels))
     for begin in range(0, rows, step):
         block = slice(begin, begin + step)
         for g in range(groups):
-            d = (a_groups[g, block] @ w_groups[g]).astype(np.int64).astype(dtype, copy=False)
-            _, r = scale_factor(config, sw[None, :, g], sa[block, None, g])
-            total = acc[block] + d * r
+            d = (a_groups[g, block] @ w_groups[g]).astype(dot_dtype, copy=False)
+            *_, t, lost = _terms(config, d, sw[None, :, g], sa[block, None, g], offsets[block])
+            inexact[block] |= lost
+            total = acc[block] + t
             if may_overflow:
                 total, direction = constrain(total, config.acc_bits, config.overflow)
                 overflow[block] |= direction != 0
             acc[block] = total
-    return LayerResult(acc, overflow)
+    return LayerResult(acc, overflow, inexact, a_nan.any(axis=1)[:, None] | w_nan.any(axis=1))
+
+
+def _multiplied(config: MacConfig, codes: Any, scales: Any, shape: tuple[int, ...]) -> BlockOperand:
+    """Return checked weights in dual precision as what multipliers see, without scales."""
+    checked, found, _ = read_operand(config, "weight", codes, scales, shape)
+    return BlockOperand(decoded(checked, found), None)
 
 
 def _largest_dot(config: MacConfig) -> int:
@@ -245,45 +265,6 @@ def _largest_dot(config: MacConfig) -> int:
     return config.vector_size * prod(max(-fmt.min, fmt.max) for fmt in (config.weight, config.activation))
 
 
-def _largest_term(config: MacConfig) -> int:
-    """Bound of |t|: the largest |d| times the largest r, which is below 2^R or is the largest exact product."""
-    factor = prod(scale.max for scale in config.scales if scale)
-    if config.scale_product_bits is not None:
-        factor = min(factor, (1 << config.scale_product_bits) - 1)
-    return _largest_dot(config) * factor
-
-
-def _accumulation_dtype(config: MacConfig) -> type:
-    """``int64`` if |acc| + |t| <= 2^(P-1) + largest |t| fits it, else ``object``."""
-    fits = (1 << (config.acc_bits - 1)) + _largest_term(config) < 1 << 63
-    return np.int64 if fits else object
-
-
-def _operand(config: MacConfig, side: str, codes: Any, scales: Any, shape: tuple[int, ...]) -> tuple[Integers, ...]:
-    """Return checked codes [*shape, V] and scales [*shape] of a side; the scales of one that has none are 1."""
-    checked = _codes(f"{side}s", codes, (*shape, config.vector_size), getattr(config, side))
-    name, fmt = f"{side}_scales", getattr(config, f"{side}_scale")
-    if fmt is None:
-        if scales is not None:
-            raise InputError(f"{name}: given, but the configuration has no scale on that side; pass None")
-        return checked, np.ones(shape, np.int64)
-    if scales is None:
-        raise InputError(f"{name}: None, but the configuration has {fmt.bits}-bit scales there; give an array {shape}")
-    return checked, _codes(name, scales, shape, fmt)
-
-
-def _codes(name: str, codes: Any, shape: tuple[int, ...], fmt: Format) -> Integers:
-    """Return ``codes`` as ``int64`` after checking their shape and range."""
-    array: Integers = np.asarray(codes)
-    if array.shape != shape:
-        raise InputError(f"{name}: shape {array.shape} where {shape} is needed; reshape it or change the configuration")
-    fmt.check(array, name)
-    return array.astype(np.int64)
-
-
-def _marks(name: str, marks: Any, shape: tuple[int, ...]) -> Flags:
-    array: Flags = np.asarray(marks)
-    if array.shape != shape or array.dtype != np.bool_:
-        given = f"{array.dtype} of shape {array.shape}"
-        raise InputError(f"{name}: {given} where bool of shape {shape} is needed; convert it")
-    return array
+def _dot_dtype(config: MacConfig) -> type:
+    """``int64`` if |d| fits it, else ``object``."""
+    return np.int64 if _largest_dot(config) < 1 << 63 else object

@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import BlockOperand, Integers, scale_factor
+from vsq.golden.model.dual_precision import multiplied
 from vsq.golden.model.pe import Command, CommandResult, Streams
 from vsq.golden.model.ppu import LaneParams
+from vsq.golden.model.readout import least_offsets
+
+RAW = ("acc", "overflow", "inexact")  # what a command gives that does not requantize
 
 
 def plan(
@@ -26,6 +30,8 @@ def plan(
     *,
     params: LaneParams | None = None,
     relu: bool = False,
+    offset: int | None = None,
+    scale_base: int = 0,
 ) -> Streams:
     """Return the streams that compute a layer.
 
@@ -34,12 +40,15 @@ def plan(
         activations: M rows, [M, G, V] and [M, G].
         params: Output parameters of the N channels, by which outputs are requantized; None leaves them accumulators.
         relu: Whether negative outputs become 0; only for requantized ones.
+        offset: Of a window, for all results; None takes the least one with which none overflows.
+        scale_base: Of output scales that are powers of two.
 
     Raises:
         InputError: If the layer does not fit the element: shapes, buffer depths, post-processing, the number of its
             parameters, or the accumulator, which could overflow.
     """
     _check(config, weights, activations, params, relu)
+    offset = _offset(config, weights, activations, offset)
     (channels, groups, _), rows, lanes = weights.codes.shape, len(activations.codes), config.lanes
     tiles = -(-channels // lanes)
 
@@ -53,6 +62,8 @@ def plan(
         Command(
             rows=min(step, rows - start),
             vectors=groups,
+            offset=offset,
+            scale_base=scale_base,
             load_weights=start == 0,
             load_activations=tile == 0 or len(starts) > 1,
             load_params=start == 0 and params is not None,
@@ -74,12 +85,12 @@ def plan(
 def gather(config: PeConfig, results: Sequence[CommandResult], rows: int, channels: int) -> CommandResult:
     """Return the results of the commands that :func:`plan` gave as those of one command with a lane for each channel.
 
-    That is accumulators and overflow flags [M, N], or codes [M, G', V] and scales [M, G']; G' = ceil(N / V), and the
+    That is accumulators and their flags [M, N], or codes [M, G', V] and scales [M, G']; G' = ceil(N / V), and the
     tail is zero: the codes are rows of the next layer as they are.
     """
     tiles, vectors = -(-channels // config.lanes), -(-channels // config.mac.vector_size)
     columns: dict[str, Integers | None] = {}
-    for name, width in {"acc": channels, "overflow": channels, "codes": vectors, "scales": vectors}.items():
+    for name, width in {**dict.fromkeys(RAW, channels), "codes": vectors, "scales": vectors}.items():
         parts = [getattr(result, name) for result in results]
         if all(part is not None for part in parts):
             stacked = np.concatenate(parts)  # [tiles * rows, lanes or vectors, ...]
@@ -136,6 +147,20 @@ def fit_params(config: PeConfig, factors: NDArray[Any], biases: NDArray[Any]) ->
     return params
 
 
+def scale_base(config: PeConfig, unit: int) -> int:
+    """Return the base of output scales that are powers of two, where z counts 2^unit times the output's gamma.
+
+    Raises:
+        InputError: If scales cannot stand for all z.
+    """
+    scale, element = config.mac.activation_scale, config.mac.activation
+    assert scale is not None
+    base = unit + scale.origin - (element.qmax.bit_length() - 1)
+    if not 0 <= base <= config.scale_base_max:
+        raise InputError(f"outputs in units of 2^{unit}: scales {scale} do not reach them; scale the layer's weights")
+    return base
+
+
 def _check(
     config: PeConfig, weights: BlockOperand, activations: BlockOperand, params: LaneParams | None, relu: bool
 ) -> None:
@@ -159,10 +184,30 @@ def _check(
         params.check(config)
         if len(params) != channels:
             raise InputError(f"{len(params)} output parameters for {channels} channels: each has its own; give as many")
+    if config.mac.window:
+        return
     (low, high), bits = accumulator_range(config, weights), config.mac.acc_bits
     if low < -1 << (bits - 1) or high >= 1 << (bits - 1):
         rule = f"may pass their {bits} bits; give more accumulator bits or split the layer"
         raise InputError(f"{groups} vectors: accumulators from {low} to {high} {rule}")
+
+
+def _offset(config: PeConfig, weights: BlockOperand, activations: BlockOperand, offset: int | None) -> int:
+    """Return a window's offset, as given or the least one with which nothing overflows; 0 without a window."""
+    if config.mac.window is None:
+        if offset is not None:
+            raise InputError(f"offset = {offset}: the accumulators of {config} are no windows; leave it out")
+        return 0
+    least = int(least_offsets(config.mac, *map(_largest_scales, (weights, activations))).max())
+    if offset is not None and offset < least:
+        rule = f"accumulators may pass their {config.mac.acc_bits} bits; give {least} or more"
+        raise InputError(f"offset = {offset}: {rule}")
+    return least if offset is None else offset
+
+
+def _largest_scales(operand: BlockOperand) -> BlockOperand:
+    """Return one row with the largest scale of each place."""
+    return operand.map(lambda array: array.max(axis=0, keepdims=True))
 
 
 def accumulator_range(config: PeConfig, weights: BlockOperand) -> tuple[int, int]:
@@ -173,8 +218,9 @@ def accumulator_range(config: PeConfig, weights: BlockOperand) -> tuple[int, int
 
     Source: A2Q (Colbert et al., ICCV 2023, arXiv 2301.13376), here with per-vector scales.
     """
-    mac, codes = config.mac, weights.codes.astype(np.int64)
-    scales = np.int64(1) if weights.scales is None else weights.scales.astype(np.int64)
+    mac, (seen, left) = config.mac.multiplied, multiplied(config.mac, *weights)
+    codes = seen.astype(np.int64)
+    scales = np.int64(1) if left is None else left.astype(np.int64)
     factors = np.broadcast_to(scale_factor(mac, scales, config.scale_max)[1], codes.shape[:2]).astype(object)
     ends = [codes * end for end in (mac.activation.min, mac.activation.max)]
     low, high = (np.sum(pick(*ends), axis=2).astype(object) for pick in (np.minimum, np.maximum))

@@ -34,6 +34,8 @@ class Integer:
         """Return the values' bit patterns as unsigned integers of the same shape."""
         return np.asarray(self._exact(values) & ((1 << self.bits) - 1))
 
+    encode = patterns
+
     def decode(self, patterns: Any) -> NDArray[Any]:
         """Return the values that bit patterns stand for; inverse of :meth:`patterns`."""
         raw = self._exact(patterns)
@@ -45,10 +47,14 @@ class Integer:
 
 @dataclass(frozen=True)
 class Field:
-    """One number of a format, or with a ``count`` a vector of so many."""
+    """One number of a format, or with a ``count`` a vector of so many.
+
+    A design gives ``unique`` patterns: of two zeros the positive one. It takes either.
+    """
 
     format: Format | Integer
     count: int | None = None
+    unique: bool = False
 
     @property
     def bits(self) -> int:
@@ -56,9 +62,9 @@ class Field:
         return self.format.bits * (self.count or 1)
 
     def words(self, column: NDArray[Any]) -> list[int]:
-        """Return each row's values as one number: ``sum_j pattern(column[b, j]) << (j * bits)``, as stimulus."""
+        """Return each row's values as one number: ``sum_j pattern(column[b, j]) << (j * bits)``."""
         if self.count is None:
-            return list(self.format.patterns(column).tolist())
+            return list(self._patterns(column).tolist())
         raw = np.packbits(self.unpacked(column), axis=1, bitorder="little")
         return [int.from_bytes(row.tobytes(), "little") for row in raw]
 
@@ -74,9 +80,12 @@ class Field:
         """Return the bits of each row's word, [B, bits], the least significant first; of up to 62 bits a number."""
         bits = self.format.bits
         size = 2 if bits <= 16 else 8
-        patterns = self.format.patterns(column).astype(f"<u{size}", order="C")
+        patterns = self._patterns(column).astype(f"<u{size}", order="C")
         raw = patterns.view(np.uint8).reshape(len(column), self.count or 1, size)
         return np.unpackbits(raw, axis=2, bitorder="little")[:, :, :bits].reshape(len(column), self.bits)
+
+    def _patterns(self, column: NDArray[Any]) -> NDArray[Any]:
+        return self.format.encode(column) if self.unique else self.format.patterns(column)
 
 
 @dataclass(frozen=True)

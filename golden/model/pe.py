@@ -11,7 +11,11 @@ lane_params    ``load_params``             L: each lane's multiplier, shift and 
 =============  ==========================  ==============================================================
 
 and gives on ``result``, for each row, either L accumulators, lane 0 first (``raw``), or L / V requantized vectors of V
-codes and their scale, the vector of lanes 0 .. V-1 first. The last beat of a command is marked ``last``.
+codes and their scale, the vector of lanes 0 .. V-1 first. The last beat of a command is marked ``last``. Accumulators
+that are windows have the command's ``offset``, all of them; output scales that are powers of two its ``scale_base``.
+
+A row of G vectors is accumulated from vector ``floor((row mod b) * G / b)`` on, round to the one before it, b being the
+configuration's ``reuse``; the order matters where an accumulator saturates. A row is counted from its command's first.
 
 Buffers have two banks. A command's loads go to the banks that the command before it does not read, while that one
 computes; what a command does not load, it shares with the command before it. Results come in the order of commands.
@@ -31,16 +35,21 @@ import numpy as np
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.golden.model.datapath import BlockOperand, Flags, Integers, matmul
+from vsq.golden.model.datapath import BlockOperand, Flags, Integers, LayerResult, matmul
 from vsq.golden.model.ppu import LaneParams, quantize, rescale
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command; ``relu`` matters only if it requantizes."""
+    """One command; ``relu`` and ``scale_base`` matter only if it requantizes.
+
+    Of what the configuration has no use for, an element has no port: see its ``command_numbers`` and ``command_marks``.
+    """
 
     rows: int
     vectors: int
+    offset: int = 0
+    scale_base: int = 0
     load_weights: bool = True
     load_activations: bool = True
     load_params: bool = False
@@ -60,13 +69,14 @@ class Streams:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CommandResult:
-    """Results of one command: accumulators and overflow flags [rows, L], or codes [rows, L/V, V], scales [rows, L/V].
+    """Results of one command: accumulators and their flags [rows, L], or codes [rows, L/V, V], scales [rows, L/V].
 
     Arrays that do not apply are None; an illegal command has none.
     """
 
     acc: Integers | None = None
     overflow: Flags | None = None
+    inexact: Flags | None = None  # of a window
     codes: Integers | None = None
     scales: Integers | None = None
 
@@ -170,10 +180,17 @@ class ElementModel:
         """Refuse streams that :meth:`run` cannot execute as a whole."""
         config, loaded, needed = self._config, self.loaded, Counter[str]()
         for number, command in enumerate(streams.commands):
-            for name, bits in (("rows", config.rows_bits), ("vectors", config.vectors_bits)):
+            for name, bits in config.command_numbers.items():
                 value, rule = getattr(command, name), f"does not fit the {bits}-bit port of {config}; split the command"
                 if not 0 <= value < 1 << bits:
                     raise InputError(f"command {number}: {name} = {value} {rule}")
+            for name in ("offset", "scale_base"):
+                if name not in config.command_numbers and getattr(command, name):
+                    rule = f"{config} has no use for it; leave it out"
+                    raise InputError(f"command {number}: {name} = {getattr(command, name)}: {rule}")
+            if config.powers and command.scale_base > config.scale_base_max:
+                rule = f"scales {config.mac.activation_scale} would pass 254; give at most {config.scale_base_max}"
+                raise InputError(f"command {number}: scale_base = {command.scale_base}: {rule}")
             if not config.ppu and (command.requantize or command.load_params):
                 rule = f"{config} has no post-processing; ask for raw results and no parameters"
                 raise InputError(f"command {number}: {rule}")
@@ -190,16 +207,38 @@ class ElementModel:
     def _compute(self, command: Command) -> CommandResult:
         config, rows, vectors = self._config, command.rows, command.vectors
         weights, activations, params = self.operands
-        products = matmul(
-            config.mac,
+        products = multiply(
+            config,
             weights.map(lambda array: array[:vectors].swapaxes(0, 1)),
             activations.map(lambda array: array[: rows * vectors].reshape(rows, vectors, *array.shape[1:])),
+            command.offset if config.mac.window else None,
         )
         if not command.requantize:
-            return CommandResult(acc=products.acc, overflow=products.overflow)
+            inexact = products.inexact if config.mac.window else None
+            return CommandResult(acc=products.acc, overflow=products.overflow, inexact=inexact)
         z = rescale(config, products.acc, params, relu=command.relu)
-        codes, scales = quantize(config, z.reshape(rows, -1, config.mac.vector_size))
+        codes, scales = quantize(config, z.reshape(rows, -1, config.mac.vector_size), command.scale_base)
         return CommandResult(codes=codes, scales=scales)
+
+
+def multiply(
+    config: PeConfig, weights: BlockOperand, activations: BlockOperand, offset: int | None = None
+) -> LayerResult:
+    """Multiply as :func:`vsq.golden.model.datapath.matmul` does, each row's vectors in the element's order."""
+    rows, vectors = activations.codes.shape[:2]
+
+    def accumulate(slot: int) -> LayerResult:
+        """Multiply every b-th row, all of which start from the same vector."""
+        start = config.start(slot, vectors)
+        turned = activations.map(lambda array: np.roll(array[slot :: config.reuse], -start, axis=1))
+        return matmul(config.mac, weights.map(lambda array: np.roll(array, -start, axis=1)), turned, offset)
+
+    parts = [accumulate(slot) for slot in range(min(config.reuse, rows))]
+    whole = LayerResult(*(np.empty((rows, len(weights.codes)), array.dtype) for array in vars(parts[0]).values()))
+    for slot, part in enumerate(parts):
+        for name, array in vars(part).items():
+            getattr(whole, name)[slot :: config.reuse] = array
+    return whole
 
 
 def simulate(config: PeConfig, streams: Streams) -> list[CommandResult]:

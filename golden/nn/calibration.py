@@ -7,10 +7,10 @@ Source: VS-Quant (Dai et al., MLSys 2021), section 4; Wu et al., Integer Quantiz
 """
 
 import math
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
+from inspect import signature
 from typing import Any
 
 import torch
@@ -19,20 +19,14 @@ from torch import nn
 from vsq.golden.contract.errors import InputError, choice, did_you_mean
 from vsq.golden.nn.mmse import minimize
 from vsq.golden.quantizer import pytorch
+from vsq.golden.quantizer.checks import check_number
 from vsq.golden.quantizer.core import Quantizer
+from vsq.golden.quantizer.scheme import Calibration
 from vsq.golden.quantizer.tensor import Granularity
 
 BINS = 2048
 SAMPLE_ELEMENTS = 1 << 18
-
-
-class Calibration(StrEnum):
-    """The method that chooses the threshold."""
-
-    MAX = "max"  # the largest magnitude
-    PERCENTILE = "percentile"  # the magnitude that a share of all elements stays below
-    ENTROPY = "entropy"  # the least Kullback-Leibler divergence
-    MSE = "mse"  # the least squared error of the quantizer itself
+_ROUNDING = 1e-12  # of divergences, of which the first of several equal ones counts
 
 
 class Histogram:
@@ -70,35 +64,48 @@ class Histogram:
         return (int(reached.nonzero()[0]) + 1) * self.width
 
     def least_divergence(self, levels: int) -> float:
-        """Return the threshold T that minimizes KL(P || Q), as a bin's upper edge.
+        """Return the threshold T that minimizes the Kullback-Leibler divergence KL(P || Q), as a bin's upper edge.
 
         P are the counts up to T, with all beyond it in the last bin. Q spreads the unclipped counts below T evenly
-        over the non-empty bins of each of ``levels`` equal parts. Bin 0 is left out: exact zeros, as after ReLU, would
-        outweigh everything and are represented exactly under every threshold.
+        over the non-empty bins of each of ``levels`` equal parts; the clipped ones are an outcome of their own, so that
+        both sum to 1. Were Q those unclipped alone, normalized, a T below nearly everything would be the best of all
+        where both come down to a single bin: the case of few levels and few distinct values.
+
+        Bin 0 is left out: exact zeros, as after ReLU, would outweigh everything and are represented exactly under every
+        threshold.
         """
         counts = self.counts.clone()
         counts[0] = 0
         filled = int(counts.nonzero()[-1]) + 1 if counts.any() else 0
         if filled <= levels:  # every bin is a level of its own: nothing to gain from clipping
             return max(filled, 1) * self.width
-        candidates = range(levels, filled + 1)
-        divergence = [_divergence(counts, top, levels) for top in candidates]
-        return candidates[divergence.index(min(divergence))] * self.width
+        tops = torch.arange(levels, filled + 1)
+        divergences = _divergences(counts, tops, levels)
+        least = divergences <= divergences.min() + _ROUNDING
+        return int(tops[least][0]) * self.width
 
 
-def _divergence(counts: torch.Tensor, top: int, levels: int) -> float:
-    """Return KL(P || Q) of the first ``top`` bins, both normalized; infinite where Q misses what P has."""
-    inside = counts[:top]
-    clipped = inside.clone()
-    clipped[-1] += counts[top:].sum()
-    part = torch.arange(top) * levels // top
-    occupied = inside > 0
-    totals = torch.zeros(levels, dtype=torch.float64).index_add_(0, part, inside)
-    sharing = torch.zeros(levels, dtype=torch.float64).index_add_(0, part, occupied.double())
-    spread = torch.where(occupied, (totals / sharing.clamp(min=1))[part], 0.0)
-    present = clipped > 0
-    p, q = clipped[present] / clipped.sum(), spread[present] / spread.sum()
-    return float((p * (p / q).log()).sum())
+def _divergences(counts: torch.Tensor, tops: torch.Tensor, levels: int) -> torch.Tensor:
+    """Return KL(P || Q) of the first ``top`` bins, for each top; infinite where Q misses what P has.
+
+    With q the same in all non-empty bins of a part, in which P has the mass m,
+
+        KL(P || Q) = sum over bins of p*log(p) - sum over parts of m*log(q)
+    """
+    p = counts / counts.sum()
+    below, occupied, entropy = (_sums(values) for values in (p, (p > 0).double(), torch.xlogy(p, p)))
+    last, clipped = p[tops - 1], 1 - below[tops - 1]  # P's last bin without the clipped and with them
+    edges = (torch.arange(levels + 1) * tops[:, None] + levels - 1) // levels  # bin i is in part i*levels // top
+    mass, bins = below[edges].diff(dim=1), occupied[edges].diff(dim=1)
+    q = mass / bins.clamp(min=1)
+    mass[:, -1] += clipped - last
+    found: torch.Tensor = entropy[tops - 1] + torch.xlogy(clipped, clipped) - torch.xlogy(mass, q).sum(dim=1)
+    return found.where(last > 0, torch.inf)
+
+
+def _sums(values: torch.Tensor) -> torch.Tensor:
+    """Return the sums of the first 0, 1, 2, ... values."""
+    return torch.cat([values.new_zeros(1), values.cumsum(0)])
 
 
 @dataclass(eq=False)
@@ -203,8 +210,7 @@ def observer(
         case Calibration.MAX:
             return Observer(quantizer, name)
         case Calibration.PERCENTILE:
-            if not 0 < percentile <= 100:
-                raise InputError(f"percentile {percentile}: must be above 0 and at most 100; choose for example 99.99")
+            check_number("percentile", percentile, 0, 100, 99.99, above=True)
             return HistogramObserver(quantizer, name, lambda histogram: histogram.percentile(percentile))
         case Calibration.ENTROPY:  # the levels: the multiples of gamma that can be represented, and 0
             levels = quantizer.element.qmax * (quantizer.scale.max if quantizer.scale else 1) + 1
@@ -218,20 +224,42 @@ def watch(
 ) -> None:
     """Run ``forward_loop(model)`` without gradients, and show every watcher its module's first input at each call.
 
+    All modules are in evaluation mode meanwhile: batches leave the statistics of BatchNorm alone, and dropout does
+    nothing.
+
     Raises:
         InputError: If the model has no module of a watcher's name.
     """
-
-    def showing(watcher: Callable[[torch.Tensor], object]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:  # whose result would replace the inputs
-            watcher(inputs[0])
-
-        return hook
-
     modules = dict(model.named_modules())
     if unknown := next((name for name in watchers if name not in modules), None):
         raise InputError(f"module {unknown!r}: the model has none of that name; {did_you_mean(unknown, modules)}")
-    with ExitStack() as hooks, torch.no_grad():
+
+    def showing(watcher: Callable[[torch.Tensor], object]) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            watcher(first_input(module, args, kwargs))
+
+        return hook
+
+    with ExitStack() as stack, torch.no_grad():
+        stack.enter_context(evaluating(model))
         for name, watcher in watchers.items():
-            hooks.enter_context(modules[name].register_forward_pre_hook(showing(watcher)))
+            hook = modules[name].register_forward_pre_hook(showing(watcher), with_kwargs=True)
+            stack.enter_context(hook)
         forward_loop(model)
+
+
+def first_input(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return the first argument of a module's call, whether given by position or by name."""
+    return args[0] if args else kwargs[next(iter(signature(module.forward).parameters))]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and afterwards each of its modules back into the mode that it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

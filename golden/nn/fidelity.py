@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vsq.golden.quantizer.tensor import Quantized, step_size
+from vsq.golden.quantizer.tensor import Quantized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ def fidelity(x: torch.Tensor, quantized: Quantized[torch.Tensor]) -> Fidelity:
     noise = (exact - quantized.dequantize()).square().sum().item()
     signal = exact.square().sum().item()
     vectors = form.split(x.detach().float(), torch).double().abs()
-    step = step_size(quantized.scales, quantized.gamma, torch).double()
+    step = form.steps(quantized.scales, quantized.gamma, torch).double()
     alive = vectors.amax(dim=-1) > 0
     lost = alive & (step.expand(alive.shape) == 0)
     limit = form.element.qmax + form.element.last_step / 2

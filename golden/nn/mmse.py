@@ -2,11 +2,16 @@
 
     alpha = argmin ||T - alpha*Q||^2,  Q = clip(round(T / alpha))
 
-one alpha per vector (two levels) or per gamma (single level), instead of absmax / qmax. The second level rounds alpha
-to sq*gamma; the codes are then computed anew with that step (order ``requantized``).
+for each gamma of the single level, instead of absmax / qmax. The error of a quantized vector has many local minima in
+its scale, the more the shorter the vector: a grid finds the basin, and golden sections (the source's whole search) its
+bottom. On two levels nothing lies between integers: each vector takes the scale sq of least error on the final grid,
 
-The error of a quantized vector has many local minima in its scale, the more the shorter the vector: a grid finds the
-basin, and golden sections (the source's whole search) its bottom.
+    sq = argmin over integers of ||T - sq*gamma*Q||^2,  Q = clip(round(T / (sq*gamma)))
+
+and gamma is the one, of some around that of absmax, for which these errors sum to the least. Scales that are small
+floats are searched in the same way; powers of two have one gamma, and each vector the best of three.
+
+Where elements are not equally important, importance h weights their errors: h * (T - alpha*Q)^2.
 
 Where one plane is too coarse, T ~ alpha_1*Q_1 + alpha_2*Q_2 ("dual"): alpha_1 is searched with the error that is left
 after the best alpha_2 for its residual, since the alpha_1 that is best by itself clips what no second plane restores.
@@ -15,13 +20,15 @@ Source: Choukroun et al., Low-bit Quantization of Neural Networks for Efficient 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
 
 from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.core import Quantizer
-from vsq.golden.quantizer.tensor import Quantized
+from vsq.golden.quantizer.second_level import has_fixed_gamma
+from vsq.golden.quantizer.tensor import Quantized, step_size
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 Planes = tuple[Quantized[torch.Tensor], ...]
@@ -30,20 +37,57 @@ HIGHEST = 1.5
 LOWEST = 0.05
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _NESTED = (20, 6)  # points and sections: the effort of a search and of each search inside it
+_GAMMAS = (1.0, 1.04, 1.02, 0.97, 0.94, 0.91, 0.88, 0.84)  # tried on two levels, in those of absmax, with
+_COARSE = 16  # integer scales each
 
 
 @torch.no_grad()
 def quantize(
-    quantizer: Quantizer, x: torch.Tensor, *, name: str = "tensor", points: int = 40, sections: int = 10
+    quantizer: Quantizer,
+    x: torch.Tensor,
+    *,
+    importance: torch.Tensor | None = None,
+    name: str = "tensor",
+    points: int = 40,
+    sections: int = 10,
 ) -> Quantized[torch.Tensor]:
-    """Return ``x`` quantized with the scales of least squared error; see :func:`minimize` for the effort.
+    """Return ``x`` quantized with the scales of least squared error, which is never above that of absmax.
+
+    On two levels the result does not depend on the quantizer's order and scale rounding.
+
+    Args:
+        importance: Of the elements, not negative, in a shape that broadcasts to that of ``x``; None for all the same.
+        name: Of ``x`` in error messages.
+        points, sections: The effort of the search, see :func:`minimize`; on two levels ``points`` integers are tried.
 
     Raises:
         InputError: As :meth:`vsq.golden.quantizer.core.Quantizer.quantize` does.
     """
+    if quantizer.scale is not None:
+        return _two_levels(quantizer, x, importance, points, sections, name)
     groups, peak = _groups(quantizer, x, name)
-    factor, _ = _single(quantizer, groups, points, sections)
+    weights = None if importance is None else importance.expand(x.shape).reshape(groups.shape)
+    factor, _ = _single(quantizer, groups, points, sections, weights)
     return _with_factors(quantizer, x, factor * peak, name)
+
+
+@torch.no_grad()
+def best_steps(
+    quantizer: Quantizer, groups: torch.Tensor, points: int, sections: int, weights: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the real steps [...] that give groups [..., elements] the least squared error under weights."""
+    normalized, peak = _normalized(groups)
+    return _single(quantizer, normalized, points, sections, weights)[0] * peak / quantizer.element.qmax
+
+
+def low_factor(quantizer: Quantizer, size: int) -> float:
+    """Return the least factor of absmax / qmax that can be the best one for ``size`` elements.
+
+    With absmax M, the factor 1 errs by at most size*(M*step / 2qmax)^2, and a factor f clips M alone by (1-f)*M, so
+    the best f is at least 1 - sqrt(size)*step / 2qmax, with the format's largest step.
+    """
+    element = quantizer.element
+    return max(LOWEST, 1 - math.sqrt(size) * element.last_step / (2 * element.qmax))
 
 
 @torch.no_grad()
@@ -85,19 +129,22 @@ def _normalized(groups: torch.Tensor) -> Pair:
     return groups / torch.where(peak > 0, peak, 1.0)[..., None], peak
 
 
-def _single(quantizer: Quantizer, groups: torch.Tensor, points: int, sections: int) -> Pair:
-    """Return the best factor of absmax / qmax, and its squared error.
-
-    Among V elements with absmax M, the factor 1 errs by at most V*(M*step / 2qmax)^2, and a factor f clips M alone by
-    (1-f)*M, so the best f is at least 1 - sqrt(V)*step / 2qmax, with the format's largest step.
-    """
-    element = quantizer.element
-    low = max(LOWEST, 1 - math.sqrt(groups.shape[-1]) * element.last_step / (2 * element.qmax))
+def _single(
+    quantizer: Quantizer, groups: torch.Tensor, points: int, sections: int, weights: torch.Tensor | None = None
+) -> Pair:
+    """Return the best factor of absmax / qmax, and its squared error."""
+    low = low_factor(quantizer, groups.shape[-1]) if weights is None else LOWEST
 
     def error(factor: torch.Tensor) -> torch.Tensor:
-        return (groups - _rounded(quantizer, groups, factor)).square().sum(dim=-1)
+        return _sum(_rounded(quantizer, groups, factor).sub_(groups), weights)
 
     return minimize(error, groups[..., 0], points, sections, low)
+
+
+def _sum(difference: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Return the squares, weighted, summed over the last axis; ``difference`` is lost."""
+    squares = difference.square_()
+    return (squares if weights is None else squares.mul_(weights)).sum(dim=-1)
 
 
 def _rounded(quantizer: Quantizer, groups: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -111,6 +158,92 @@ def _with_factors(quantizer: Quantizer, x: torch.Tensor, threshold: torch.Tensor
     """Return ``x`` quantized with alpha = threshold / qmax, which two levels round to their scales."""
     level = "gamma" if quantizer.scale is None else "vector_scales"
     return pytorch.quantize(quantizer, x, name=name, **{level: threshold / quantizer.element.qmax})
+
+
+# Two levels ---------------------------------------------------------------------------------------------------
+
+
+def _two_levels(
+    quantizer: Quantizer, x: torch.Tensor, importance: torch.Tensor | None, points: int, sections: int, name: str
+) -> Quantized[torch.Tensor]:
+    plain = pytorch.quantize(quantizer, x, name=name)  # refuses what cannot be quantized
+    assert plain.scales is not None
+    assert quantizer.scale is not None
+    real = quantizer.split(x.detach().float(), torch)
+    unit = torch.exp2(plain.gamma.double().frexp().exponent)  # in which errors neither overflow nor vanish
+    vectors, absmax = (real / unit[..., None]).float(), (plain.gamma / unit).float()
+    weights = None if importance is None else quantizer.split(importance.float().expand(x.shape), torch)
+
+    def total(scales: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
+        """Return the squared errors, summed over what shares a gamma."""
+        errors = scale_errors(quantizer, vectors, scales, gamma, weights).double()
+        return errors.reshape(gamma.numel(), -1).sum(dim=1).reshape(gamma.shape)
+
+    alpha = best_steps(quantizer, vectors, points, sections, weights)
+    largest = alpha.reshape(absmax.numel(), -1).amax(dim=1).reshape(absmax.shape) / quantizer.scale.max
+    scales: torch.Tensor = quantizer.scale.reals(plain.scales, torch)
+    gamma, least = absmax, total(scales, absmax)
+    gammas = [] if has_fixed_gamma(quantizer.scale) else [*(absmax * factor for factor in _GAMMAS), largest]
+    for candidate, effort in (*((each, _COARSE) for each in gammas), (None, points)):
+        tried = gamma if candidate is None else candidate  # the best one, in the end, with all effort
+        found = best_scales(quantizer, vectors, tried, effort, weights)
+        error = total(found, tried)
+        wins = error < least
+        scales, gamma, least = (torch.where(wins, *pair) for pair in ((found, scales), (tried, gamma), (error, least)))
+    gamma = (gamma * unit).float()
+    codes = quantizer.element.nearest(_over(real, step_size(scales, gamma, torch)), torch)
+    codes = quantizer.element.codes(codes, torch)
+    return replace(plain, codes=codes, scales=quantizer.scale.codes(scales, torch), gamma=gamma)
+
+
+def best_scales(
+    quantizer: Quantizer, vectors: torch.Tensor, gamma: torch.Tensor, points: int, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return the scales, as floats [..., G], that give vectors [..., G, V] the least squared error under gamma.
+
+    ``points`` values in equal steps are tried for each vector, all integers where there are no more, from the least
+    that can be the best (:func:`low_factor`; where weights make clipping cheap, from one twice as far below absmax).
+    Of powers of two the nearest is tried, its half and its double.
+    """
+    scale = quantizer.scale
+    assert scale is not None
+    low = low_factor(quantizer, vectors.shape[-1])
+    low = low if weights is None else max(LOWEST, 2 * low - 1)
+    ratio = _over(vectors.abs().amax(dim=-1, keepdim=True), gamma.expand(vectors.shape[:-1]))[..., 0]
+    ratio = ratio / quantizer.element.qmax
+    best: torch.Tensor = scale.nearest(ratio, torch)
+    tried: Iterable[torch.Tensor]
+    if has_fixed_gamma(scale):
+        tried = best / 2, best * 2
+    else:
+        ratio = ratio.clamp(max=scale.max)
+        first, last = (low * ratio).floor(), (HIGHEST * ratio).ceil().clamp(max=scale.max)
+        tried = (first + (last - first) * (i / (points - 1)) for i in range(points))
+    least = scale_errors(quantizer, vectors, best, gamma, weights)
+    for candidate in tried:
+        scales = scale.nearest(candidate, torch)
+        errors = scale_errors(quantizer, vectors, scales, gamma, weights)
+        wins = errors < least
+        best, least = torch.where(wins, scales, best), torch.where(wins, errors, least)
+    return best
+
+
+def scale_errors(
+    quantizer: Quantizer,
+    vectors: torch.Tensor,
+    scales: torch.Tensor,
+    gamma: torch.Tensor,
+    weights: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return the squared errors [..., G] of vectors [..., G, V] with scales, which are values and not codes."""
+    step = step_size(scales, gamma, torch)
+    codes, unit = quantizer.multiplied(quantizer.element.nearest(_over(vectors, step), torch), scales, gamma, torch)
+    return _sum(codes.mul_(unit[..., None]).sub_(vectors), weights)
+
+
+def _over(vectors: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """Return vectors / step, and 0 where the step is 0."""
+    return vectors / torch.where(step > 0, step, math.inf)[..., None]
 
 
 # The search ---------------------------------------------------------------------------------------------------

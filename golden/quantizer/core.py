@@ -5,8 +5,11 @@
     sq[k,i] = round(s / gamma)                   0 .. 2^M-1, in the named scale rounding
     q       = nearest(x / s')                    s' = sq*gamma (requantized) or s (paper)
 
+In dual precision (:mod:`vsq.golden.model.dual_precision`) sq is of at most 224 / qmax.
+
 Without scale format the single level is gamma = max s, s' = gamma. ``round`` goes half to even; ``nearest`` is the
-element format's, for integers clip(round(x / s')).
+element format's, for integers clip(round(x / s')). Scales that are small floats or powers of two have gamma and sq as
+:mod:`vsq.golden.quantizer.second_level` defines them.
 
 The order of these float32 operations is part of the contract: every division is a true, correctly rounded division, so
 that all libraries and devices give the same integers. Gradual underflow is kept. A quotient by zero counts as zero: a
@@ -19,14 +22,21 @@ Source: VS-Quant (Dai et al., MLSys 2021), equations 3 to 7.
 import math
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError, choice
-from vsq.golden.formats.elements import Format
-from vsq.golden.quantizer.tensor import Granularity, Quantized, TensorFormat, quiet, step_size
+from vsq.golden.formats.e8m0 import E8M0
+from vsq.golden.formats.elements import E4M3_TO_224, Minifloat
+from vsq.golden.quantizer import second_level
+from vsq.golden.quantizer.checks import given, real_values, refuse
+from vsq.golden.quantizer.passes import Passes
+from vsq.golden.quantizer.second_level import ScaleRounding as ScaleRounding
+from vsq.golden.quantizer.second_level import ScaleRule as ScaleRule
+from vsq.golden.quantizer.second_level import divided, or_infinite
+from vsq.golden.quantizer.tensor import Granularity, Quantized, TensorFormat, quiet
+
+_NUMPY = Passes()
 
 
 class Order(StrEnum):
@@ -36,33 +46,49 @@ class Order(StrEnum):
     PAPER = "paper"
 
 
-class ScaleRounding(StrEnum):
-    """The rounding of s / gamma to an integer."""
-
-    NEAREST = "nearest"  # the paper's: vectors far below the largest have scale 0
-    CEIL = "ceil"  # never clips an element
-    AT_LEAST_ONE = "at_least_one"  # nearest, but vectors that are not all zero do not vanish
-
-
 @dataclass(frozen=True, kw_only=True)
 class Quantizer(TensorFormat):
-    """The quantization of one tensor to integers of a format; the single level has no use for order and rounding."""
+    """The quantization of one tensor to integers of a format; the single level has no use for order and rounding.
+
+    Args:
+        order, scale_rounding: For scales that are no powers of two.
+        scale_rule: For scales that are.
+        four_over_six: Whether each vector's peak becomes 6 or 4 in E2M1, whichever gives the lesser squared error.
+
+    Raises:
+        InputError: As :class:`vsq.golden.quantizer.tensor.TensorFormat` does; if a name is not one of its options; if
+            scales that are no integers are to be rounded up, or ``four_over_six`` meets other formats than E2M1 with
+            scales that are small floats.
+    """
 
     order: Order = Order.REQUANTIZED
     scale_rounding: ScaleRounding = ScaleRounding.NEAREST
+    scale_rule: ScaleRule = ScaleRule.FLOOR
+    four_over_six: bool = False
     format: TensorFormat = field(init=False, repr=False, compare=False)  # alone, of all tensors that it makes
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "order", choice("order", self.order, Order))
         object.__setattr__(self, "scale_rounding", choice("scale rounding", self.scale_rounding, ScaleRounding))
+        object.__setattr__(self, "scale_rule", choice("scale rule", self.scale_rule, ScaleRule))
+        if isinstance(self.scale, E8M0) and self.order == Order.PAPER:
+            raise InputError(
+                f"order {self.order}: scales {self.scale} are powers of two, not rounded ones; leave it out"
+            )
+        floats = isinstance(self.scale, Minifloat)
+        if floats and self.scale_rounding == ScaleRounding.CEIL:
+            raise InputError(f"scale rounding ceil: scales {self.scale} are not integers; choose nearest")
+        if self.four_over_six and not (floats and str(self.element) == "e2m1"):
+            formats = f"elements {self.element} with scales {self.scale or '-'}"
+            raise InputError(f"four over six: {formats}, but it is for e2m1 with ue4m3; leave it out")
         form = TensorFormat(**{each.name: getattr(self, each.name) for each in fields(TensorFormat)})
         object.__setattr__(self, "format", form)
 
     @classmethod
     def for_weights(cls, config: MacConfig, **options: Any) -> "Quantizer":
         """Return the quantizer of ``config``'s weight side: gamma per channel, unless ``options`` say otherwise."""
-        options = {"granularity": Granularity.CHANNEL, **options}
+        options = {"granularity": Granularity.CHANNEL, "dual_precision": config.dual_precision, **options}
         return cls(element=config.weight, scale=config.weight_scale, vector_size=config.vector_size, **options)
 
     @classmethod
@@ -79,7 +105,7 @@ class Quantizer(TensorFormat):
         vector_scales: Any = None,
         name: str = "tensor",
         checked: bool = True,
-        xp: Any = np,
+        passes: Passes = _NUMPY,
     ) -> Quantized[Any]:
         """Quantize ``x``.
 
@@ -88,103 +114,133 @@ class Quantizer(TensorFormat):
             gamma: Calibrated values, as many as the granularity asks for; None takes them from the vector scales.
             vector_scales: s, [..., G], where another rule than the maximum chose them; None takes them from ``x``.
             name: Of ``x`` in error messages.
-            checked: Whether values are looked at first; otherwise no step depends on data, as a compiled graph needs.
-            xp: The array namespace: ``numpy``, or ``torch`` through :mod:`vsq.golden.quantizer.pytorch`.
+            checked: Whether values are looked at first; otherwise no step depends on data, as a compiled graph needs,
+                and a gamma that values with NaN share is NaN.
+            passes: Those over all elements: NumPy's, or PyTorch's through :mod:`vsq.golden.quantizer.pytorch`.
 
         Raises:
             InputError: If ``x`` is not finite in float32, is empty, has one axis, or is negative in an unsigned format;
                 or if ``gamma`` or ``vector_scales`` have the wrong size, or are negative or not finite.
         """
+        xp = passes.xp
         with quiet(xp):
-            length, vectors, s = self._vectors(x, name, checked, xp)
-            shape = tuple(s.shape)
+            values = real_values(x, name, xp)
+            peaks: Any = self._peaks(values, name, checked, passes)
+            s = divided(peaks, self.element.qmax, xp)
             if vector_scales is not None:
                 what, rule = f"vector scales of {name}", "there is one for each vector"
-                s = _given(vector_scales, shape, what, rule, checked, xp)
-            if gamma is None:
-                gamma = self._shared_scale(s, xp)
-            else:
-                sharing = f"granularity {self.granularity} has {math.prod(self.gamma_shape(shape))} of them"
-                gamma = _given(gamma, self.gamma_shape(shape), f"gamma of {name}", sharing, checked, xp)
-            scales = None if self.scale is None else self._scale_codes(s, gamma, self.scale, xp)
-            divisor = s if scales is not None and self.order == Order.PAPER else step_size(scales, gamma, xp)
-            codes = self.element.nearest(_quotient(vectors, divisor[..., None], xp), xp)
+                peaks, s = None, given(vector_scales, tuple(s.shape), what, rule, checked, xp)
+            level = self._second_level(values, peaks, s, gamma, name, checked, passes)
             return Quantized(
-                codes=xp.asarray(codes, dtype=xp.int32),
-                scales=None if scales is None else xp.asarray(scales, dtype=xp.int32),
-                gamma=gamma,
-                length=length,
+                codes=passes.codes(self, values, xp.broadcast_to(level.divisor, s.shape)),
+                scales=level.scales,
+                gamma=level.gamma if checked else self._nan_of(s, level.gamma, xp),
+                length=values.shape[-1],
                 format=self.format,
                 xp=xp,
             )
 
-    def gamma(self, x: Any, *, name: str = "tensor", xp: Any = np) -> Any:
+    def dequantized(
+        self, x: Any, *, gamma: Any = None, name: str = "tensor", checked: bool = True, passes: Passes = _NUMPY
+    ) -> Any:
+        """Return ``quantize(x).dequantize()``, [..., K] in float32, without the integers in between.
+
+        Nothing is padded, and of whole vectors the memory layout is that of ``x``. Parameters are those of
+        :meth:`quantize`.
+        """
+        if self.dual_precision:
+            return self.quantize(x, gamma=gamma, name=name, checked=checked, passes=passes).dequantize()
+        xp = passes.xp
+        with quiet(xp):
+            values = real_values(x, name, xp)
+            peaks = self._peaks(values, name, checked, passes)
+            s = divided(peaks, self.element.qmax, xp)
+            level = self._second_level(values, peaks, s, gamma, name, checked, passes)
+            return passes.reals(self, values, *(xp.broadcast_to(each, s.shape) for each in (level.divisor, level.step)))
+
+    def gamma(self, x: Any, *, name: str = "tensor", checked: bool = True, passes: Passes = _NUMPY) -> Any:
         """Return the gamma that :meth:`quantize` takes from ``x``: float32, with one axis for each of ``x``.
 
         The largest gamma of several batches is the gamma of all of them: this is max calibration.
         """
+        xp = passes.xp
         with quiet(xp):
-            *_, s = self._vectors(x, name, True, xp)
-            return self._shared_scale(s, xp)
+            peaks = self._peaks(real_values(x, name, xp), name, checked, passes)
+            return self._shared_gamma(peaks, divided(peaks, self.element.qmax, xp), xp)
 
-    def _vectors(self, x: Any, name: str, checked: bool, xp: Any) -> tuple[int, Any, Any]:
-        """Return K, vectors [..., G, V] and s by their peaks, [..., G]; refuse what cannot be quantized."""
-        try:
-            values = xp.asarray(x, dtype=xp.float32)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{name}: {error}; give an array of real numbers") from None
-        shape = tuple(values.shape)
-        if len(shape) < 2 or 0 in shape:
-            rule = "at least two axes, none of them empty, are needed; reshape it"
-            raise InputError(f"{name}: shape {shape}, but {rule}")
-        vectors = self.split(values, xp)
-        peaks = xp.amax(xp.abs(vectors), axis=-1)
+    def _peaks(self, values: Any, name: str, checked: bool, passes: Passes) -> Any:
+        """Return the largest magnitudes, [..., G], of vectors; refuse what cannot be quantized."""
+        xp, peaks = passes.xp, passes.peaks(self, values)
         if checked and not xp.isfinite(peaks).all():  # a peak is finite only if all elements are
-            _refuse(~xp.isfinite(values), values, name, "must be finite in float32; remove NaN and infinity first", xp)
-        if checked and not self.element.signed:
+            refuse(~xp.isfinite(values), values, name, "must be finite in float32; remove NaN and infinity first", xp)
+        if checked and not self.element.signed and xp.amin(values) < 0:
             rule = f"the unsigned format {self.element} holds no negative value; choose a signed one or apply ReLU"
-            _refuse(values < 0, values, name, rule, xp)
-        return shape[-1], vectors, _divide_by_constant(peaks, self.element.qmax, xp)
+            refuse(values < 0, values, name, rule, xp)
+        return peaks
 
-    def _shared_scale(self, s: Any, xp: Any) -> Any:
-        """Return gamma: the largest s of what shares it, over 2^M-1 if scales are integers."""
+    def _shared_gamma(self, peaks: Any, s: Any, xp: Any) -> Any:
         shape = self.gamma_shape(s.shape)
-        largest = xp.amax(s.reshape(math.prod(shape), -1), axis=-1).reshape(shape)
-        return largest if self.scale is None else _divide_by_constant(largest, self.scale.max, xp)
+        return second_level.shared_gamma(self.element, self.scale, self._largest_scale, peaks, s, shape, xp)
 
-    def _scale_codes(self, s: Any, gamma: Any, scale: Format, xp: Any) -> Any:
-        """Return sq as float32, [..., G]."""
-        ratio = _quotient(s, gamma, xp)
-        codes = xp.ceil(ratio) if self.scale_rounding == ScaleRounding.CEIL else xp.round(ratio)
-        if self.scale_rounding == ScaleRounding.AT_LEAST_ONE:
-            codes = xp.where((codes == 0) & (s > 0), 1.0, codes)
-        return xp.clip(codes, 0, scale.max)
+    @property
+    def _largest_scale(self) -> int:
+        """smax: with which the peak stays below E4M3's limit, or 3/2 of which is a scale too, where that is asked."""
+        most = 0 if self.scale is None else self.scale.max
+        if self.dual_precision:
+            return E4M3_TO_224.max // self.element.qmax
+        return second_level.power_below(most) if self.four_over_six else most
+
+    def _nan_of(self, s: Any, gamma: Any, xp: Any) -> Any:
+        """Return gamma, and NaN where it is shared with an s of NaN: integers have none."""
+        shape = self.gamma_shape(s.shape)
+        odd = xp.isnan(s).reshape(math.prod(shape), -1).any(-1).reshape(shape)
+        return xp.where(odd, math.nan, gamma)
+
+    def _second_level(
+        self, values: Any, peaks: Any, s: Any, gamma: Any, name: str, checked: bool, passes: Passes
+    ) -> "_SecondLevel":
+        """Return what the second level makes of the values' vectors; without ``peaks``, of s that the caller chose."""
+        shape, xp = tuple(s.shape), passes.xp
+        if gamma is None:
+            gamma = self._shared_gamma(peaks, s, xp)
+        elif second_level.has_fixed_gamma(self.scale):
+            raise InputError(
+                f"gamma of {name}: scales {self.scale} hold every magnitude, and gamma is fixed; leave it out"
+            )
+        else:
+            sharing = f"granularity {self.granularity} has {math.prod(self.gamma_shape(shape))} of them"
+            gamma = given(gamma, self.gamma_shape(shape), f"gamma of {name}", sharing, checked, xp)
+        level = self._with_scales(peaks, s, gamma, xp)
+        if not self.four_over_six or peaks is None:
+            return level
+        finer = self._with_scales(None, divided(peaks, second_level.power_below(self.element.qmax), xp), gamma, xp)
+        errors = [self._squared_errors(values, each, passes) for each in (finer, level)]
+        wins = errors[0] < errors[1]
+        return _SecondLevel(gamma, *(xp.where(wins, *pair) for pair in zip(finer[1:], level[1:], strict=True)))
+
+    def _with_scales(self, peaks: Any, s: Any, gamma: Any, xp: Any) -> "_SecondLevel":
+        if self.scale is None:
+            scales = None
+        elif isinstance(self.scale, E8M0) and peaks is not None:
+            scales = second_level.exponent_codes(self.scale, self.element, peaks, self.scale_rule, xp)
+        else:
+            scales = second_level.scale_codes(self.scale, s, gamma, self.scale_rounding, xp)
+        step = self.steps(scales, gamma, xp)
+        divisor = s if scales is not None and self.order == Order.PAPER else step
+        return _SecondLevel(gamma, scales, step, or_infinite(divisor, xp))
+
+    def _squared_errors(self, values: Any, level: "_SecondLevel", passes: Passes) -> Any:
+        """Return the squared error of each vector, [..., G], in units of gamma."""
+        assert self.scale is not None
+        xp, shape = passes.xp, level.divisor.shape
+        gamma = xp.broadcast_to(or_infinite(level.gamma, xp), shape)
+        return passes.squared_errors(self, values, level.divisor, self.scale.reals(level.scales, xp), gamma)
 
 
-def _given(scales: Any, shape: tuple[int, ...], name: str, sharing: str, checked: bool, xp: Any) -> Any:
-    """Return scales that the caller chose as float32 of ``shape``."""
-    values = xp.asarray(scales, dtype=xp.float32)
-    if math.prod(values.shape) != math.prod(shape):
-        raise InputError(f"{name}: shape {tuple(values.shape)}, but {sharing}; give {math.prod(shape)} values")
-    values = values.reshape(shape)
-    if checked:
-        bad = ~(values >= 0) | xp.isinf(values)
-        _refuse(bad, values, name, "must be finite and not negative; calibrate it again", xp)
-    return values
+class _SecondLevel(NamedTuple):
+    """Results of the second level for vectors [..., G]."""
 
-
-def _quotient(x: Any, divisor: Any, xp: Any) -> Any:
-    """Return x / divisor, and 0 where the divisor is 0."""
-    return x / xp.where(divisor > 0, divisor, math.inf)
-
-
-def _divide_by_constant(x: Any, constant: int, xp: Any) -> Any:
-    """Return x / constant, divided as arrays: CUDA divides by a Python number as a product with its reciprocal."""
-    return x / xp.full_like(x, constant)
-
-
-def _refuse(bad: Any, values: Any, name: str, rule: str, xp: Any) -> None:
-    """Raise an InputError that names the first of the bad values, if there are any."""
-    if bad.any():
-        where = [int(i) for i in xp.argwhere(bad)[0]]
-        raise InputError(f"{name}{where} = {float(values[tuple(where)])}: {rule}")
+    gamma: Any
+    scales: Any  # sq, int32; None for the single level
+    step: Any  # the real value of one code
+    divisor: Any  # what elements are divided by; not 0

@@ -1,38 +1,49 @@
 """Commands for a processing element: seeded random streams that reach its corners, and the beats that must come out."""
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.formats.e8m0 import E8M0
+from vsq.golden.model.accumulator import largest
 from vsq.golden.model.datapath import BlockOperand
 from vsq.golden.model.pe import Command, CommandResult, ElementModel, Loaded, Streams, concatenate
-from vsq.golden.model.ppu import LaneParams
-from vsq.golden.stimulus import stream
+from vsq.golden.stimulus import params, stream
 
-_LONGEST_COMMAND = 24  # rows * vectors of all but a few random commands
+_LONGEST_COMMAND = 24  # rows * vectors of all but a few random commands, at least
+_MOST_VECTORS = 6  # of all but a few random commands, at least
 _FULL_SHARE = 0.1  # commands that fill a buffer
 _EXTREME_SHARE = 0.15  # commands whose accumulators go as far as they can, some of them requantized
-_SMALL_SHARE = 0.05  # loads of parameters that give the least outputs
+_ENDS_SHARE = 0.2  # commands whose base of output scales is the least or the largest
+_STEADY_SHARE = 0.7  # loads of scales `e8m0` that are near their middle, and commands whose offsets suit those
+_BALANCED_SHARE = 0.5  # commands that load parameters and requantize, in whose first row every bit of z shows
 _LIMIT_SHARE = 0.2  # commands as large as what is loaded permits, or one larger
 _ILLEGAL_SHARE = 0.15
 _VECTORS = {"load_weights": True, "load_activations": True}
 _POST_PROCESSED = 16  # lanes that post-processing holds at most beside its last two vectors
 
 
-def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[CommandResult]]:
+def commands(
+    config: PeConfig, count: int, seed: int, element: ElementModel | None = None
+) -> tuple[Streams, list[CommandResult]]:
     """Return ``count`` random commands with their beats, and the model's results.
+
+    They are for an element after reset, or for one in the state of ``element``, which stays as it is.
 
     The first ones, half of them at most, use what was never loaded, or are at the limits of what is. Of the others,
     rows and vectors are mostly small and sometimes fill a buffer; loads, requantization and ReLU are random, as far as
     the command is legal; some are at a limit or one beyond, and some illegal, as far as their ports can express it.
-    Elements and scales are those of :func:`vsq.golden.stimulus.stream.beats`, and some commands have extreme ones
+    Elements and scales are those of :func:`vsq.golden.stimulus.stream.beats`, but most exponents of a load are near
+    their middle, where most offsets place terms in the window or next to it, and some commands have extreme ones
     alone, one direction for all their vectors, as sums or requantized; output parameters spread z over and beyond its
-    range.
+    range, or balance the sums of a row, so that every bit of its z shows in the codes.
 
     Raises:
         InputError: If ``count`` is not positive.
@@ -40,7 +51,7 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Com
     if count < 1:
         raise InputError(f"{count} commands: a stream has at least 1; ask for more")
     rng = np.random.default_rng(seed)
-    element, parts, results = ElementModel(config), [], []
+    element, parts, results = copy(element) if element else ElementModel(config), [], []
     opening = _opening(rng, config, element)
     for number in range(count):
         command, kind = _command(rng, config), rng.random()
@@ -62,6 +73,8 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Com
         part = _beats(rng, element.loaded, command)
         if extreme:
             _to_the_limits(rng, config, part)
+        elif command.load_params and command.requantize and rng.random() < _BALANCED_SHARE:
+            part = _balanced(rng, element, part)
         parts.append(part)
         results += element.run(part)
     return concatenate(parts), results
@@ -70,10 +83,12 @@ def commands(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[Com
 def steady(config: PeConfig, count: int, seed: int) -> tuple[Streams, list[CommandResult]]:
     """Return ``count`` equal commands, with their beats, and the model's results.
 
-    They have as many rows and vectors as lanes, so that the lanes need never wait, or as many as the buffers hold. All
-    buffers are loaded anew each time. Outputs are requantized, if there is post-processing.
+    They have as many rows and vectors as lanes, so that the lanes need never wait, or as many as the buffers hold; of
+    vectors a multiple of the rows that share a read. All buffers are loaded anew each time. Outputs are requantized, if
+    there is post-processing.
     """
-    vectors = min(config.lanes, config.weight_depth, config.activation_depth)
+    most = -(-config.lanes // config.reuse) * config.reuse
+    vectors = min(most, config.weight_depth, config.activation_depth)
     rows = min(config.lanes, config.activation_depth // vectors)
     command = Command(rows=rows, vectors=vectors, load_params=config.ppu, requantize=config.ppu)
     return repeated(config, command, count, seed)
@@ -93,8 +108,8 @@ def lone(config: PeConfig, seed: int) -> tuple[Streams, list[CommandResult], lis
     with post-processing, the same requantized. The last ones, of one row, load one buffer each.
     """
     rng = np.random.default_rng(seed)
-    vectors = min(config.weight_depth, config.activation_depth, _LONGEST_COMMAND // 4)
-    rows = min(config.activation_depth, _LONGEST_COMMAND) // vectors
+    vectors = min(config.weight_depth, config.activation_depth, _MOST_VECTORS)
+    rows = min(config.activation_depth, _longest(config)[0]) // vectors
     load = Command(rows=rows, vectors=vectors, load_params=config.ppu)
     again = replace(load, load_weights=False, load_activations=False, load_params=False)
     narrow = replace(again, rows=rows * vectors, vectors=1)
@@ -112,10 +127,10 @@ def backlogs(config: PeConfig, rounds: int, seed: int) -> Streams:
     """Return a command that loads all, and ``rounds`` pairs of commands that load nothing, so that results come soon.
 
     All have vectors of one read each, so that the lanes never wait for the next row, and are requantized if there is
-    post-processing. Those of the pairs have one row to as many as are loaded, enough to fill post-processing.
+    post-processing. Those of the pairs have one row to as many as are loaded, enough to fill post-processing and lanes.
     """
     rng = np.random.default_rng(seed)
-    rows = min(config.activation_depth, 2 + _POST_PROCESSED // config.lanes)
+    rows = min(config.activation_depth, 1 + config.reuse + _POST_PROCESSED // config.lanes)
     load = Command(rows=rows, vectors=1, load_params=config.ppu, requantize=config.ppu)
     again = replace(load, load_weights=False, load_activations=False, load_params=False)
     pairs = (replace(again, rows=count) for count in rng.integers(1, rows, 2 * rounds, endpoint=True).tolist())
@@ -129,9 +144,11 @@ def result_beats(results: Iterable[CommandResult]) -> Iterator[dict[str, Any]]:
     """
     for result in results:
         beats: list[dict[str, Any]] = [{"raw": 0}]
-        if result.acc is not None and result.overflow is not None:
-            pairs = zip(result.acc.ravel().tolist(), result.overflow.ravel().tolist(), strict=True)
-            beats = [{"raw": 1, "acc": acc, "overflow": int(overflow)} for acc, overflow in pairs]
+        if result.acc is not None:
+            columns = {"acc": result.acc, "overflow": result.overflow, "inexact": result.inexact}
+            given = {name: column.ravel().tolist() for name, column in columns.items() if column is not None}
+            rows = zip(*given.values(), strict=True)
+            beats = [{"raw": 1, **dict(zip(given, map(int, row), strict=True))} for row in rows]
         elif result.codes is not None:
             beats = [{"raw": 0, "codes": codes} for codes in result.codes.reshape(-1, result.codes.shape[-1]).tolist()]
             if result.scales is not None:
@@ -141,12 +158,19 @@ def result_beats(results: Iterable[CommandResult]) -> Iterator[dict[str, Any]]:
             yield {**beat, "illegal": int(result.illegal), "last": int(number == len(beats))}
 
 
+def _longest(config: PeConfig) -> tuple[int, int]:
+    """Return rows * vectors, and vectors, of all but a few random commands: enough that all slots are used again."""
+    vectors = max(_MOST_VECTORS, config.reuse)
+    return max(_LONGEST_COMMAND, (config.reuse + 2) * vectors), vectors
+
+
 def _command(rng: np.random.Generator, config: PeConfig) -> Command:
     full = rng.random() < _FULL_SHARE
-    vectors = int(rng.integers(1, min(config.weight_depth, config.activation_depth, 6), endpoint=True))
+    longest, most_vectors = _longest(config)
+    vectors = int(rng.integers(1, min(config.weight_depth, config.activation_depth, most_vectors), endpoint=True))
     if full:
         vectors = min(config.weight_depth, config.activation_depth)
-    most = config.activation_depth if full and rng.random() < 0.5 else min(config.activation_depth, _LONGEST_COMMAND)
+    most = config.activation_depth if full and rng.random() < 0.5 else min(config.activation_depth, longest)
     most_rows = max(1, most // vectors)
     loads = (rng.random(3) < 0.6).tolist()
     requantize = config.ppu and bool(rng.random() < 0.7)
@@ -204,45 +228,64 @@ def _fault(rng: np.random.Generator, config: PeConfig) -> dict[str, Any]:
 
 def _beats(rng: np.random.Generator, loaded: Loaded, command: Command) -> Streams:
     """Return what the command takes from the streams."""
-    _, weights, activations, *params = loaded.beats(command).values()
+    _, weights, activations, *lanes = loaded.beats(command).values()
     mac = loaded.config.mac
     w, a = (stream.beats(mac, max(1, count), int(rng.integers(1 << 32))) for count in (weights, activations))
+    if "scale_base" in loaded.config.command_numbers:
+        most = loaded.config.scale_base_max
+        ends = rng.random() < _ENDS_SHARE
+        command = replace(command, scale_base=int(rng.choice([0, most]) if ends else rng.integers(most, endpoint=True)))
+    if mac.window:
+        command = replace(command, offset=_offset(rng, mac))
+        for scales, fmt in zip((w.weight_scales, a.activation_scales), mac.scales, strict=True):
+            if scales is not None and isinstance(fmt, E8M0) and rng.random() < _STEADY_SHARE:
+                span = rng.choice([0, 2, mac.window // 4])
+                scales[:] = fmt.max // 2 + rng.integers(-span, span, len(scales), endpoint=True)
     return Streams(
         commands=[command],
         weights=BlockOperand(w.weights, w.weight_scales).map(lambda column: column[:weights]),
         activations=BlockOperand(a.activations, a.activation_scales).map(lambda column: column[:activations]),
-        params=_params(rng, loaded.config, *params) if params else None,
+        params=params.spread(rng, loaded.config, *lanes) if lanes else None,
     )
 
 
+def _offset(rng: np.random.Generator, mac: MacConfig) -> int:
+    """Return a window's offset: any, or one that places terms of scales in the middle anywhere in it or next to it."""
+    most = (1 << mac.offset_bits) - 1
+    if rng.random() < _STEADY_SHARE:
+        below = largest(mac.unshifted_range).bit_length()
+        return int(np.clip(mac.exponent_max // 2 - rng.integers(-below, mac.acc_bits), 0, most))
+    return int(rng.integers(most, endpoint=True))
+
+
 def _to_the_limits(rng: np.random.Generator, config: PeConfig, streams: Streams) -> None:
-    """Put extreme codes, the same for all elements of a side, in the place of what is there, and the largest scales."""
+    """Put extreme codes, the same for all elements of a side, in the place of what is there, and the largest scales.
+
+    Exponents stay, for a window would hold nothing.
+    """
     mac = config.mac
     for (codes, scales), element, scale in (
         (streams.weights, mac.weight, mac.weight_scale),
         (streams.activations, mac.activation, mac.activation_scale),
     ):
         codes[:] = rng.choice([element.min, element.max]) if element.signed else element.max
-        if scale is not None:
+        if scale is not None and not isinstance(scale, E8M0):
             scales[:] = scale.max
 
 
-def _params(rng: np.random.Generator, config: PeConfig, count: int) -> LaneParams:
-    """Return parameters that bring accumulators of a few vectors near the range of z; some are at their limits.
+def _balanced(rng: np.random.Generator, element: ElementModel, streams: Streams) -> Streams:
+    """Return the beats of a command with parameters that balance the sums of its first row, most of them small.
 
-    Some let z be the bias alone, in the range of a code, so that the output's scale is 1 at most.
+    Scales lose a random number of bits, and those with exponents as many binades or more, but powers of two stay.
     """
-    if rng.random() < _SMALL_SHARE:
-        shift, element = np.full(count, (1 << config.shift_bits) - 1), config.mac.activation
-        return LaneParams(np.ones_like(shift), shift, rng.integers(element.qmin, element.qmax, count, endpoint=True))
-    most = 4 * max(-config.mac.term_range[0], config.mac.term_range[1])
-    middle = most.bit_length() + config.multiplier_bits - config.z_range[1].bit_length()
-    half = 1 << (config.bias_bits - 1)
-    shift = np.clip(middle - rng.integers(0, 12, count), 0, (1 << config.shift_bits) - 1)
-    bias = rng.integers(-half // 8, half // 8, count, endpoint=True)
-    extreme = rng.random(count) < 0.1
-    return LaneParams(
-        np.where(extreme, (1 << config.multiplier_bits) - 1, rng.integers(0, 1 << config.multiplier_bits, count)),
-        np.where(extreme, rng.integers(0, 1 << config.shift_bits, count), shift),
-        np.where(rng.random(count) < 0.1, rng.choice([-half, half - 1], count), bias),
+    mac = element.loaded.config.mac
+    for (_, scales), fmt in zip((streams.weights, streams.activations), mac.scales, strict=True):
+        if fmt is not None and scales is not None and not isinstance(fmt, E8M0):
+            scales >>= int(rng.integers(int(fmt.max).bit_length()))
+    [command] = streams.commands
+    [sums] = copy(element).run(replace(streams, commands=[replace(command, requantize=False, relu=False)]))
+    return (
+        streams
+        if sums.acc is None
+        else replace(streams, params=params.balanced(rng, element.loaded.config, sums.acc[0]))
     )

@@ -5,6 +5,7 @@ are powers of two, or the largest one, times dot products built element by eleme
 """
 
 from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from math import prod
@@ -12,9 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, MacConfig
-from vsq.golden.formats.elements import Format
-from vsq.golden.model.datapath import scale_factor
+from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.mac_options import DEFAULT_MAX_VECTORS
+from vsq.golden.formats.e8m0 import E8M0
+from vsq.golden.formats.elements import Format, Minifloat
+from vsq.golden.model.datapath import scale_parts
 
 LONGEST = 1 << 14  # terms of a run over a limit; more would take a simulation by cocotb minutes
 
@@ -28,6 +31,7 @@ class Term(NamedTuple):
     activation_scale: int
     first: bool = False
     last: bool = False
+    offset: int = 0  # of a window
 
 
 Run = tuple[Term, ...]
@@ -46,7 +50,9 @@ def over_limit(config: MacConfig, direction: int) -> Run:
     beyond = terms(config, direction)
     back = terms(config, -direction) if all(config.term_range) else []
     landing = terms(config, limit(config, direction))
-    if config.accumulator_bits is None:  # extreme terms come first, at least ``max_vectors`` of them
+    if (
+        config.accumulator_bits is None and config.window is None
+    ):  # extreme terms come first, at least ``max_vectors`` of them
         vectors = config.max_vectors or DEFAULT_MAX_VECTORS
         landing[vectors - 1] = landing[vectors - 1]._replace(last=True)
     results = [landing.pop(), *beyond, *back, *terms(config, extreme)]
@@ -66,7 +72,7 @@ def unaffordable(config: MacConfig) -> dict[int, int]:
 @cache
 def gated(config: MacConfig) -> Run:
     """Return pairs of an extreme term and one that a scale of 0 or a product of 1 gates; half of these clear."""
-    if not any(config.scales):
+    if all(scale is None or isinstance(scale, E8M0) for scale in config.scales):  # none can be 0
         return ()
     [extreme] = terms(config, config.term_range[1])
     run: list[Term] = []
@@ -78,7 +84,7 @@ def gated(config: MacConfig) -> Run:
 
 def there_and_back(rng: np.random.Generator, config: MacConfig, direction: int) -> Run:
     """Return an accumulation to a value of random size and the sign of ``direction``, and back to 0."""
-    most = min(abs(end) for end in config.term_range)
+    most = min(limit(config, 1), *(abs(end) for end in config.term_range))
     if not most:
         return ()
     target = direction * max(1, most >> int(rng.integers(most.bit_length())))
@@ -87,7 +93,10 @@ def there_and_back(rng: np.random.Generator, config: MacConfig, direction: int) 
 
 
 def lane_by_lane(rng: np.random.Generator, config: MacConfig) -> Run:
-    """Return a result for each element, of its product alone, of two nonzero ends, and the largest scales."""
+    """Return a result for each element, of its product alone, of two nonzero ends, and the largest scales.
+
+    A window's bit 0 weighs as much as that product's.
+    """
     elements = config.vector_size
     w, a = (fmt.sample(rng, (elements, elements)) for fmt in (config.weight, config.activation))
     one_hot = rng.random(elements) < 0.5
@@ -96,7 +105,8 @@ def lane_by_lane(rng: np.random.Generator, config: MacConfig) -> Run:
         np.fill_diagonal(codes, rng.choice([end for end in (fmt.min, fmt.max) if end], elements))
     sw, sa = (fmt.max if fmt else 1 for fmt in config.scales)
     operands = zip(w.tolist(), a.tolist(), strict=True)
-    return tuple(Term(weights, activations, sw, sa, first=True, last=True) for weights, activations in operands)
+    offset = config.exponent_max if config.window else 0
+    return tuple(Term(*codes, sw, sa, first=True, last=True, offset=offset) for codes in operands)
 
 
 def limit(config: MacConfig, direction: int) -> int:
@@ -112,24 +122,39 @@ def length(config: MacConfig, target: int) -> int:
 
 
 def terms(config: MacConfig, target: int) -> list[Term]:
-    """Return terms whose sum is ``target``, which is not 0 and has the sign of some term."""
+    """Return terms whose sum is ``target``, which is not 0 and has the sign of some term.
+
+    In dual precision the extreme ones are clipped.
+    """
     sign_w, sign_a = (1, 1) if target > 0 else (-1, 1) if config.weight.signed else (1, -1)
-    elements, factors = config.vector_size, _factors(config)
-    ends = product((config.weight.min, config.weight.max), (config.activation.min, config.activation.max))
+    elements, (sw, sa) = config.vector_size, (fmt.max if fmt else 1 for fmt in config.scales)
+    exact, extreme = _exact(config), abs(config.term_range[target > 0])
+    ends = product((exact.weight.min, exact.weight.max), (config.activation.min, config.activation.max))
     w, a = max(ends, key=lambda pair: sign_w * sign_a * prod(pair))
-    found = [Term([w] * elements, [a] * elements, *factors[0][1])] * length(config, target)
-    left = abs(target) % abs(config.term_range[target > 0])
+    found = [Term([w] * elements, [a] * elements, sw, sa)] * (abs(target) // extreme)
+    left, factors = abs(target) % extreme, _factors(exact)
     while left:
         factor, scales = next(item for item in factors if item[0] <= left)
         weights, activations = [0] * elements, [0] * elements
         for element in range(elements):
             dot = left // factor
-            w = _towards(config.weight, sign_w * dot)
-            a = _towards(config.activation, sign_a * (dot // abs(w))) if w else 0
+            w = _towards(exact.weight, sign_w * dot)
+            a = _towards(exact.activation, sign_a * (dot // abs(w))) if w else 0
             weights[element], activations[element] = w, a
             left -= factor * abs(w * a)
         found.append(Term(weights, activations, *scales))
     return found
+
+
+def _exact(config: MacConfig) -> MacConfig:
+    """Return the configuration of terms that are exact: itself, or that of weights which E4M3 holds times their scales.
+
+    In dual precision these are weights within +-7 with scales that are powers of two, up to 2^14: 7 times it is 224.
+    """
+    if not config.dual_precision:
+        return config
+    powers = Minifloat(exponent_bits=4, mantissa_bits=0, bias=7, signed=False)
+    return replace(config, dual_precision=False, weight_scale=powers, narrow=True)
 
 
 def _towards(fmt: Format, target: int) -> int:
@@ -139,13 +164,25 @@ def _towards(fmt: Format, target: int) -> int:
     return fmt.values[bisect_right(fmt.values, target) - 1]
 
 
-def _factors(config: MacConfig) -> list[tuple[int, tuple[int, int]]]:
-    """Return factors r > 0 from the largest down to 1, each with scales (sw, sa) that give it.
+def _scales(config: MacConfig, fmt: Format | None) -> list[int]:
+    """Return scales whose products give every power of two: these, the largest, and of floats all significands."""
+    if fmt is None:
+        return [1]
+    if isinstance(fmt, E8M0):
+        return [*range(config.acc_bits), fmt.max]
+    significands = [] if fmt.contiguous else [*fmt.values[1 : 1 << fmt.significand_bits]]
+    return [*significands, *(1 << bit for bit in range(fmt.max.bit_length())), fmt.max]
 
-    r = 1 is among them if any is: with R >= 2 or no rounding, powers of two give p = 2^s; with R = 1 r is 1 at most.
+
+@cache
+def _factors(config: MacConfig) -> list[tuple[int, tuple[int, int]]]:
+    """Return factors r > 0 from the largest down to 1, each with scales (sw, sa) that give it, at a window's offset 0.
+
+    r = 1 is among them if any is: with R >= 2 or no rounding, powers of two give p = 2^s; with R = 1 integers give 1 at
+    most, and floats give it by significands without an exponent.
     """
-    sides = [[*(1 << bit for bit in range(fmt.bits)), fmt.max] if fmt else [1] for fmt in config.scales]
-    pairs = list(product(*sides))
-    _, factors = scale_factor(config, *np.array(pairs, np.int64).T)
+    pairs = list(product(*(_scales(config, fmt) for fmt in config.scales)))
+    _, significands, exponents = scale_parts(config, *np.array(pairs, np.int64).T)
+    factors = np.broadcast_to(significands, len(pairs)).astype(object) << exponents
     found = dict(zip(factors.tolist(), pairs, strict=True))
     return sorted(((factor, scales) for factor, scales in found.items() if factor), reverse=True)

@@ -5,6 +5,7 @@ Every random choice comes from a generator of its own, so that a configuration, 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class Beats:
     activation_scales: Integers | None  # [B]
     first: Flags  # [B]
     last: Flags  # [B]
+    offsets: Integers | None = None  # [B]; None without a window
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -45,16 +47,18 @@ class Beats:
         return Beats(*columns)
 
 
-def layer(weights: BlockOperand, activations: BlockOperand) -> Beats:
+def layer(weights: BlockOperand, activations: BlockOperand, offsets: Any = None) -> Beats:
     """Return a whole layer as beats: result by result in row-major order of [M, N], each G beats long.
 
-    The arguments are those of :func:`vsq.golden.model.datapath.matmul`, which gives the expected results.
+    Offsets of a window broadcast to [M, N]. The arguments are those of :func:`vsq.golden.model.datapath.matmul`, which
+    gives the expected results.
     """
     (channels, groups, _), rows = weights.codes.shape, len(activations.codes)
     w, sw = weights.map(lambda array: np.broadcast_to(array, (rows, *array.shape)).reshape(-1, *array.shape[2:]))
     a, sa = activations.map(lambda array: np.repeat(array, channels, axis=0).reshape(-1, *array.shape[2:]))
     group = np.arange(len(w)) % groups
-    return Beats(w, a, sw, sa, first=group == 0, last=group == groups - 1)
+    given = None if offsets is None else np.repeat(np.broadcast_to(offsets, (rows, channels)), groups)
+    return Beats(w, a, sw, sa, first=group == 0, last=group == groups - 1, offsets=given)
 
 
 def concatenate(parts: Sequence[Beats]) -> Beats:
@@ -67,9 +71,10 @@ def concatenate(parts: Sequence[Beats]) -> Beats:
 def beats(config: MacConfig, count: int, seed: int) -> Beats:
     """Return ``count`` random beats that reach the corners of the datapath; the last one is marked ``last``.
 
-    Operands and scales are those of :mod:`vsq.golden.stimulus.operands`. Accumulations last 1 to 40 beats; some give
-    results on the way, some continue the one before (no ``first``), some are abandoned (no ``last``). Among them are
-    the runs of :mod:`vsq.golden.stimulus.directed`; short streams lack the long ones (:func:`complete` does not).
+    Operands, scales and offsets are those of :mod:`vsq.golden.stimulus.operands`. Accumulations last 1 to 40 beats;
+    some give results on the way, some continue the one before (no ``first``), some are abandoned (no ``last``). Among
+    them are the runs of :mod:`vsq.golden.stimulus.directed`; short streams lack the long ones (:func:`complete` does
+    not).
 
     Raises:
         InputError: If ``count`` is not positive.
@@ -105,16 +110,20 @@ def scale_pairs(config: MacConfig, seed: int) -> Beats:
 
     They have every pair of scales, or 4,096 random ones if there are more; they are none if no side has scales.
     """
-    bits = config.full_product_bits
-    drawn = np.random.default_rng(seed).integers(1 << bits, size=_SCALE_PAIRS)
-    if bits < _SCALE_PAIRS.bit_length():
-        drawn = np.arange(1 << bits if bits else 0)
-    low = config.activation_scale.bits if config.activation_scale else 0
-    sw = drawn >> low if config.weight_scale else None
-    sa = drawn & ((1 << low) - 1) if config.activation_scale else None
+    sides = [range(1) if fmt is None else fmt.values for fmt in config.scales]
+    many = prod(map(len, sides))
+    drawn = np.random.default_rng(seed).integers(many, size=_SCALE_PAIRS)
+    if many <= _SCALE_PAIRS:
+        drawn = np.arange(many if any(config.scales) else 0)
+    places = np.unravel_index(drawn, tuple(map(len, sides)))
+    sw, sa = (
+        None if fmt is None else np.asarray(fmt.values, np.int64)[place]
+        for fmt, place in zip(config.scales, places, strict=True)
+    )
     one, marks = np.zeros((len(drawn), config.vector_size), np.int64), np.ones(len(drawn), np.bool_)
     one[:, 0] = 1
-    return Beats(one, one, sw, sa, first=marks, last=marks)
+    offsets = corners.offsets(np.random.default_rng(seed), config, sw, sa, np.arange(len(drawn)), steady=0)
+    return Beats(one, one, sw, sa, first=marks, last=marks, offsets=offsets)
 
 
 def overflow_directions(config: MacConfig) -> set[int]:
@@ -144,8 +153,10 @@ def _directed(rng: np.random.Generator, config: MacConfig, count: int) -> list[r
 
 
 def _of_terms(config: MacConfig, run: runs.Run) -> Beats:
-    w, a, sw, sa, first, last = map(np.array, zip(*run, strict=True))
-    return Beats(w, a, sw if config.weight_scale else None, sa if config.activation_scale else None, first, last)
+    w, a, sw, sa, first, last, offset = map(np.array, zip(*run, strict=True))
+    present = config.weight_scale, config.activation_scale, config.window
+    some = [column if there else None for column, there in zip((sw, sa, offset), present, strict=True)]
+    return Beats(w, a, some[0], some[1], first, last, some[2])
 
 
 def _ordinary(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[Beats, NDArray[np.int64]]:
@@ -162,4 +173,6 @@ def _ordinary(rng: np.random.Generator, config: MacConfig, count: int) -> tuple[
     first, last = np.zeros(count, np.bool_), rng.random(count) < 0.05
     first[starts] = rng.random(len(starts)) < 0.9
     last[ends - 1] = rng.random(len(starts)) < 0.9
-    return Beats(w, a, sw, sa, first, last), starts
+    offsets = corners.offsets(rng, config, sw, sa, np.repeat(np.arange(len(lengths)), lengths))
+    corners.put_nans(rng, config, (w, a, sw, sa))
+    return Beats(w, a, sw, sa, first, last, offsets), starts

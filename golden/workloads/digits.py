@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from vsq.golden.workloads.chain import Chain
+from vsq.golden.workloads.metrics import Score, share
 from vsq.golden.workloads.workload import Workload
 
 # name, output channels, input channels, kernel, padding, ReLU, pooling
@@ -32,7 +33,6 @@ ARCHITECTURE = [
     ("fc", 10, 32, 2, 0, False, 1),
 ]
 TEST_IMAGES = 360
-SEED = 0
 BATCH = 64
 
 
@@ -48,36 +48,46 @@ class Digits:
 
 
 @cache
-def load() -> Digits:
+def load(seed: int = 0) -> Digits:
     """Return the network, trained once per process in about 2 s; the seed fixes split, weights and accuracy.
 
     The weights are reproducible on one machine with one release of PyTorch; between machines, low bits may differ.
     """
     data = load_digits()
     pixels = torch.tensor((data.images[..., None] / 16).astype(np.float32)).permute(0, 3, 1, 2)
-    labels, order = torch.tensor(data.target), np.random.default_rng(SEED).permutation(len(pixels))
+    labels, order = torch.tensor(data.target), np.random.default_rng(seed).permutation(len(pixels))
     test, train = order[:TEST_IMAGES], order[TEST_IMAGES:]
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(seed)
     network = _network(generator)
     _train(network, pixels[train], labels[train], generator, epochs=10, rate=1e-2)
     return Digits(network.eval(), pixels[train], labels[train], pixels[test], labels[test])
 
 
-def workload() -> Workload:
+def workload(seed: int = 0) -> Workload:
     """Return the network with its test accuracy."""
-    digits = load()
+    digits = load(seed)
 
     def train(model: nn.Module) -> None:
-        _train(model, digits.train_images, digits.train_labels, torch.Generator().manual_seed(0), epochs=8, rate=3e-3)
+        _train(
+            model, digits.train_images, digits.train_labels, torch.Generator().manual_seed(seed), epochs=8, rate=3e-3
+        )
 
     @torch.no_grad()
-    def evaluate(model: nn.Module) -> float:
-        return score(model(digits.test_images).numpy())
+    def evaluate(model: nn.Module) -> Score:
+        return accuracy(model(digits.test_images).numpy())
 
-    def score(logits: NDArray[Any]) -> float:
-        return float(np.mean(logits.argmax(axis=1) == digits.test_labels[: len(logits)].numpy()))
+    def accuracy(logits: NDArray[Any]) -> Score:
+        labels = digits.test_labels[: len(logits)].numpy()
+        return share(int(np.sum(logits.argmax(axis=1) == labels)), len(labels))
 
-    chain = Chain(digits.network, digits.train_images, digits.test_images, "images", "accuracy", score)
+    chain = Chain(
+        digits.network,
+        digits.train_images,
+        digits.test_images,
+        "images",
+        "accuracy",
+        lambda logits: accuracy(logits).value,
+    )
     return Workload(
         name="digits",
         metric="accuracy",
@@ -85,6 +95,7 @@ def workload() -> Workload:
         calibrate=lambda model: model(digits.train_images),
         evaluate=evaluate,
         train=train,
+        drawn=workload,
         configs=("4/4U/4/6", "3/3U/4/4", "2/4U/4/4", "2/2U/4/4"),
         chain=lambda: chain,
         sample=lambda: (chain.first(64), "conv3"),

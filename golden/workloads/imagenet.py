@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from vsq.golden.contract.errors import InputError
+from vsq.golden.workloads.metrics import Score, share
 
 RESIZED = 256
 CROPPED = 224
@@ -84,7 +85,7 @@ def read(path: Path) -> torch.Tensor:
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, data: Iterable[Batch]) -> float:
+def accuracy(model: nn.Module, data: Iterable[Batch]) -> Score:
     """Return the share of images, 0 to 1, whose largest output is their label's; no image is an InputError."""
     right = total = 0
     for pixels, labels in data:
@@ -92,4 +93,4 @@ def accuracy(model: nn.Module, data: Iterable[Batch]) -> float:
         total += len(labels)
     if not total:
         raise InputError("accuracy: got no images; give at least one batch")
-    return right / total
+    return share(right, total)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsq.golden.contract.errors import InputError
+from vsq.golden.workloads.metrics import Score, mean
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,6 @@ class Question:
     question: str
     context: str
     answers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Score:
-    """Means over all questions, in percent."""
-
-    exact_match: float
-    f1: float
 
 
 def load(path: str | Path) -> list[Question]:
@@ -54,16 +47,19 @@ def load(path: str | Path) -> list[Question]:
         raise InputError(f"{path}: not in SQuAD's form ({reason}); give its JSON file") from None
 
 
-def evaluate(questions: Iterable[Question], answer: Callable[[str, str], str]) -> Score:
-    """Return the score of a model that answers ``answer(question, context)``; no question is an InputError."""
+def evaluate(questions: Iterable[Question], answer: Callable[[str, str], str]) -> dict[str, Score]:
+    """Return ``F1`` and ``exact match`` of a model that answers ``answer(question, context)``.
+
+    Both are means over all questions, in percent; no question is an InputError.
+    """
     scores: list[tuple[float, float]] = []
     for question in questions:
         words = _words(answer(question.question, question.context))
         references = [_words(text) for text in question.answers]
-        scores.append((words in references, max(_f1(words, reference) for reference in references)))
+        scores.append((100 * max(_f1(words, reference) for reference in references), 100.0 * (words in references)))
     if not scores:
         raise InputError("evaluation: got no questions; give at least one")
-    return Score(*(100 * sum(column) / len(scores) for column in zip(*scores, strict=True)))
+    return dict(zip(("F1", "exact match"), map(mean, zip(*scores, strict=True)), strict=True))
 
 
 def _words(text: str) -> list[str]:

@@ -17,9 +17,9 @@ from torch import nn
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.nn import mmse
+from vsq.golden.nn.layers.registry import fresh_layer, quantizable
 from vsq.golden.nn.planes.splitquant import Layer, SumLayer, replace_layers
-from vsq.golden.nn.quantize import fresh_layer, quantizable
-from vsq.golden.nn.scheme import Scheme, WeightScales
+from vsq.golden.quantizer.scheme import Scheme, WeightScales
 
 
 @torch.no_grad()

@@ -11,35 +11,22 @@ Source: Gafni et al., Dual Precision Quantization (arXiv 2505.14638); Frantar et
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats import fp8
+from vsq.golden.formats.elements import Format
+from vsq.golden.io.layer import IntegerLayer
+from vsq.golden.nn.methods.gptq import compensate
+from vsq.golden.nn.methods.hessian import damped, inverse_factor
+from vsq.golden.quantizer.tensor import Granularity, Quantized, TensorFormat
 
 PROTECTED = 224.0  # 240 - 240/15: then 16/15 of it, which code -8 reaches, still fits E4M3 with a largest value of 240
-_BLOCK = 128
-
-
-class Hessian:
-    """H = (2/n) X^T X of a Linear's inputs X [n, K], summed up batch by batch in float64."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.products: torch.Tensor | None = None
-
-    @torch.no_grad()
-    def observe(self, x: torch.Tensor) -> None:
-        """Take one batch of inputs, [..., K]."""
-        rows = x.detach().double().reshape(-1, x.shape[-1])
-        self.products = rows.T @ rows if self.products is None else self.products + rows.T @ rows
-        self.rows += len(rows)
-
-    def matrix(self, name: str = "layer") -> torch.Tensor:
-        """Return H, [K, K] in float64; raise an InputError if no batch was seen."""
-        if self.products is None:
-            raise InputError(f"{name}: calibration saw no data; run the model on calibration batches first")
-        return 2 / self.rows * self.products
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +63,8 @@ def quantize(
 
     Args:
         weight: A Linear's, [N, K].
-        hessian: :meth:`Hessian.matrix`, [K, K]. With the identity nothing is compensated: :func:`round_to_nearest`.
+        hessian: :meth:`vsq.golden.nn.methods.hessian.Hessian.matrix`, [K, K]. With the identity nothing is compensated:
+            :func:`round_to_nearest`.
         group_size: Elements along K that share s_g.
         reorder: Whether columns of large inputs are rounded first, while many others can still compensate: columns
             within their group and groups as a whole, so that hardware needs no gather.
@@ -90,10 +78,8 @@ def quantize(
     """
     _check(weight, hessian, group_size, name)
     w = weight.detach().double()
-    h = hessian.detach().to(w, copy=True)
-    dead = h.diagonal() == 0
-    h.diagonal()[dead] = 1
-    w[:, dead] = 0
+    h = damped(hessian, damping)
+    w[:, hessian.diagonal() == 0] = 0
 
     largest = w.abs().max().item()
     tensor_scale = 2.0 ** math.ceil(math.log2(largest / PROTECTED)) if largest else 1.0
@@ -102,10 +88,13 @@ def quantize(
     of_column = torch.arange(w.shape[1], device=w.device) // group_size
 
     order = _order(h.diagonal(), group_size) if reorder else torch.arange(w.shape[1], device=w.device)
-    h.diagonal().add_(damping * h.diagonal().mean())
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(h[order][:, order]))
-    factor = torch.linalg.cholesky(inverse, upper=True)
-    codes = _compensated(w[:, order], scales[:, of_column[order]], factor)[:, order.argsort()]
+    steps = scales[:, of_column[order]].T
+
+    def rounded(k: int, columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        codes = torch.where(steps[k] > 0, columns[k] / steps[k], 0.0).round().clamp(-8, 7)
+        return codes, _e4m3(steps[k] * codes).double()
+
+    codes = compensate(w[:, order].T.contiguous(), inverse_factor(h[order][:, order]), rounded).T[:, order.argsort()]
     return DualPrecision(codes.to(torch.int8), scales.float(), tensor_scale, group_size)
 
 
@@ -133,6 +122,57 @@ def linear(x: torch.Tensor, weight: DualPrecision, scale: float, *, exact: bool 
     codes = [operand.view(torch.uint8).numpy(force=True) for operand in (x, weight.e4m3())]
     sums = fp8.matmul(*codes) / 2.0**fp8.PRODUCT_FRACTION_BITS if exact else fp8.matmul_float32(*codes)
     return torch.from_numpy(sums).double() * (scale * weight.tensor_scale)
+
+
+def integer_layer(
+    weight: DualPrecision, x: torch.Tensor, scale: float, config: MacConfig | str = "w4a8fp8"
+) -> IntegerLayer:
+    """Return a layer in the integers of a MAC in dual precision; its outputs are those of :func:`linear`, exact.
+
+    Args:
+        weight: Of group scales that ``torch.float8_e4m3fn`` holds, in groups of whole vectors of ``config``.
+        x: x8, ``torch.float8_e4m3fn``, [M, K].
+        scale: s_x.
+        config: Its configuration, or that as a text.
+
+    Raises:
+        InputError: If ``config`` is none in dual precision with inputs e4m3, a group is no multiple of V, or a group
+            scale is no value of ue4m3.
+    """
+    config = MacConfig.parse(config) if isinstance(config, str) else config
+    form, size = config.weight_scale, config.vector_size
+    if not config.dual_precision or form is None or str(config.activation) != "e4m3":
+        raise InputError(f"{config.full_name}: no MAC of weights in dual precision and inputs e4m3; choose w4a8fp8")
+    if weight.group_size % size:
+        raise InputError(f"group size {weight.group_size}: no multiple of V = {size}; choose one, or another V")
+    units = weight.group_scales.double().numpy(force=True) * 2.0**form.fraction_bits
+    if (units % 1).any() or not np.isin(units, form.values).all():
+        raise InputError("group scales: not all are values of ue4m3; quantize with scale_dtype=torch.float8_e4m3fn")
+    rows = fp8.fixed_point(x.view(torch.uint8).numpy(force=True), "x")
+
+    def tensor(values: NDArray[Any], element: Format, unit: float) -> Quantized[NDArray[Any]]:
+        scaled = form if element is config.weight else None
+        form_of = TensorFormat(
+            element=element,
+            scale=scaled,
+            vector_size=size,
+            granularity=Granularity.TENSOR,
+            dual_precision=scaled is not None,
+        )
+        codes = form_of.split(values.astype(element.dtype()))[:, None]
+        repeated = units.astype(np.int32).repeat(weight.group_size // size, axis=1)[:, None, : codes.shape[2]]
+        gamma = np.full((1, 1, 1), unit, np.float32)
+        scales = None if scaled is None else repeated
+        return Quantized(codes=codes, scales=scales, gamma=gamma, length=values.shape[1], format=form_of)
+
+    gamma = scale * 2.0**-fp8.FRACTION_BITS
+    return IntegerLayer(
+        config=config,
+        weights=tensor(weight.codes.numpy(force=True), config.weight, weight.tensor_scale * 2.0**-fp8.FRACTION_BITS),
+        inputs=tensor(rows, config.activation, gamma),
+        input_gamma=np.asarray(gamma, np.float32),
+        bias=None,
+    )
 
 
 # The steps ----------------------------------------------------------------------------------------------------
@@ -168,23 +208,3 @@ def _order(importance: torch.Tensor, group_size: int) -> torch.Tensor:
     groups = [start + importance[start : start + group_size].argsort(descending=True, stable=True) for start in starts]
     largest = torch.stack([importance[group[0]] for group in groups])
     return torch.cat([groups[i] for i in largest.argsort(descending=True, stable=True)])
-
-
-def _compensated(w: torch.Tensor, scales: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Return the codes [N, K] of ``w``, column by column.
-
-    Each column's error, over the diagonal of the inverse Hessian's upper Cholesky ``factor``, is taken off the columns
-    to its right: at once within a block, and off all later blocks when the block is done.
-    """
-    columns, steps = w.T.contiguous(), scales.T.contiguous()  # [K, N]: a column lies together
-    codes = torch.zeros_like(columns)
-    for start in range(0, len(columns), _BLOCK):
-        stop = min(start + _BLOCK, len(columns))
-        errors = torch.zeros_like(columns[start:stop])
-        for i in range(start, stop):
-            codes[i] = torch.where(steps[i] > 0, columns[i] / steps[i], 0.0).round().clamp(-8, 7)
-            error = (columns[i] - _e4m3(steps[i] * codes[i]).double()) / factor[i, i]
-            columns[i:stop] -= factor[i, i:stop, None] * error
-            errors[i - start] = error
-        columns[stop:] -= factor[start:stop, stop:].T @ errors
-    return codes.T
