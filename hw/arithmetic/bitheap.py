@@ -1,12 +1,27 @@
 """Bit heap: a sum of weighted bits and constants as one compressor tree."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from vsq.hw.arithmetic.compressor import Adder, Bit, Plan, Wire, compress
 from vsq.hw.mac.pipeline import register
+
+_record: ContextVar["list[BitHeap]"] = ContextVar("_record")
+
+
+@contextmanager
+def recorded() -> "Iterator[list[BitHeap]]":
+    """Yield the list of the heaps that are compressed in this context."""
+    heaps: list[BitHeap] = []
+    token = _record.set(heaps)
+    try:
+        yield heaps
+    finally:
+        _record.reset(token)
 
 
 class BitHeap:
@@ -28,6 +43,8 @@ class BitHeap:
         lower_bound: Bits added (and the bits of the constant that no half adder takes) less ``width``, or 0: each full
             adder removes one bit. Only carries that drop out at 2^width save some.
         depth: Delay in units of one exclusive-or.
+        counts: What there is to map, from which area can be predicted: adders by kind, and by which operand has the
+            other polarity; bits by the name that :meth:`signal` gave them; inverted results; register bits.
 
     Source: C. R. Baugh and B. A. Wooley, IEEE Trans. Computers C-22(12), 1973; F. de Dinechin et al., FPL 2013 (heaps).
     """
@@ -37,6 +54,7 @@ class BitHeap:
         self.name = name
         self.constant = 0
         self.bits_in = self.full_adders = self.half_adders = self.lower_bound = self.depth = 0
+        self.counts: Counter[str] = Counter()
         self._columns: list[list[Bit]] = [[] for _ in range(width)]
         self._signals: list[tuple[Signal, Value]] = []
         self._negated: defaultdict[int | None, list[Value]] = defaultdict(list)  # by the bits of unsigned terms
@@ -76,6 +94,7 @@ class BitHeap:
     def signal(self, name: str, value: Value) -> Signal:
         """Return ``value`` as a signal of the heap, which :meth:`compress` will assign."""
         signal = Signal(len(value), name=f"{self.name}_{name}{len(self._signals)}")
+        self.counts[name] += len(value)
         self._signals.append((signal, value))
         return signal
 
@@ -86,14 +105,12 @@ class BitHeap:
             m: Module that receives the statements.
             loads: One register stage per entry, with that enable: they cut the tree into parts of equal depth.
         """
-        for bits, negative in self._negated.items():
-            self._add_count(m, negative, bits)
-        plan = compress(self._columns, self.constant)
+        _record.get([]).append(self)
+        plan = compress(self.columns(m), self.constant)
         self.depth = plan.depth
         self.lower_bound = max(0, self.bits_in + plan.repeated - self.width)
         self.half_adders = sum(adder.is_half for adder in plan.adders)
         self.full_adders = len(plan.adders) - self.half_adders
-        m.d.comb += [signal.eq(value) for signal, value in self._signals]
         first = max((bit.wire.arrival for column in self._columns for bit in column), default=0)
         cuts = [first + (plan.depth - first) * i // (len(loads) + 1) for i in range(1, len(loads) + 1)]
         crossing = _crossing(plan, cuts)
@@ -104,9 +121,11 @@ class BitHeap:
             self._emit(m, groups[arrival], arrival)
             for stage, cut in enumerate(cuts):
                 if cut == arrival:
+                    self.counts["registers"] += len(crossing[stage])
                     held = register(m, Cat(w.value for w in crossing[stage]), loads[stage], f"{self.name}_stage{stage}")
                     for wire, value in zip(crossing[stage], held, strict=True):
                         wire.value = value
+        self.counts["inverted"] += sum(bit.inverted for bit in plan.result if isinstance(bit, Bit))
         complements = ~Cat(bit.wire.value for bit in plan.result if isinstance(bit, Bit) and bit.inverted)
         inverted = iter(_vector(m, f"{self.name}_inverted", [complements]))
         total = [
@@ -115,9 +134,16 @@ class BitHeap:
         ]
         return _vector(m, f"{self.name}_sum", total)
 
+    def columns(self, m: Module) -> list[list[Bit]]:
+        """Describe what the terms are made of, and return all their bits by weight."""
+        for bits, negative in self._negated.items():
+            self._add_count(m, negative, bits)
+        m.d.comb += [signal.eq(value) for signal, value in self._signals]
+        return self._columns
+
     def _add_count(self, m: Module, negative: Sequence[Value], bits: int | None) -> None:
         """Add the number of negated terms, less its product by 2^bits for unsigned ones."""
-        count = BitHeap(len(negative).bit_length(), f"{self.name}_negated{bits or ''}")
+        count = type(self)(len(negative).bit_length(), f"{self.name}_negated{bits or ''}")
         for bit in negative:
             count.add(bit)
         for index, bit in enumerate(count.compress(m)):
@@ -136,7 +162,9 @@ class BitHeap:
             kind = "parity" if adder.carry is None else f"half{adder.z}" if adder.is_half else "full"
             kinds[kind, _odd(adder)].append(adder)
         for (kind, odd), group in sorted(kinds.items()):
-            prefix = f"{self.name}_{kind}{'_odd_' if odd else ''}{odd}_{arrival}"
+            kind_and_odd = f"{kind}{'_odd_' if odd else ''}{odd}"
+            self.counts[kind_and_odd] += len(group)
+            prefix = f"{self.name}_{kind_and_odd}_{arrival}"
             x = _vector(m, f"{prefix}_x", [adder.x.wire.value for adder in group])
             y = _vector(m, f"{prefix}_y", [adder.y.wire.value for adder in group])
             z = _vector(m, f"{prefix}_z", [adder.z.wire.value for adder in group if isinstance(adder.z, Bit)])

@@ -23,14 +23,19 @@ class Bit(NamedTuple):
     wire: Wire
     inverted: bool = False
 
+    @property
+    def is_product(self) -> bool:
+        """Whether the value has two bits, whose product is meant; only chains of cells take such."""
+        return self.wire.value is not None and len(self.wire.value) == 2
+
 
 @dataclass(eq=False, slots=True)
 class Adder:
     """A full adder, ``x + y + z = sum + 2*carry`` on wires, or a half adder if ``z`` is a constant.
 
     A full adder is self-dual, so one polarity serves all five wires: three complements give the complements of sum
-    and carry. ``inverted`` tells this polarity, which x has too; y or z may have the other one. A half adder's carry
-    leaves as its complement, because NAND and NOR are smaller than AND and OR.
+    and carry. ``inverted`` tells this polarity, which x has too; y or z may have the other one, and is inverted. A half
+    adder's carry leaves as its complement, because NAND and NOR are smaller than AND and OR.
 
     Members: ``x``, ``y`` and ``z`` (a bit, or the value 0 or 1 on the wire), z the latest; ``sum``; ``carry``, None
     where its weight is 2^width: then only ``sum = x ^ y`` is left.
@@ -99,8 +104,10 @@ def compress(columns: Sequence[Iterable[Bit]], constant: int) -> Plan:
             one = 0
         queue = _Queue(bits)
         while len(queue) > 1:
-            operands = queue.take_three() if len(queue) > 2 else (queue.take_one(), queue.take_one(), one)
-            total, carry = _add(plan, *operands)
+            if len(queue) > 2:
+                total, carry = _full(plan, *queue.take_three())
+            else:
+                total, carry = _half(plan, queue.take_one(), queue.take_one(), one)
             queue.put(total)
             carries.append(carry)
         plan.result.append(queue.take_one() if len(queue) else one)
@@ -146,21 +153,29 @@ def _arrival(bit: Bit) -> int:
     return bit.wire.arrival
 
 
-def _add(plan: Plan, a: Bit, b: Bit, c: Bit | int) -> tuple[Bit, Bit]:
-    """Append a full or half adder to the plan; return its sum and carry."""
-    if isinstance(c, int):
-        x, y, inverted = a, b, a.inverted
-        z: Bit | int = c ^ inverted
-        arrival = max(_arrival(x), _arrival(y)) + HALF_DELAY
-    else:
-        inverted = a.inverted + b.inverted + c.inverted > 1
-        x, y, z = sorted((a, b, c), key=_arrival)
-        arrival = max(_arrival(y) + XY_DELAY, _arrival(z) + Z_DELAY)
-        if x.inverted != inverted:
-            x, y = y, x
+def _full(plan: Plan, a: Bit, b: Bit, c: Bit) -> tuple[Bit, Bit]:
+    """Append a full adder to the plan; return its sum and carry."""
+    inverted = a.inverted + b.inverted + c.inverted > 1
+    x, y, z = sorted((a, b, c), key=_arrival)
+    arrival = max(_arrival(y) + XY_DELAY, _arrival(z) + Z_DELAY)
+    if x.inverted != inverted:
+        x, y = y, x
     total, carry = Wire(arrival), Wire(arrival)
     plan.adders.append(Adder(x, y, z, inverted, total, carry))
-    return Bit(total, inverted), Bit(carry, inverted != isinstance(z, int))
+    return Bit(total, inverted), Bit(carry, inverted)
+
+
+def _half(plan: Plan, x: Bit, y: Bit, one: int) -> tuple[Bit, Bit]:
+    """Append a half adder to the plan; return its sum and its carry.
+
+    Of two polarities it takes complements: then NAND or NOR of them is the carry itself, and one gate more the sum.
+    """
+    if y.inverted:
+        x, y = y, x
+    arrival = max(_arrival(x), _arrival(y)) + HALF_DELAY
+    total, carry = Wire(arrival), Wire(arrival)
+    plan.adders.append(Adder(x, y, one ^ x.inverted, x.inverted, total, carry))
+    return Bit(total, x.inverted), Bit(carry, not x.inverted)
 
 
 def _parity(plan: Plan, bits: Sequence[Bit], one: int) -> Bit | int:

@@ -1,117 +1,58 @@
-"""Designs: what can be generated, simulated and synthesized, each behind one interface."""
+"""The designs: a vector MAC with plain ports or AXI4-Stream, and a processing element."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, ClassVar
 
 from amaranth.lib import wiring
 
 from vsq.golden.contract.config import MacConfig
-from vsq.golden.contract.distribution import VERSION
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Configuration, PeConfig
-from vsq.hw.emit.emission import convert
-from vsq.hw.emit.manifest import Port, describe, mac_facts, pe_facts
-from vsq.hw.emit.ports import AxisMac, PlainPorts, axis_ports, plain_ports
-from vsq.hw.mac.pipeline import latency
+from vsq.hw.arithmetic.dual_precision import WeightDecoder
+from vsq.hw.emit.base import TOP as TOP
+from vsq.hw.emit.base import Design as Design
+from vsq.hw.emit.manifest import Port, mac_facts, pe_facts
+from vsq.hw.emit.ports import AxisMac, axis_ports
+from vsq.hw.mac.accumulator import Accumulator, SharedAccumulator
+from vsq.hw.mac.datapath import Datapath, DotProduct, ScalePath
+from vsq.hw.mac.pipeline import Control
 from vsq.hw.mac.top import VectorMac, mac_signature
-from vsq.hw.pe.top import ProcessingElement, pe_signature
+from vsq.hw.pe.control import LoadControl, OutputControl
+from vsq.hw.pe.double_buffer import DoubleBuffer
+from vsq.hw.pe.issue import IssueControl
+from vsq.hw.pe.lanes import Collector, Lanes
+from vsq.hw.pe.memory import MemoryShape
+from vsq.hw.pe.pair_sums import PairSums
+from vsq.hw.pe.ppu import PostProcessing, Rescale, divider_type
+from vsq.hw.pe.requantize import Divider, OutputScale, Packer
+from vsq.hw.pe.reuse import SharedIssueControl
+from vsq.hw.pe.top import ProcessingElement, buffers, pe_signature
 
 INTERFACES = ("native", "axis")
-TOP = "top"  # stands for the top module among the modules of a component
 
-
-@dataclass(frozen=True)
-class Design:
-    """A configuration as hardware: RTLIL, Verilog and manifest of a top module.
-
-    Attributes:
-        config: The configuration.
-        kind: Name of the kind of design, and of the component in the top module.
-        subject, suffix: Begin and end the title.
-        component, signature, facts: From the configuration: a new component, its streams, and the manifest's entries on
-            function and timing.
-        prefixes: What the names of a stream's ports start with, if not with the stream's name.
-        parts: Modules that stay, of which :func:`vsq.hw.emit.emission.convert` says more.
-        components: Parts of the area: the modules of each, :data:`TOP` being the top module.
-        waivers: Verilator's warnings that the Verilog turns off, each with the reason.
-    """
-
-    config: Configuration
-
-    kind: ClassVar[str]
-    subject: ClassVar[str]
-    suffix: ClassVar[str] = ""
-    component: ClassVar[type[Any]]
-    signature: "ClassVar[staticmethod[[Any], wiring.Signature]]"
-    facts: "ClassVar[staticmethod[[Any], dict[str, Any]]]"
-    prefixes: ClassVar[Mapping[str, str]] = {}
-    parts: ClassVar[Mapping[str, str]]
-    components: ClassVar[Mapping[str, tuple[str, ...]]]
-    waivers: ClassVar[Mapping[str, str]] = {}
-
-    @property
-    def default_name(self) -> str:
-        """The top module's default name; the modules inside are ``<name>_dot`` and so on."""
-        return f"vsq_{self.kind}_{self.config.slug}"
-
-    @property
-    def title(self) -> str:
-        """The design in words."""
-        return f"{self.subject} {self.config.full_name}{self.suffix}"
-
-    @property
-    def latency(self) -> int:
-        """Cycles from a vector in the datapath to the result after it, without back-pressure."""
-        return latency(self.config.mac)
-
-    def top(self) -> wiring.Component:
-        """Return a new component whose members are single ports."""
-        return PlainPorts(self.component(self.config), self.kind, self.prefixes)
-
-    def ports(self) -> dict[str, Port]:
-        """Return the top module's ports by name, clock and reset aside."""
-        return plain_ports(self.signature(self.config), self.prefixes)
-
-    def rtlil(self, name: str | None = None) -> str:
-        """Return RTLIL text: top module ``name``, or :attr:`default_name`, and one module a part.
-
-        Raises:
-            vsq.hw.emit.yosys.YosysError: If Yosys refuses the design.
-        """
-        return convert(self.top(), name or self.default_name, self.parts, "write_rtlil")
-
-    def verilog(self, name: str | None = None) -> str:
-        """Return Verilog text, the same bytes for the same configuration and tool versions.
-
-        Raises:
-            vsq.hw.emit.yosys.YosysError: If Yosys refuses the design.
-        """
-        name = name or self.default_name
-        text = convert(self.top(), name, self.parts, "write_verilog -noattr")
-        body = "\n".join(line.rstrip() for line in text.splitlines() if not line.startswith("/*"))
-        waived = {"DECLFILENAME": "the module's parts stand in the same file", **self.waivers}
-        lint = "".join(f"/* verilator lint_off {warning} */ // {reason}\n" for warning, reason in waived.items())
-        return (
-            f"// {name}: {self.title}\n"
-            f"// Generated by vsq {VERSION} (Amaranth {version('amaranth')}, Yosys {version('pyosys')}).\n"
-            "// Vectors are packed with element 0 in the least significant bits. "
-            f"Reset is synchronous and active high.\n{lint}{body}\n"
-        )
-
-    def manifest(self, name: str | None = None) -> dict[str, Any]:
-        """Return the manifest of the emitted module, ready for JSON: what Verilog's ports do not say.
-
-        It holds every port with width, signedness, meaning and the layout of its fields, the widths inside, latency and
-        throughput, the scale shift s of ``y = acc * 2^s * gamma_w * gamma_a``, and the versions that made it.
-        """
-        return {
-            "name": name or self.default_name,
-            "configuration": self.config.full_name,
-            **describe(self.ports()),
-            **self.facts(self.config),
-        }
+_MAC_PARTS: dict[str, type[wiring.Component]] = {
+    "decoder": WeightDecoder,
+    "dot": DotProduct,
+    "scale": ScalePath,
+    "accumulator": Accumulator,
+    "control": Control,
+}
+_PE_PARTS: dict[str, type[wiring.Component]] = {
+    **_MAC_PARTS,
+    "lanes": Lanes,
+    "lane": Datapath,
+    "pair_sums": PairSums,
+    "load_control": LoadControl,
+    "issue_control": IssueControl,
+    "output_control": OutputControl,
+    **dict.fromkeys(("weight_buffer", "activation_buffer", "params_buffer"), DoubleBuffer),
+    "collector": Collector,
+    "ppu": PostProcessing,
+    "ppu_rescale": Rescale,
+    "ppu_scale": OutputScale,
+    "ppu_divider": Divider,
+    "ppu_packer": Packer,
+}
 
 
 class MacDesign(Design):
@@ -126,6 +67,7 @@ class MacDesign(Design):
     facts = staticmethod(mac_facts)
     prefixes: ClassVar = {"i": "in", "o": "out"}
     parts: ClassVar = {
+        "mac.datapath.decoder": "decoder",
         "mac.datapath.dot_product": "dot",
         "mac.datapath.scale": "scale",
         "mac.datapath.accumulator": "accumulator",
@@ -133,12 +75,18 @@ class MacDesign(Design):
     }
     components: ClassVar = {TOP: (TOP,), **{part: (part,) for part in parts.values()}}
 
+    def sources(self) -> Mapping[str, type[wiring.Component]]:
+        """Return the component that each part is."""
+        return _MAC_PARTS
+
 
 class AxisDesign(MacDesign):
     """The vector MAC with AXI4-Stream ports (:class:`vsq.hw.emit.ports.AxisMac`)."""
 
     kind = "mac_axis"
     suffix = " with AXI4-Stream ports"
+    options = " --interface axis"
+    low_names = ("aclk", "aresetn", "aclken")  # as AXI calls them
     waivers: ClassVar = {"UNUSEDSIGNAL": "the padding of TDATA is not read"}
 
     def top(self) -> wiring.Component:
@@ -148,6 +96,21 @@ class AxisDesign(MacDesign):
     def ports(self) -> dict[str, Port]:
         """Return the ports ``s_axis`` and ``m_axis``."""
         return axis_ports(self.config)
+
+    def attributes(self) -> dict[str, str]:
+        """Return what Vivado's IP packager reads, of ports with AXI's names."""
+        clocking = self.clocking
+        if not clocking.reset or not clocking.active_low:
+            return {}
+        info, about = 'X_INTERFACE_INFO = "xilinx.com:', "X_INTERFACE_PARAMETER ="
+        buses = f'ASSOCIATED_BUSIF s_axis:m_axis, ASSOCIATED_RESET {clocking.reset}"'
+        streams = {name: f'{info}interface:axis:1.0 {name[:6]} {name[7:].upper()}"' for name in self.ports()}
+        return {
+            clocking.clock: f'{info}signal:clock:1.0 {clocking.clock} CLK", {about} "{buses}',
+            clocking.reset: f'{info}signal:reset:1.0 {clocking.reset} RST", {about} "POLARITY ACTIVE_LOW"',
+            **({clocking.enable: f'{info}signal:clockenable:1.0 {clocking.enable} CE"'} if clocking.enable else {}),
+            **streams,
+        }
 
     def manifest(self, name: str | None = None) -> dict[str, Any]:
         """Return the MAC's manifest with these ports."""
@@ -172,19 +135,34 @@ class PeDesign(Design):
     parts: ClassVar = {
         **{f"pe.{part}": part for part in (*_CONTROLS, *_BUFFERS, "collector", "ppu")},
         "pe.lanes.control": "control",
+        "pe.lanes.pair_sums": "pair_sums",
         "lane": "lane",
+        "lane.decoder": "decoder",
         "lane.dot_product": "dot",
         "lane.scale": "scale",
         "lane.accumulator": "accumulator",
         **{f"pe.ppu.{part}": f"ppu_{part}" for part in _PPU},
     }
     components: ClassVar = {
-        **{part: (part,) for part in ("dot", "scale", "accumulator", "collector")},
+        "decoder": ("decoder",),
+        "dot": ("dot", "pair_sums"),
+        **{part: (part,) for part in ("scale", "accumulator", "collector")},
         "ppu": ("ppu", *(f"ppu_{part}" for part in _PPU)),
         "buffers": _BUFFERS,
         "control": (TOP, "lane", "control", *_CONTROLS),
     }
     waivers: ClassVar = {"UNUSEDSIGNAL": "parts need not use every field of the structures that they are given"}
+
+    @property
+    def memories(self) -> list[MemoryShape]:
+        """The shape of each memory."""
+        return [buffer.memory for buffer in buffers(self.config).values() for _ in range(buffer.ways)]
+
+    def sources(self) -> Mapping[str, type[wiring.Component]]:
+        """Return the component that each part is."""
+        shared = {"issue_control": SharedIssueControl, "accumulator": SharedAccumulator}
+        divider = {"ppu_divider": divider_type(self.config)} if self.config.mac.activation_scale else {}
+        return {**_PE_PARTS, **(shared if self.config.reuse > 1 else {}), **divider}
 
 
 _DESIGNS: dict[tuple[str, str], type[Design]] = {

@@ -1,19 +1,23 @@
-"""RTLIL and Verilog of any component, and the names that a module may have in every tool.
+"""RTLIL of any component, and the names that a module may have in every tool.
 
-The RTLIL is the one artefact behind simulation and synthesis: Amaranth writes it, Yosys cleans it and prints it as
-Verilog. (Amaranth's own Verilog leaves combinational outputs undefined at time 0 in Icarus, its issue 1629.)
+The RTLIL is the one artefact behind simulation and synthesis: Amaranth writes it, Yosys cleans it, and
+:mod:`vsq.hw.emit.verilog` prints it. (Amaranth's own Verilog leaves combinational outputs undefined at time 0 in
+Icarus, its issue 1629.)
 """
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Instance, Module
+from amaranth.hdl import ClockDomain, ClockSignal, EnableInserter, Instance, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from vsq.golden.contract.errors import InputError
+from vsq.hw.arithmetic.ccu2c import CELL, CHAIN, chain_verilog
 from vsq.hw.emit.yosys import run_yosys
 
 MAX_LENGTH = 200  # file systems allow 255 bytes, suffixes included
@@ -74,16 +78,46 @@ endmodule
 )
 
 
+_INVERTER = """  cell $not \\{port}_from_{new}
+    parameter \\A_SIGNED 0
+    parameter \\A_WIDTH 1
+    parameter \\Y_WIDTH 1
+    connect \\A \\{new}
+    connect \\Y \\{port}
+  end
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clocking:
+    """The clock and the reset of a top module: names of their ports, when the reset acts and at which level.
+
+    Without a reset, or where ``powered_up``, registers have the values of a reset at power-up.
+
+    While the clock is not enabled, if there is a port that says so, nothing but the reset changes any state.
+    """
+
+    clock: str = "clk"
+    reset: str | None = "rst"
+    enable: str | None = None
+    asynchronous: bool = False
+    active_low: bool = False
+    powered_up: bool = False
+
+
 def checked(name: str) -> str:
     """Return the name of a module.
 
     Raises:
-        InputError: If it is no identifier, a reserved word, or too long for the names of the module's files.
+        InputError: If it is no identifier, a reserved word, a cell that designs instantiate, or too long for the names
+            of the module's files.
     """
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise InputError(f"name {name!r}: a Verilog module's name is letters, digits and _, no digit first; rename it")
     if name in KEYWORDS:
         raise InputError(f"name {name!r}: it is a reserved word of Verilog or SystemVerilog; rename it")
+    if name == CELL:
+        raise InputError(f"name {name!r}: it is a cell of ECP5, which carry chains instantiate; rename it")
     if len(name) > MAX_LENGTH:
         raise InputError(f"name {name[:20]}...: it has {len(name)} characters, {MAX_LENGTH} are allowed; shorten it")
     return name
@@ -92,8 +126,13 @@ def checked(name: str) -> str:
 class SharedModules(dict[str, wiring.Component]):
     """The platform of emission: collects one component of each kind, by the name of its module.
 
-    The components have a clock and no reset; emission converts them apart from the design that instantiates them.
+    The components have a clock and no reset; emission converts them apart from the design that instantiates them. All
+    of them have the port ``enable``, if it is not None, which is the clock's.
     """
+
+    def __init__(self, enable: Signal | None = None) -> None:
+        super().__init__()
+        self.enable = enable
 
 
 def instantiate(m: Module, platform: object, name: str, kind: str, make: Callable[[], wiring.Component]) -> Any:
@@ -111,55 +150,96 @@ def instantiate(m: Module, platform: object, name: str, kind: str, make: Callabl
     members = component.signature.members
     pins = wiring.PureInterface(component.signature)
     ports = {f"{'i' if about.flow == In else 'o'}_{port}": getattr(pins, port) for port, about in members.items()}
+    if platform.enable is not None:
+        ports[f"i_{platform.enable.name}"] = platform.enable
     m.submodules[name] = Instance(kind, i_clk=ClockSignal(), **ports)
     return pins
 
 
-def convert(top: wiring.Component, name: str, parts: Mapping[str, str], write: str) -> str:
-    """Return a component as text, the same bytes for the same component and tool versions.
+def convert(
+    top: wiring.Component,
+    name: str,
+    parts: Mapping[str, str],
+    *,
+    aliases: bool = False,
+    clocking: Clocking = Clocking(),
+) -> str:
+    """Return a component as RTLIL, the same bytes for the same component and tool versions.
 
     Args:
         top: The component.
         name: Of the top module.
         parts: Modules to keep, all others being inlined: path in the hierarchy (``mac.datapath.dot``) to the end of the
             name (``dot``). Paths that do not occur are ignored. The path of a shared component is its kind.
-        write: The command of Yosys that writes, but for the file.
+        aliases: Whether nets keep all the names that the source gives them, for :mod:`vsq.hw.emit.verilog`, or one.
+        clocking: Of the top module.
 
     Raises:
         vsq.hw.emit.yosys.YosysError: If Yosys refuses the design.
     """
-    shared = SharedModules()
-    sources = [rtlil.convert(top, name=name, platform=shared)]
+    shared = SharedModules(Signal(name=clocking.enable) if clocking.enable else None)
+    domain = partial(ClockDomain, async_reset=clocking.asynchronous, reset_less=clocking.reset is None)
+    sources = [_source(top, name, shared.enable, platform=shared, missing_domain=domain)]
     for kind, component in shared.items():
         sources[0] = re.sub(rf"^( *cell )\\{kind} ", rf"\1\\{name}.{kind} ", sources[0], flags=re.MULTILINE)
-        sources.append(rtlil.convert(component, name=f"{name}.{kind}"))
+        sources.append(_source(component, f"{name}.{kind}", shared.enable))
     source = with_plain_port_names(without_unused_resets("".join(sources)))
+    if clocking.clock != "clk":
+        source = _renamed(source, name, "clk", clocking.clock, inverted=False)
+    if clocking.reset not in ("rst", None):
+        source = _renamed(source, name, "rst", clocking.reset, inverted=clocking.active_low)
+    source, chains = re.subn(rf"(?<=^  cell )\\{CHAIN} ", rf"\\{name}_{CHAIN} ", source, flags=re.MULTILINE)
     kept = []
     for path, suffix in parts.items():
         source, count = re.subn(rf"\\{name}\.{re.escape(path)}(?=\s)", rf"\\{name}_{suffix}", source)
         if count:
             kept.append(f"{name}_{suffix}")
+    clean = "opt_clean" if aliases else "opt_clean -purge"
     commands = [
         "read_rtlil in.il",
+        *([f"read_verilog {'-lib' if aliases else '-nosynthesis'} chains.v"] if chains else []),
         f"hierarchy -check -top {name}",
         "proc",
         f"setattr -mod -set keep_hierarchy 1 {' '.join(kept)}",
         "flatten -separator _",
         "setattr -mod -unset keep_hierarchy *",
-        "setattr -unset init */w:*",  # silicon has none
+        *(["setattr -unset init */w:*"] if clocking.reset and not clocking.powered_up else []),  # silicon has none
         "delete */t:$meminit_v2",
         "opt_expr",
         "opt_merge",
         "opt_clean",
         "opt_dff",
         "wreduce",
-        "opt_clean -purge",
+        clean,
         "techmap -map lint.v",
-        "opt_clean -purge",
+        clean,
         "rename -unescape",
-        f"{write} out.txt",
+        "write_rtlil out.il",
     ]
-    return run_yosys(commands, {"in.il": source, "lint.v": _LINT_MAP}, ["out.txt"])["out.txt"]
+    return run_yosys(
+        commands, {"in.il": source, "lint.v": _LINT_MAP, "chains.v": chain_verilog(f"{name}_{CHAIN}")}, ["out.il"]
+    )["out.il"]
+
+
+def _source(component: wiring.Component, name: str, enable: Signal | None, **settings: Any) -> str:
+    """Return a component as Amaranth writes it, with a port that enables its clock if there is one."""
+    if enable is not None:
+        members = component.signature.flatten(component)
+        ports = {"__".join(map(str, path)): (Value.cast(value), None) for path, _, value in members}
+        component, settings["ports"] = EnableInserter(enable)(component), {**ports, enable.name: (enable, None)}
+    source: str = rtlil.convert(component, name=name, **settings)
+    return source
+
+
+def _renamed(source: str, name: str, port: str, new: str, *, inverted: bool) -> str:
+    """Return RTLIL with a new port of the module ``name``, which drives what its port of one bit did."""
+    drives = _INVERTER.format(new=new, port=port) if inverted else f"  connect \\{port} \\{new}\n"
+
+    def edited(_: str, line: str) -> str:
+        return f"{line.removesuffix(port)}{new}\n  wire width 1 \\{port}\n{drives.rstrip()}"
+
+    top = re.compile(rf"^module (\\{name})\n(.*?)^end\n", flags=re.MULTILINE | re.DOTALL)
+    return _edited(source, top, rf"^  wire width 1 input \d+ +\\{port}$", edited)
 
 
 def without_unused_resets(source: str) -> str:

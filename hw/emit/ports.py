@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.config import MacConfig
 from vsq.hw.emit.manifest import Port, field
+from vsq.hw.emit.skid import entrance
 from vsq.hw.mac.shapes import beat_layout, result_layout
 from vsq.hw.mac.top import VectorMac
 
@@ -36,11 +37,14 @@ def plain_ports(signature: wiring.Signature, prefixes: Mapping[str, str]) -> dic
 class PlainPorts(wiring.Component):
     """A component whose streams are single ports, such as ``in_valid``, ``in_weights``, ..., ``out_acc``.
 
-    Vectors are packed with element 0 in the least significant bits.
+    Vectors are packed with element 0 in the least significant bits. If ``registered``, the inputs' ``ready`` come from
+    registers (:class:`vsq.hw.emit.skid.SkidBuffer`).
     """
 
-    def __init__(self, component: wiring.Component, instance: str, prefixes: Mapping[str, str]):
-        self.component, self.instance, self.prefixes = component, instance, prefixes
+    def __init__(
+        self, component: wiring.Component, instance: str, prefixes: Mapping[str, str], *, registered: bool = False
+    ):
+        self.component, self.instance, self.prefixes, self.registered = component, instance, prefixes, registered
         ports = plain_ports(component.signature, prefixes)
         super().__init__({name: port.member for name, port in ports.items()})
 
@@ -52,6 +56,7 @@ class PlainPorts(wiring.Component):
             ports = {name: getattr(self, f"{prefix}_{name}") for name in stream.payload.shape().members}
             valid, ready = getattr(self, f"{prefix}_valid"), getattr(self, f"{prefix}_ready")
             if about.flow == In:
+                stream = entrance(m, f"{prefix}_skid", stream, registered=self.registered)
                 m.d.comb += [
                     stream.valid.eq(valid),
                     ready.eq(stream.ready),
@@ -120,15 +125,16 @@ class AxisMac(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.mac = mac = VectorMac(self.config)
+        vectors = entrance(m, "s_axis_skid", mac.i, registered=self.config.registered_ready)
         first = Signal(init=1)
         with m.If(self.s_axis_tvalid & self.s_axis_tready):
             m.d.sync += first.eq(self.s_axis_tlast)
         beat, result = (tdata_layout(layout(self.config)) for layout in (beat_layout, result_layout))
         m.d.comb += [
-            mac.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(mac.i.ready),
+            vectors.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(vectors.ready),
             # The layout's order: fields as in TDATA, then the marks.
-            mac.i.payload.as_value().eq(
+            vectors.payload.as_value().eq(
                 Cat(*(beat(self.s_axis_tdata)[name] for name, _ in beat), first, self.s_axis_tlast)
             ),
             self.m_axis_tvalid.eq(mac.o.valid),

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.config import MacConfig
 from vsq.hw.mac.datapath import Datapath
-from vsq.hw.mac.pipeline import THROUGHPUT, Control, latency, scaled
+from vsq.hw.mac.pipeline import THROUGHPUT, Control, gated, latency
 from vsq.hw.mac.shapes import beat_layout, result_layout, vector_layout
 
 
@@ -22,7 +22,8 @@ class VectorMac(wiring.Component):
 
     Per vector: ``d = sum_j w[j]*a[j]``; ``r = min(2^R - 1, round(sw*sa / 2^s))``; ``t = d*r``;
     ``acc = policy((0 if first else acc) + t)``; a result leaves after each vector marked ``last``, which does not
-    clear the accumulator. After a reset the accumulator starts from 0.
+    clear the accumulator. After a reset the accumulator starts from 0. A window takes ``t = floor(d*r*2^(k - offset))``
+    with significands r and exponents k.
 
     Source: VS-Quant (Dai et al., MLSys 2021), section 5 and figure 2.
 
@@ -51,11 +52,11 @@ class VectorMac(wiring.Component):
         beat, result = self.i.payload, self.o.payload
         control.attach(m, self.i, self.o)
         m.d.comb += [
-            datapath.first.eq(control.acc_first),
+            datapath.keep.eq(control.acc_keep),
             datapath.enables.eq(control.enables.as_value()),
             *(getattr(datapath, name).eq(beat[name]) for name in vector_layout(self.config)),
             *(result[name].eq(getattr(datapath, name)) for name in result_layout(self.config).members),
         ]
-        if scaled(self.config):
+        if gated(self.config):
             m.d.comb += control.nonzero.eq(datapath.nonzero)
         return m

@@ -1,16 +1,17 @@
-"""The control: three stages of a command, for its loads, its reads and its results."""
+"""The control's first and third stage: a command's loads, and its results."""
 
 from functools import reduce
 from operator import and_, or_
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.mac.shapes import result_layout
 from vsq.hw.pe.streams import (
     activation_layout,
+    base_shape,
     command_layout,
     hold,
     lane_layout,
@@ -59,7 +60,9 @@ class LoadControl(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, loaded = self.config, self.loaded.payload
-        valid, legal, complete = Signal(), Signal(), Signal()
+        valid = Signal()
+        legal = Signal()
+        complete = Signal()
         command = Signal(command_layout(config), reset_less=True)
         flags = {name: Signal(name=f"loads_{name}") for name in self.buffers}
         m.d.comb += [
@@ -88,10 +91,12 @@ class LoadControl(wiring.Component):
     def _check(self, m: Module, command: Signal, legal: Signal, flags: dict[str, Signal]) -> None:
         """Describe legality. Counts of what was loaded last are 0 after reset."""
         config = self.config
-        vectors, entries = Signal(config.vectors_bits), Signal(config.rows_bits)
+        vectors = Signal(config.vectors_bits)
+        entries = Signal(config.rows_bits)
         # rows * vectors: below 2^rows_bits * 2^vectors_bits.
         product = Signal(config.rows_bits + config.vectors_bits)
-        most_vectors, most_entries = Signal.like(vectors), Signal.like(entries)
+        most_vectors = Signal.like(vectors)
+        most_entries = Signal.like(entries)
         m.d.comb += [
             product.eq(command.rows * command.vectors),
             most_vectors.eq(Mux(command.load_weights, config.weight_depth, vectors)),
@@ -110,89 +115,6 @@ class LoadControl(wiring.Component):
                 m.d.sync += loaded.eq(1)
             rules.append(~command.requantize | command.load_params | loaded)
         m.d.comb += legal.eq(reduce(and_, rules))
-
-
-class IssueControl(wiring.Component):
-    """Reads one operand per cycle: the rows of the activation buffer, each with all vectors of the weight buffer.
-
-    The operand is on the buffers' outputs one cycle after its read, beside ``valid`` and its marks. The next command
-    starts in the cycle after the last read, if the third stage has taken this one by then.
-
-    Members:
-        command: In(stream of loaded_layout), commands with their loads done
-        issued: Out(stream of loaded_layout), the same commands for the third stage
-        read: Out(1), read both buffers
-        weight_bank, activation_bank: Out(1)
-        weight_address, activation_address: Out
-        valid, ready, first, last: the operand stream's handshake and marks
-    """
-
-    def __init__(self, config: PeConfig):
-        self.config = config
-        super().__init__(
-            {
-                "command": In(stream.Signature(loaded_layout(config))),
-                "issued": Out(stream.Signature(loaded_layout(config))),
-                "read": Out(1),
-                "weight_bank": Out(1),
-                "activation_bank": Out(1),
-                "weight_address": Out(range(config.weight_depth)),
-                "activation_address": Out(range(config.activation_depth)),
-                "valid": Out(1),
-                "ready": In(1),
-                "first": Out(1),
-                "last": Out(1),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        command = Signal(loaded_layout(self.config), reset_less=True)
-        to_read, to_issue = Signal(), Signal()
-        vector, row = Signal.like(command.vectors), Signal.like(command.rows)
-        next_vector, next_row = Signal.like(vector), Signal.like(row)
-        last_vector, final = Signal(), Signal()
-        first, last = Signal(reset_less=True), Signal(reset_less=True)
-        advance, accepts = Signal(), Signal()
-        m.d.comb += [
-            next_vector.eq(vector + 1),
-            next_row.eq(row + 1),
-            last_vector.eq(next_vector == command.vectors),
-            final.eq(last_vector & (next_row == command.rows)),
-            advance.eq(~self.valid | self.ready),
-            self.read.eq(to_read & advance),
-            self.weight_address.eq(vector),
-            self.first.eq(first),
-            self.last.eq(last),
-            self.issued.valid.eq(to_issue),
-            self.issued.payload.eq(command),
-            self.command.ready.eq((~to_read | (self.read & final)) & (~to_issue | self.issued.ready)),
-            accepts.eq(self.command.valid & self.command.ready),
-        ]
-        with m.If(advance):
-            m.d.sync += self.valid.eq(self.read)
-        with m.If(self.read):
-            m.d.sync += [
-                first.eq(vector == 0),
-                last.eq(last_vector),
-                vector.eq(next_vector),
-                self.activation_address.eq(self.activation_address + 1),
-            ]
-            with m.If(last_vector):
-                m.d.sync += [vector.eq(0), row.eq(next_row)]
-            with m.If(final):
-                m.d.sync += [row.eq(0), self.activation_address.eq(0), to_read.eq(0)]
-        with m.If(self.issued.ready):
-            m.d.sync += to_issue.eq(0)
-        with m.If(accepts):
-            m.d.sync += [
-                command.eq(self.command.payload),
-                to_read.eq(~self.command.payload.illegal),
-                to_issue.eq(1),
-                self.weight_bank.eq(self.weight_bank ^ self.command.payload.load_weights),
-                self.activation_bank.eq(self.activation_bank ^ self.command.payload.load_activations),
-            ]
-        return m
 
 
 class OutputControl(wiring.Component):
@@ -238,15 +160,20 @@ class OutputControl(wiring.Component):
         m = Module()
         config = self.config
         command = Signal(loaded_layout(config), reset_less=True)
-        valid, row = Signal(), Signal.like(command.rows)
-        next_row, end, finished = Signal.like(row), Signal(), Signal()
-        raw, process, answer = Signal(), Signal(), Signal()
+        valid = Signal()
+        row = Signal.like(command.rows)
+        next_row = Signal.like(row)
+        end = Signal()
+        finished = Signal()
+        raw = Signal()
+        requantizes = Signal()
+        answer = Signal()
         legal, clear = valid & ~command.illegal, self.empty if config.ppu else Const(1)
         result = self.result.payload
         m.d.comb += [
             next_row.eq(row + 1),
             end.eq(self.row_end & (next_row == command.rows)),
-            raw.eq(legal & ~process & clear),
+            raw.eq(legal & ~requantizes & clear),
             answer.eq(valid & command.illegal & clear),
             self.result.valid.eq((raw & self.lanes.valid) | answer),
             *(result[name].eq(Mux(raw, self.lanes.payload[name], 0)) for name in result_layout(config.mac).members),
@@ -260,27 +187,28 @@ class OutputControl(wiring.Component):
         with m.If(self.lanes.valid & self.lanes.ready & self.row_end):
             m.d.sync += row.eq(Mux(end, 0, next_row))
         if config.ppu:
-            m.d.comb += [process.eq(legal & command.requantize), result.raw.eq(~command.illegal)]
-            self._post_process(m, process, command.relu, end)
+            m.d.comb += [requantizes.eq(legal & command.requantize), result.raw.eq(~command.illegal)]
+            self._post_process(m, requantizes, command, end)
         return m
 
-    def _post_process(self, m: Module, process: Value, relu: Value, end: Value) -> None:
+    def _post_process(self, m: Module, requantizes: Value, command: data.View, end: Value) -> None:
         """Wire post-processing, whose vectors go first: no other beat is offered while it holds any."""
         size = self.config.mac.vector_size
         lane, vector, result = self.process.payload, self.processed.payload, self.result.payload
         vector_end = reduce(or_, (self.lane == number for number in range(size - 1, self.config.lanes, size)))
         m.d.comb += [
-            self.process.valid.eq(process & self.lanes.valid),
+            self.process.valid.eq(requantizes & self.lanes.valid),
             lane.acc.eq(self.lanes.payload.acc),
             *(lane[name].eq(self.params[name]) for name in params_layout(self.config).members),
-            lane.relu.eq(relu),
+            lane.relu.eq(command.relu),
+            *(lane[name].eq(command.scale_base) for name in base_shape(self.config)),
             lane.last.eq(vector_end),
             lane.end.eq(end),
             self.processed.ready.eq(self.result.ready),
             self.params_taken.eq(self.command.valid & self.command.ready & self.command.payload.load_params),
             *(result[name].eq(vector.vector[name]) for name in activation_layout(self.config).members),
         ]
-        with m.If(process):
+        with m.If(requantizes):
             m.d.comb += self.lanes.ready.eq(self.process.ready)
         with m.If(self.processed.valid):
             m.d.comb += [self.result.valid.eq(1), result.raw.eq(0), result.illegal.eq(0), result.last.eq(vector.end)]

@@ -1,21 +1,28 @@
 """The lanes: vector MACs that share the activation vector and the control, and the collector of their results."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
+from vsq.golden.contract.config import Overflow
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.emission import instantiate
 from vsq.hw.mac.datapath import Datapath
-from vsq.hw.mac.pipeline import Control, scaled
-from vsq.hw.mac.shapes import result_layout
-from vsq.hw.pe.streams import group_layout, hold, operand_layout, pipe
+from vsq.hw.mac.pipeline import Control, gated
+from vsq.hw.mac.shapes import accumulator_marks, may_overflow, result_layout
+from vsq.hw.pe.pair_sums import PairSums, shares_sums
+from vsq.hw.pe.streams import group_layout, hold, offset_shape, operand_layout, pipe
 
 
 class Lanes(wiring.Component):
     """L vector MACs in lockstep: ``acc[l] = (0 if first else acc[l]) + (weights[l] . activation) * r[l]``.
+
+    Where rows share weights, each lane has an accumulator for each *slot*, and a result waits in its own until it is
+    taken, while the other rows go on. Accumulators that hold as many vectors as the weight buffer never saturate, and
+    then have neither limits nor flags. Sums of two activations are made once for all lanes where that is smaller.
 
     Latency: D + 1 cycles from an accepted operand marked ``last`` to its results. Throughput: one operand per cycle.
     """
@@ -26,24 +33,33 @@ class Lanes(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        mac, lanes = self.config.mac, self.config.lanes
-        m.submodules.control = control = Control(mac, lanes)
+        mac, lanes, slots = self.config.mac, self.config.lanes, self.config.reuse
+        with_sums = shares_sums(self.config)
+        m.submodules.control = control = Control(mac, lanes, slots)
         control.attach(m, self.i, self.o)
+        if slots > 1 and not may_overflow(mac, self.config.weight_depth):
+            mac = replace(mac, overflow=Overflow.WRAP)
+        if with_sums:
+            m.submodules.pair_sums = pair_sums = PairSums(mac)
+            m.d.comb += pair_sums.activations.eq(self.i.payload.activation.codes)
         for number in range(lanes):
-            lane = instantiate(m, platform, f"lane{number}", "lane", lambda: Datapath(mac))
+            lane = instantiate(m, platform, f"lane{number}", "lane", lambda: Datapath(mac, slots, with_sums))
             weights, activation = self.i.payload.weights[number], self.i.payload.activation
             m.d.comb += [
                 lane.weights.eq(weights.codes),
                 lane.activations.eq(activation.codes),
-                lane.first.eq(control.acc_first),
+                *(getattr(lane, name).eq(getattr(control, f"acc_{name}")) for name in accumulator_marks(slots)),
                 lane.enables.eq(Cat(stage[number] for stage in control.enables)),
+                *(getattr(lane, name).eq(self.i.payload[name]) for name in offset_shape(self.config)),
                 *(self.o.payload[number][name].eq(getattr(lane, name)) for name in result_layout(mac).members),
             ]
+            if with_sums:
+                m.d.comb += lane.sums.eq(pair_sums.sums)
             if mac.weight_scale:
                 m.d.comb += lane.weight_scale.eq(weights.scale)
             if mac.activation_scale:
                 m.d.comb += lane.activation_scale.eq(activation.scale)
-            if scaled(mac):
+            if gated(mac):
                 m.d.comb += control.nonzero[number].eq(lane.nonzero)
         return m
 

@@ -6,14 +6,23 @@ from amaranth.lib.wiring import Out, connect, flipped
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.arithmetic.styles import style_of
+from vsq.hw.pe.encode import FloatDivider, PowerDivider
 from vsq.hw.pe.requantize import Divider, OutputScale, Packer
 from vsq.hw.pe.streams import Stage, feed, lane_layout, packed_layout, pipe, rescaled_layout, staged
 
 
-class PostProcessing(wiring.Component):
-    """Rescaling, ReLU and requantization, one lane per cycle; see :mod:`vsq.golden.model.ppu` for the formulas.
+def divider_type(config: PeConfig) -> type[Divider | FloatDivider | PowerDivider]:
+    """Return what divides by the output scales of an element."""
+    if config.powers:
+        return PowerDivider
+    return FloatDivider if config.floats else Divider
 
-    Without an output scale the codes are z, and there is neither maximum nor division.
+
+class PostProcessing(wiring.Component):
+    """Rescaling, ReLU and requantization, one lane per cycle.
+
+    :mod:`vsq.golden.model.ppu` has the formulas. Without an output scale the codes are z, and there is neither maximum
+    nor division. Small floats and powers of two have dividers of their own.
 
     Throughput: one lane per cycle, without a pause between vectors if they are taken at once.
 
@@ -34,7 +43,7 @@ class PostProcessing(wiring.Component):
         connect(m, packer.o, flipped(self.o))
         if self.config.mac.activation_scale:
             m.submodules.scale = scale = OutputScale(self.config)
-            m.submodules.divider = divider = Divider(self.config)
+            m.submodules.divider = divider = divider_type(self.config)(self.config)
             connect(m, rescale.o, scale.i)
             connect(m, scale.o, divider.i)
             connect(m, divider.o, packer.i)
@@ -48,11 +57,14 @@ class PostProcessing(wiring.Component):
     def _count(self, m: Module) -> None:
         """Count the vectors inside.
 
-        Proof of the width: registers hold 2 lanes before the maximum, V + 2 that wait, less than 6 in the division (at
-        most 15 steps, 3 a stage) and V in the packer; that is no more than 2 + 10/V vectors, 12 at most.
+        Proof of the width: registers hold 2 lanes before the maximum, V + 2 that wait, some in the division (of
+        integers less than 6: at most 15 steps, 3 a stage; by powers of two 1) and V in the packer.
         """
-        inside = Signal(4)
-        enters, leaves = Signal(), Signal()
+        division = FloatDivider.latency(self.config) if self.config.floats else 6
+        most = 2 + (4 + division) // self.config.mac.vector_size
+        inside = Signal(max(4, most.bit_length()))
+        enters = Signal()
+        leaves = Signal()
         m.d.comb += [
             enters.eq(self.i.valid & self.i.ready & self.i.payload.last),
             leaves.eq(self.o.valid & self.o.ready),
@@ -67,7 +79,7 @@ class PostProcessing(wiring.Component):
 class Rescale(wiring.Component):
     """``z = sat(round_half_up(acc * multiplier / 2^shift) + bias)``, with ReLU ``max(z, 0)``, as sign and magnitude.
 
-    The limits are +-qmax * sq_max; an unsigned output format has 0 for the lower one.
+    The limits are those of :attr:`vsq.golden.contract.pe_config.PeConfig.z_range`.
 
     Latency: 2 cycles, after the product and after z. Throughput: one lane per cycle.
     """
@@ -86,7 +98,8 @@ class Rescale(wiring.Component):
         multiplied = staged(m, "multiplied", self.i, {"product": product, **others})
         held = multiplied.payload
         m.submodules.rescaled = rescaled = Stage(rescaled_layout(config))
-        feed(m, multiplied, rescaled.i, {"last": held.last, "end": held.end})
+        passed = [name for name in rescaled_layout(config).members if name != "z"]
+        feed(m, multiplied, rescaled.i, {name: held[name] for name in passed})
         m.d.comb += [
             self.o.valid.eq(rescaled.o.valid),
             rescaled.o.ready.eq(self.o.ready),
@@ -119,7 +132,8 @@ class Rescale(wiring.Component):
     def _saturate(self, m: Module, value: Signal, relu: Value, z: data.View) -> None:
         """Describe z."""
         limit = self.config.z_range[1]
-        negative, magnitude = Signal(), Signal(len(value))  # |value| <= 2^(bits-1)
+        negative = Signal()
+        magnitude = Signal(len(value))  # |value| <= 2^(bits-1)
         clipped = Signal(len(z.magnitude))
         m.d.comb += [
             negative.eq(value[-1]),

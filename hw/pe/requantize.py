@@ -1,19 +1,19 @@
-"""Requantization: the output scale of a vector, the division by it, and codes as vectors."""
-
-from typing import Any
+"""Requantization: the output scale of a vector, the division by an integer one, and codes as vectors."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import fifo, wiring
 
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.hw.pe.streams import code_layout, feed, packed_layout, pipe, rescaled_layout, scaled_layout, staged
-
-STEPS_PER_STAGE = 3  # quotient bits between registers
+from vsq.golden.formats.elements import Minifloat
+from vsq.hw.pe.encode import floor_log2, nearest_scale
+from vsq.hw.pe.recurrence import divide
+from vsq.hw.pe.streams import code_layout, feed, packed_layout, pipe, rescaled_layout, scaled_layout
 
 
 class OutputScale(wiring.Component):
-    """``sq = ceil(max_l |z[l]| / qmax)`` beside each z of the vector. |z| <= qmax * sq_max, so that sq fits.
+    """``sq = ceil(max_l |z[l]| / qmax)`` beside each z of the vector, or the nearest small float to that quotient.
 
+    |z| <= qmax * sq_max, so that sq fits. Of powers of two, it is the base and floor(log2(max_l |z[l]|)), or 0.
     The z wait until their vector is complete, while those of the vector before leave.
 
     Latency: V + 1 cycles. Throughput: one z per cycle, without a pause between vectors.
@@ -27,14 +27,20 @@ class OutputScale(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, size = self.config, self.config.mac.vector_size
+        size = self.config.mac.vector_size
         z, out = self.i.payload.z, self.o.payload
         # The next vector's first z arrives while the scale is taken, and its second while the first of this one leaves.
         m.submodules.waiting = waiting = fifo.SyncFIFO(width=len(z.as_value()), depth=size + 2)
-        most, first, full, end = Signal.like(z.magnitude), Signal(init=1), Signal(), Signal(reset_less=True)
-        active, lane = Signal(), Signal(range(size))
-        scale, active_end = Signal(out.scale.shape(), reset_less=True), Signal(reset_less=True)
-        start, leaves, last_lane = Signal(), Signal(), Signal()
+        most = Signal.like(z.magnitude)
+        first = Signal(init=1)
+        full = Signal()
+        end = Signal(reset_less=True)
+        active = Signal()
+        lane = Signal(range(size))
+        active_end = Signal(reset_less=True)
+        start = Signal()
+        leaves = Signal()
+        last_lane = Signal()
         m.d.comb += [
             last_lane.eq(lane == size - 1),
             leaves.eq(active & self.o.ready),
@@ -45,19 +51,23 @@ class OutputScale(wiring.Component):
             waiting.r_en.eq(leaves),
             self.o.valid.eq(active),
             out.z.eq(waiting.r_data),
-            out.scale.eq(scale),
             out.end.eq(active_end),
         ]
         with m.If(leaves):
             m.d.sync += lane.eq(lane + 1)
             with m.If(last_lane):
                 m.d.sync += [lane.eq(0), active.eq(0)]
+        chosen = self._scale(m, most)
+        for name, value in chosen.items():
+            held = Signal(out[name].shape(), name=f"held_{name}", reset_less=True)
+            m.d.comb += out[name].eq(held)
+            with m.If(start):
+                m.d.sync += held.eq(value)
         with m.If(start):
             m.d.sync += [
                 active.eq(1),
                 full.eq(0),
                 active_end.eq(end),
-                scale.eq(ceil_quotient(m, most, config.z_range[1], config.mac.activation.qmax.bit_length())),
             ]
         with m.If(waiting.w_en):
             m.d.sync += [
@@ -67,6 +77,19 @@ class OutputScale(wiring.Component):
                 end.eq(self.i.payload.end),
             ]
         return m
+
+    def _scale(self, m: Module, most: Value) -> dict[str, Value]:
+        """Return the scale of a vector whose largest magnitude is ``most``, and of a power of two its exponent."""
+        config, qmax = self.config, self.config.mac.activation.qmax
+        if isinstance(config.mac.activation_scale, Minifloat):
+            return {"scale": nearest_scale(m, most, config.mac.activation_scale, qmax)}
+        if config.powers:
+            base = Signal.like(self.i.payload.base, reset_less=True)
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += base.eq(self.i.payload.base)
+            exponent = floor_log2(m, most)
+            return {"scale": (base + exponent)[:8] & most.any().replicate(8), "exponent": exponent}
+        return {"scale": ceil_quotient(m, most, config.z_range[1], qmax.bit_length())}
 
 
 def ceil_quotient(m: Module, value: Value, most: int, bits: int) -> Value:
@@ -95,7 +118,7 @@ class Divider(wiring.Component):
     number is half down of its magnitude. |z| <= qmax * scale, hence n < 2^b * scale with b bits of qmax, and b steps of
     comparing with the scale and subtracting it give the quotient's bits, the highest first.
 
-    Latency: ceil(b / STEPS_PER_STAGE) - 1 cycles. Throughput: one code per cycle.
+    Latency: ceil(b / 3) - 1 cycles. Throughput: one code per cycle.
     """
 
     def __init__(self, config: PeConfig):
@@ -107,7 +130,6 @@ class Divider(wiring.Component):
         element, z, scale = self.config.mac.activation, self.i.payload.z, self.i.payload.scale
         bits = element.qmax.bit_length()
         rest = Signal(len(scale) + bits, name="numerator")
-        digits: list[Value] = []
         side = {"scale": scale, "end": self.i.payload.end}
         if element.signed:
             side["negative"] = z.negative
@@ -115,37 +137,13 @@ class Divider(wiring.Component):
         else:
             m.d.comb += rest.eq(z.magnitude + scale[1:])
 
-        source: Any = self.i
-        for step in reversed(range(bits)):
-            rest, digit = _step(m, rest, side["scale"], step)
-            digits.insert(0, digit)
-            if step and len(digits) % STEPS_PER_STAGE == 0:
-                source = staged(m, f"stage{step}", source, {**side, "rest": rest, "digits": Cat(digits)})
-                held = source.payload
-                side, rest, digits = {name: held[name] for name in side}, held.rest, list(held.digits)
-
-        feed(m, source, self.o, {"magnitude": Cat(digits), **side})
+        source, side, _, quotient = divide(m, self.i, side, rest, bits, "scale")
+        feed(m, source, self.o, {"magnitude": quotient, **side})
         return m
 
 
-def _step(m: Module, rest: Value, scale: Value, step: int) -> tuple[Value, Value]:
-    """Return the rest below scale * 2^step, and the quotient's digit of that weight.
-
-    rest < scale * 2^(step+1), so its bits from ``step`` up are one more than the scale's, and after it as many.
-    """
-    top = rest[step:]
-    difference, digit = Signal(len(scale) + 2, name=f"difference{step}"), Signal(name=f"digit{step}")
-    remaining = Signal(len(scale), name=f"remaining{step}")
-    m.d.comb += [
-        difference.eq(top - scale),
-        digit.eq(~difference[-1] & scale.any()),
-        remaining.eq(Mux(digit, difference, top)),
-    ]
-    return Cat(rest[:step], remaining), digit
-
-
 class Packer(wiring.Component):
-    """Gathers V codes, in two's complement, and their common scale.
+    """Gathers V codes, integers in two's complement, and their common scale.
 
     Latency: 1 cycle after the last code. Throughput: one code per cycle, without a pause if vectors are taken at once.
     """
@@ -159,8 +157,10 @@ class Packer(wiring.Component):
         size, code = self.config.mac.vector_size, self.i.payload
         lane = Signal(range(size))
         held = Signal(packed_layout(self.config), reset_less=True)
-        signed_code = code.magnitude
-        if self.config.mac.activation.signed:
+        signed_code: Value = code.magnitude
+        if isinstance(self.config.mac.activation, Minifloat):
+            signed_code = Cat(code.magnitude, code.negative)
+        elif self.config.mac.activation.signed:
             bits = Cat(code.magnitude, Const(0, 1))
             signed_code = (bits ^ code.negative.replicate(len(bits))) + code.negative
         m.d.comb += [self.o.payload.eq(held), self.i.ready.eq(~self.o.valid | self.o.ready)]

@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value, signed
+from amaranth.hdl import Module, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.formats.elements import Format
-from vsq.hw.mac.shapes import pattern, result_layout
+from vsq.hw.mac.scales import scale_decoder
+from vsq.hw.mac.shapes import pattern, result_layout, scale_shapes
 
 
 def _vector(config: PeConfig, element: Format, scale: Format | None) -> data.StructLayout:
     codes = data.ArrayLayout(pattern(element), config.mac.vector_size)
-    return data.StructLayout({"codes": codes, "scale": pattern(scale)} if scale else {"codes": codes})
+    return data.StructLayout({"codes": codes, "scale": scale_decoder(scale).shape()} if scale else {"codes": codes})
 
 
 def weight_layout(config: PeConfig) -> data.StructLayout:
@@ -36,8 +37,19 @@ def params_layout(config: PeConfig) -> data.StructLayout:
 
 def command_layout(config: PeConfig) -> data.StructLayout:
     """One command; what concerns post-processing is absent from an element without it."""
-    members = {"rows": config.rows_bits, "vectors": config.vectors_bits, "load_weights": 1, "load_activations": 1}
-    return data.StructLayout(members | ({"load_params": 1, "requantize": 1, "relu": 1} if config.ppu else {}))
+    numbers = {"rows": unsigned(config.rows_bits), "vectors": unsigned(config.vectors_bits), **offset_shape(config)}
+    numbers |= base_shape(config, "scale_base")
+    return data.StructLayout({**numbers, **dict.fromkeys(config.command_marks, unsigned(1))})
+
+
+def offset_shape(config: PeConfig) -> dict[str, Shape]:
+    """A window's offset by its name; nothing without a window."""
+    return {name: shape for name, shape in scale_shapes(config.mac).items() if name == "offset"}
+
+
+def base_shape(config: PeConfig, name: str = "base") -> dict[str, Shape]:
+    """The base of output scales by a name; nothing unless they are powers of two."""
+    return {name: unsigned(8)} if config.ppu and config.powers else {}
 
 
 def output_layout(config: PeConfig) -> data.StructLayout:
@@ -50,9 +62,14 @@ def output_layout(config: PeConfig) -> data.StructLayout:
 
 
 def operand_layout(config: PeConfig) -> data.StructLayout:
-    """The operands of all lanes in one cycle: their weight vectors, the shared activation vector, and its marks."""
+    """The operands of all lanes in one cycle: their weight vectors, the shared activation vector, and its marks.
+
+    ``slot`` is the accumulator that it goes to, if a lane has several; ``offset`` that of a window.
+    """
     weights = data.ArrayLayout(weight_layout(config), config.lanes)
-    return data.StructLayout({"weights": weights, "activation": activation_layout(config), "first": 1, "last": 1})
+    marks = {"first": 1, "last": 1, **({"slot": range(config.reuse)} if config.reuse > 1 else {})}
+    marks |= offset_shape(config)
+    return data.StructLayout({"weights": weights, "activation": activation_layout(config), **marks})
 
 
 def group_layout(config: PeConfig) -> data.ArrayLayout:
@@ -71,34 +88,45 @@ def lane_layout(config: PeConfig) -> data.StructLayout:
     ``last`` ends an output vector, ``end`` a command.
     """
     acc, params = signed(config.mac.acc_bits), params_layout(config).members
-    return data.StructLayout({"acc": acc, **params, "relu": 1, "last": 1, "end": 1})
+    return data.StructLayout({"acc": acc, **params, "relu": 1, **base_shape(config), "last": 1, "end": 1})
 
 
-def _sign_magnitude(config: PeConfig, most: int) -> dict[str, Any]:
-    """Return the members of a number 0 .. ``most``, with a sign unless the output format is unsigned."""
-    return {"magnitude": most.bit_length()} | ({"negative": 1} if config.mac.activation.signed else {})
+def _sign_magnitude(config: PeConfig, bits: int) -> dict[str, Any]:
+    """Return the members of a number of so many bits, with a sign unless the output format is unsigned."""
+    return {"magnitude": bits} | ({"negative": 1} if config.mac.activation.signed else {})
 
 
 def magnitude_layout(config: PeConfig) -> data.StructLayout:
-    """Sign and magnitude of z: |z| <= qmax * sq_max."""
-    return data.StructLayout(_sign_magnitude(config, config.z_range[1]))
+    """Sign and magnitude of z."""
+    return data.StructLayout(_sign_magnitude(config, config.z_range[1].bit_length()))
 
 
 def rescaled_layout(config: PeConfig) -> data.StructLayout:
     """One lane's z; ``last`` ends its output vector, ``end`` its command."""
-    return data.StructLayout({"z": magnitude_layout(config), "last": 1, "end": 1})
+    return data.StructLayout({"z": magnitude_layout(config), **base_shape(config), "last": 1, "end": 1})
 
 
 def scaled_layout(config: PeConfig) -> data.StructLayout:
-    """One lane's z beside its vector's scale; ``end`` is that of the vector."""
-    return data.StructLayout({"z": magnitude_layout(config), "scale": config.scale_max.bit_length(), "end": 1})
+    """One lane's z beside its vector's scale; ``end`` is that of the vector.
+
+    Of a power of two with ``exponent``, floor(log2) of the largest |z|: the scale less its base.
+    """
+    assert config.mac.activation_scale
+    members: dict[str, Any] = {"scale": scale_decoder(config.mac.activation_scale).shape()}
+    if config.powers:
+        members["exponent"] = range(config.z_range[1].bit_length())
+    return data.StructLayout({"z": magnitude_layout(config), **members, "end": 1})
 
 
 def code_layout(config: PeConfig) -> data.StructLayout:
-    """Sign and magnitude of one lane's output code, its vector's scale, if there are scales, and the vector's end."""
-    members = {**_sign_magnitude(config, config.mac.activation.qmax), "end": 1}
+    """Sign and magnitude of one lane's output code, its vector's scale, if there are scales, and the vector's end.
+
+    The magnitude of a float is its pattern without the sign.
+    """
+    element = config.mac.activation
+    members = {**_sign_magnitude(config, element.bits - element.signed), "end": 1}
     if config.mac.activation_scale:
-        members["scale"] = pattern(config.mac.activation_scale)
+        members["scale"] = scale_decoder(config.mac.activation_scale).shape()
     return data.StructLayout(members)
 
 

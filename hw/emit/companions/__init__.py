@@ -1,0 +1,1 @@
+"""Companion files: what other tools need beside emitted Verilog, each from the manifest alone."""
