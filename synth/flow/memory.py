@@ -1,4 +1,4 @@
-"""Memories in synthesis: a library of cells has none, so each is a black box, counted by its bits.
+"""Memories in synthesis: a library of cells has none, so each is a black box, counted by its shape.
 
 Whoever builds the design chooses what a memory becomes: an SRAM macro, latches or flip-flops.
 """
@@ -6,8 +6,9 @@ Whoever builds the design chooses what a memory becomes: an SRAM macro, latches 
 import re
 from collections import Counter
 
+from vsq.hw.pe.memory import MemoryShape
+
 MEMORY = "vsq_memory"  # the black box's module
-BIT = "memory bit"  # what counts of cells call one bit of a memory
 
 _PORTS = f"""
 module {MEMORY} #(parameter WIDTH = 1, DEPTH = 1, ADDRESS_WIDTH = 1, REGISTERED = 0) (
@@ -51,17 +52,18 @@ COMMANDS = ("read_verilog -lib memory_box.v", "memory_collect", "techmap -map me
 
 _MODULE = re.compile(r"^module \\?(\S+?) ?\((.*?)^endmodule", re.MULTILINE | re.DOTALL)
 _INSTANCE = re.compile(rf"^(  {MEMORY}) #\((.*?)^  \)", re.MULTILINE | re.DOTALL)
-_PARAMETER = re.compile(r"\.(DEPTH|WIDTH)\(32'd(\d+)\)")
+_PARAMETER = re.compile(r"\.(DEPTH|WIDTH|REGISTERED)\((?:32'd|1'h)(\d+)\)")
 
 
-def memory_bits(verilog: str) -> Counter[str]:
-    """Return the bits of the memories that stand in each module of a mapped netlist."""
-    bits: Counter[str] = Counter()
+def memory_kinds(verilog: str) -> dict[str, Counter[str]]:
+    """Return how many memories of each kind stand in each module of a mapped netlist that has any."""
+    kinds: dict[str, Counter[str]] = {}
     for name, body in _MODULE.findall(verilog):
         for _, text in _INSTANCE.findall(body):
             values = {parameter: int(value) for parameter, value in _PARAMETER.findall(text)}
-            bits[name] += values["DEPTH"] * values["WIDTH"]
-    return bits
+            shape = MemoryShape(values["WIDTH"], values["DEPTH"], bool(values["REGISTERED"]))
+            kinds.setdefault(name, Counter())[shape.kind] += 1
+    return kinds
 
 
 def without_parameters(verilog: str) -> str:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from vsq.golden.contract.errors import InputError
 from vsq.hw.emit.design import TOP
 from vsq.hw.emit.yosys import run_yosys
+from vsq.hw.pe.memory import MemoryShape
 from vsq.synth.flow import memory
-from vsq.synth.flow.synthesis import Netlist
-from vsq.synth.library.liberty import Function, Library, Logic, Register
+from vsq.synth.flow.netlist import Netlist
+from vsq.synth.library.liberty import Library
+from vsq.synth.library.logic import ClockGate, Function, Latch, Logic, Register
 
 ZERO, ONE = 0, 1  # the nets of the two constants
 NOWHERE = -1  # the net of unconnected pins: arrays over nets have one entry more, at their end
@@ -35,8 +37,7 @@ class Memory:
     """One memory as :mod:`vsq.synth.flow.memory` describes it, with the nets of its ports, LSB first."""
 
     component: str
-    depth: int
-    registered: bool
+    shape: MemoryShape
     ports: dict[str, list[int]]
 
 
@@ -53,7 +54,10 @@ class Gates:
 
 
 def flat(netlist: Netlist) -> Gates:
-    """Return the gates; a gate's component is what the module around it is named after (``<top>_dot``: ``dot``)."""
+    """Return the gates; a gate's component is what the module around it is named after (``<top>_dot``: ``dot``).
+
+    What a memory's own module holds belongs to the module around that.
+    """
     commands = [
         "read_verilog -lib memory_box.v",
         "read_verilog mapped.v",
@@ -70,21 +74,24 @@ def flat(netlist: Netlist) -> Gates:
         return [numbers.setdefault(bit, len(numbers) - 1) for bit in bits]
 
     components = {
-        name: cell["attributes"]["module"].removeprefix(f"{netlist.top}_")
+        name: component
         for name, cell in module["cells"].items()
         if cell["type"] == "$scopeinfo"
+        and not MemoryShape.of(component := cell["attributes"]["module"].removeprefix(f"{netlist.top}_"))
     }
     gates, memories = [], []
     for cell in module["cells"].values():
         if cell["type"] == "$scopeinfo":
             continue
         # The path of names from the top, the last one being the cell's own.
-        around = ".".join(cell["attributes"].get("hdlname", "").split()[:-1])
-        component = components.get(around, TOP)
+        *around, _ = cell["attributes"].get("hdlname", "-").split()
+        places = (".".join(around[:length]) for length in range(len(around), 0, -1))
+        component = next((components[place] for place in places if place in components), TOP)
         pins = {pin: nets(bits) for pin, bits in cell["connections"].items()}
         if cell["type"] == memory.MEMORY:
-            depth, registered = (int(cell["parameters"][name], 2) for name in ("DEPTH", "REGISTERED"))
-            memories.append(Memory(component=component, depth=depth, registered=bool(registered), ports=pins))
+            width, depth, registered = (int(cell["parameters"][name], 2) for name in ("WIDTH", "DEPTH", "REGISTERED"))
+            shape = MemoryShape(width, depth, bool(registered))
+            memories.append(Memory(component=component, shape=shape, ports=pins))
         else:
             connected = {pin: bits[0] for pin, bits in pins.items() if bits}
             gates.append(Gate(cell=cell["type"], component=component, pins=connected))
@@ -109,10 +116,54 @@ def nets_at(gates: Sequence[Gate], pin: str) -> NDArray[np.int64]:
     return np.array([gate.pins.get(pin, NOWHERE) for gate in gates])
 
 
-def clock_nets(gates: Gates, library: Library) -> set[int]:
-    """Return the nets that clock registers and memories."""
-    found = {gate.pins[cell.clock] for gate in gates.gates if isinstance(cell := library.logic[gate.cell], Register)}
-    return found | {memory.ports["clk"][0] for memory in gates.memories}
+@dataclass(frozen=True, kw_only=True)
+class Clocks:
+    """The nets of clocks: ``roots``, their complements at latches, and by net of a gated one that of its enable."""
+
+    roots: set[int]
+    complements: set[int]
+    gated: dict[int, int]
+
+    @property
+    def nets(self) -> set[int]:
+        """All of them."""
+        return self.roots | self.complements | self.gated.keys()
+
+
+def clocks_of(gates: Gates, library: Library) -> Clocks:
+    """Return the clocks of registers and memories; clock gates are cells, or each a latch, an inverter and an AND.
+
+    Raises:
+        InputError: If a gated clock is gated again, or clocks a memory, or if a latch is none of a clock gate.
+    """
+    cells = [(gate, library.logic[gate.cell]) for gate in gates.gates]
+    gated = {gate.pins[cell.gated]: gate.pins[cell.enable] for gate, cell in cells if isinstance(cell, ClockGate)}
+    clocked = {gate.pins[cell.clock] for gate, cell in cells if isinstance(cell, Register)}
+    ungated = {memory.ports["clk"][0] for memory in gates.memories}
+    ungated |= {gate.pins[cell.clock] for gate, cell in cells if isinstance(cell, ClockGate)}
+    latches = {
+        gate.pins[output]: gate.pins[cell.enable]
+        for gate, cell in cells
+        if isinstance(cell, Latch)
+        for output in cell.outputs
+    }
+    complements, held = set(latches.values()), set(latches)
+    for gate, cell in cells:
+        inputs, outputs = ({gate.pins[pin] for pin in pins if pin in gate.pins} for pins in (cell.inputs, cell.outputs))
+        if type(cell) is Logic and outputs & complements:
+            ungated |= inputs
+        elif type(cell) is Logic and outputs & clocked and inputs & latches.keys():
+            (enable,) = inputs & latches.keys()
+            held.discard(enable)
+            ungated |= inputs - {enable}
+            gated |= dict.fromkeys(outputs, enable)
+    if held:
+        raise InputError("netlist with a latch that gates no clock: not simulated; use flip-flops")
+    if not ungated.isdisjoint(gated):
+        raise InputError(
+            "netlist with a gated clock behind another, or at a memory: not simulated; gate registers only"
+        )
+    return Clocks(roots=clocked - gated.keys() | ungated, complements=complements, gated=gated)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,16 +190,17 @@ def cell_groups(gates: Iterable[Gate], library: Library) -> list[CellGroup]:
 def schedule(gates: Gates, library: Library, hazards: bool) -> list[tuple[list[CellGroup], list[int]]]:
     """Return what is evaluated at each step: gates by cell type, and the numbers of memories with combinational reads.
 
-    A gate's output can change from one step after its first input's first change to one step after its last input's
-    last; without ``hazards`` only the last of these steps counts.
+    Clock gates are left out, as registers are. A gate's output can change from one step after its first input's first
+    change to one step after its last input's last; without ``hazards`` only the last of these steps counts, nor does
+    any other for a latch, which is closed until its input has settled.
     """
     nodes: list[tuple[Gate | int, list[int], list[int]]] = []
     for gate in gates.gates:
-        if not isinstance(cell := library.logic[gate.cell], Register):
+        if not isinstance(cell := library.logic[gate.cell], Register | ClockGate):
             inputs, outputs = ([gate.pins[p] for p in pins if p in gate.pins] for pins in (cell.inputs, cell.outputs))
             nodes.append((gate, inputs, outputs))
     for number, one in enumerate(gates.memories):
-        if not one.registered:
+        if not one.shape.registered:
             nodes.append((number, one.ports["read_address"], one.ports["read_data"]))
     driver = {net: number for number, (_, _, outputs) in enumerate(nodes) for net in outputs}
     before = {number: {driver[net] for net in inputs if net in driver} for number, (_, inputs, _) in enumerate(nodes)}
@@ -165,6 +217,7 @@ def schedule(gates: Gates, library: Library, hazards: bool) -> list[tuple[list[C
         if isinstance(node, int):
             steps[last][1].append(node)
         else:
-            for step in range(first if hazards else last, last + 1):
+            settles = not hazards or isinstance(library.logic[node.cell], Latch)
+            for step in range(last if settles else first, last + 1):
                 steps[step][0].append(node)
     return [(cell_groups(found, library), memories) for _, (found, memories) in sorted(steps.items())]

@@ -13,8 +13,17 @@ from numpy.typing import NDArray
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.model.packing import Field, Integer
-from vsq.synth.gatesim.netlist import ONE, Gates, cell_groups, clock_nets, schedule
-from vsq.synth.library.liberty import Library, Register
+from vsq.synth.gatesim.netlist import (
+    ONE,
+    CellGroup,
+    Gates,
+    cell_groups,
+    clocks_of,
+    group_by_cell,
+    schedule,
+)
+from vsq.synth.library.liberty import Library
+from vsq.synth.library.logic import Register
 
 Words = NDArray[np.uint64]  # [..., W]: bit i of word w is stream 64*w + i
 
@@ -56,6 +65,8 @@ def popcount(words: Words) -> NDArray[np.int64]:
 class Simulation:
     """A netlist in simulation, with 64 streams of data in step; all registers and memories have one clock.
 
+    A clock gate lets an edge pass if its enable was 1 when the netlist had settled before it.
+
     Raises:
         InputError: If the netlist has a cell that can not be simulated, or more than one clock.
     """
@@ -65,22 +76,25 @@ class Simulation:
         for gate in gates.gates:
             if gate.cell not in library.logic:
                 raise InputError(
-                    f"cell {gate.cell} of library {library.name}: a latch, a flip-flop with asynchronous inputs or "
+                    f"cell {gate.cell} of library {library.name}: a flip-flop or latch with asynchronous inputs or "
                     "a constant is not simulated; mark it dont_use"
                 )
         self.values = np.zeros((gates.nets + 1, 1), np.uint64)  # the last one is for unconnected outputs
         self.values[ONE] = _ONES
         self._next: dict[int, Words] = {}
-        groups = cell_groups(gates.gates, library)
-        self._registers = [
-            (group, cell, np.zeros((group.inputs.shape[1], 1), np.uint64))
-            for group in groups
-            if isinstance(cell := group.logic, Register)
-        ]
-        self._contents = [np.zeros((one.depth, len(one.ports["read_data"]), 1), np.uint64) for one in gates.memories]
-        self._clocks = list(clock_nets(gates, library))
-        if len(self._clocks) > 1:
-            raise InputError(f"netlist of {len(self._clocks)} clocks: all registers share one here; simulate its parts")
+        clocks = clocks_of(gates, library)
+        self._gated = clocks.gated
+        cells = {name: cell for name, cell in library.logic.items() if isinstance(cell, Register)}
+        registers = {name: members for name, members in group_by_cell(gates.gates).items() if name in cells}
+        self._registers: list[tuple[CellGroup, Register, NDArray[np.int64], Words]] = []
+        for name, members in registers.items():
+            (group,) = cell_groups(members, library)
+            enables = np.array([self._gated.get(gate.pins[cells[name].clock], ONE) for gate in members])
+            self._registers.append((group, cells[name], enables, np.zeros((len(members), 1), np.uint64)))
+        self._contents = [np.zeros((one.shape.depth, one.shape.width, 1), np.uint64) for one in gates.memories]
+        self._clocks = list(clocks.roots | clocks.complements)
+        if len(clocks.roots) > 1:
+            raise InputError(f"netlist of {len(clocks.roots)} clocks: all registers share one here; simulate its parts")
         self._schedule = schedule(gates, library, hazards)
         self.reset_counts()
         self._settle()
@@ -89,6 +103,7 @@ class Simulation:
     def reset_counts(self) -> None:
         """Forget what was counted so far."""
         self._toggles, self._ones = np.zeros((2, len(self.values)), np.int64)
+        self._passed = np.zeros(len(self._gated), np.int64)
         self._reads, self._writes = np.zeros((2, len(self._gates.memories)), np.int64)
         self._cycles = 0
 
@@ -103,12 +118,14 @@ class Simulation:
     def clock(self) -> None:
         """Let one clock edge pass and the netlist settle; count its transitions."""
         changes: list[tuple[Any, Words]] = []
-        for group, cell, state in self._registers:
-            state[:] = cell.next(*self.values[group.inputs], state)
+        self._passed += popcount(self.values[list(self._gated.values())])
+        for group, cell, enables, state in self._registers:
+            enabled = self.values[enables]
+            state[:] = (cell.next(*self.values[group.inputs], state) & enabled) | (state & ~enabled)
             changes += [(nets, function(state)) for nets, function in group.outputs]
         for number, memory in enumerate(self._gates.memories):
             ports, contents = memory.ports, self._contents[number]
-            if memory.registered and self._number(ports["read"]):
+            if memory.shape.registered and self._number(ports["read"]):
                 changes.append((ports["read_data"], contents[self._number(ports["read_address"])].copy()))
                 self._reads[number] += 1
             if self._number(ports["write"]):
@@ -123,10 +140,12 @@ class Simulation:
         self._cycles += 1
 
     def activity(self) -> Activity:
-        """Return what was counted since the last :meth:`reset_counts`; clocks have two transitions a cycle."""
+        """Return what was counted since the last :meth:`reset_counts`; a clock's edge is two transitions a cycle."""
         count = self._cycles * WORD
         toggles, ones = self._toggles / count, self._ones / count
         toggles[self._clocks], ones[self._clocks] = 2, 0.5
+        gated = list(self._gated)
+        toggles[gated], ones[gated] = 2 * self._passed / count, self._passed / (2 * count)
         return Activity(
             toggles=toggles[:-1],
             ones=ones[:-1],

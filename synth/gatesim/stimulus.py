@@ -9,15 +9,17 @@ import numpy as np
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.contract.pe_config import Configuration, PeConfig
 from vsq.golden.formats.elements import Format
 from vsq.golden.io.files import read_npz
 from vsq.golden.model.datapath import BlockOperand, matmul
 from vsq.golden.model.mapping import fit_params
 from vsq.golden.model.pe import Command, Streams
+from vsq.golden.model.readout import least_offsets
 from vsq.golden.quantizer.core import Quantizer
 from vsq.golden.stimulus.stream import Beats, layer
 from vsq.golden.workloads.workload import WORKLOADS, load
+from vsq.hw.emit.design import design
 from vsq.synth.gatesim.simulation import WORD, Activity, Simulation, Words, pack_codes
 
 _CHANNELS, _LENGTH, _ROWS = 32, 288, 1024  # of Gaussian data: the shape of the digits layer
@@ -73,15 +75,21 @@ def operands(config: MacConfig, source: str) -> Operands:
     return Operands(Quantizer.for_weights(config).quantize(weights).operand(), by.quantize(rows).operand())
 
 
-def play(simulation: Simulation, streams: Mapping[str, Mapping[str, Words]], result: str) -> Iterator[None]:
+def play(
+    simulation: Simulation, config: Configuration, streams: Mapping[str, Mapping[str, Words]], result: str
+) -> Iterator[None]:
     """Reset a netlist and let it take its streams; come back after each clock edge, without end.
 
     ``streams`` are words [beats, width, 1] by stream and field; those of the stream ``result`` are always taken.
     """
     ones = np.full((1, 1), ~np.uint64(0))
-    simulation.drive("rst", ones)
+    clocking = design(config).clocking
+    assert clocking.reset, "energy is of designs with a reset"
+    if clocking.enable:
+        simulation.drive(clocking.enable, ones)
+    simulation.drive(clocking.reset, ~ones if clocking.active_low else ones)
     simulation.clock()
-    simulation.drive("rst", ~ones)
+    simulation.drive(clocking.reset, ones if clocking.active_low else ~ones)
     simulation.drive(f"{result}_ready", ones)
     position = dict.fromkeys(streams, 0)
     lengths = {stream: len(next(iter(ports.values()))) for stream, ports in streams.items()}
@@ -98,9 +106,10 @@ def play(simulation: Simulation, streams: Mapping[str, Mapping[str, Words]], res
         yield
 
 
-def mac_beats(data: Operands) -> Beats:
+def mac_beats(config: MacConfig, data: Operands) -> Beats:
     """Return 64 pieces of a layer, evenly spaced, each of whole results; all fields have the axes [stream, cycle]."""
-    beats, groups = layer(data.weights, data.activations), data.weights.codes.shape[1]
+    offsets = least_offsets(config, data.weights, data.activations) if config.window else None
+    beats, groups = layer(data.weights, data.activations, offsets), data.weights.codes.shape[1]
     length = -(-_CYCLES // groups) * groups
     starts = np.arange(WORD) * ((len(beats) - length) // groups) // (WORD - 1) * groups
     return beats.select(starts[:, None] + np.arange(length))
@@ -115,6 +124,8 @@ def mac_ports(config: MacConfig, beats: Beats) -> dict[str, Words]:
         "activation_scale": (config.activation_scale, beats.activation_scales),
     }
     ports = {name: pack_codes(kind.encode(codes), kind.bits) for name, (kind, codes) in numbers.items() if kind}
+    if beats.offsets is not None:
+        ports["offset"] = pack_codes(beats.offsets, config.offset_bits)
     return {**ports, "first": pack_codes(beats.first, 1), "last": pack_codes(beats.last, 1)}
 
 
@@ -122,7 +133,7 @@ def mac_activity(simulation: Simulation, config: MacConfig, beats: Beats) -> Act
     """Return the activity of a MAC that takes a vector in every cycle, after as many as fill it, the last ones."""
     cycles = np.arange(-config.pipeline - 2, beats.last.shape[1])
     ports = {name: words[cycles] for name, words in mac_ports(config, beats).items()}
-    for cycle, _ in zip(cycles, play(simulation, {"in": ports}, "out"), strict=False):
+    for cycle, _ in zip(cycles, play(simulation, config, {"in": ports}, "out"), strict=False):
         if cycle == -1:
             simulation.reset_counts()
     return simulation.activity()
@@ -138,10 +149,20 @@ def pe_streams(config: PeConfig, data: Operands) -> list[Streams]:
     channels, groups, _ = data.weights.codes.shape
     groups = min(groups, config.weight_depth, config.activation_depth)
     rows = min(config.activation_depth // groups, 2 * lanes)
+    weights, activations = (side.map(lambda array: array[:, :groups]) for side in (data.weights, data.activations))
+    offset = int(least_offsets(config.mac, weights, activations).max()) if config.mac.window else 0
     loads = [number % _MEASURED == 0 for number in range(_COMMANDS)]
     relu = ppu and data.relu
     commands = [
-        Command(rows=rows, vectors=groups, load_weights=load, load_params=load and ppu, requantize=ppu, relu=relu)
+        Command(
+            rows=rows,
+            vectors=groups,
+            offset=offset,
+            load_weights=load,
+            load_params=load and ppu,
+            requantize=ppu,
+            relu=relu,
+        )
         for load in loads
     ]
     tiles = sum(loads)
@@ -149,8 +170,7 @@ def pe_streams(config: PeConfig, data: Operands) -> list[Streams]:
     params = None
     if ppu:
         # The largest accumulator becomes the largest z.
-        cut = (side.map(lambda array: array[:, :groups]) for side in (data.weights, data.activations))
-        products = matmul(config.mac, *cut)
+        products = matmul(config.mac, weights, activations, offset if config.mac.window else None)
         factor = min(config.z_range[1] / max(1, int(np.abs(products.acc).max())), 1.0)
         params = fit_params(config, np.full(tiles * lanes, factor), np.zeros(tiles * lanes))
 
@@ -170,8 +190,7 @@ def pe_streams(config: PeConfig, data: Operands) -> list[Streams]:
 def pe_ports(config: PeConfig, streams: Sequence[Streams]) -> dict[str, dict[str, Words]]:
     """Return the words [beats, width, 1] of every field of the input streams."""
     mac, commands = config.mac, streams[0].commands
-    loads = ["load_weights", "load_activations", *(["load_params", "requantize", "relu"] if config.ppu else [])]
-    widths = {"rows": config.rows_bits, "vectors": config.vectors_bits, **dict.fromkeys(loads, 1)}
+    widths = {**config.command_numbers, **dict.fromkeys(config.command_marks, 1)}
     ports = {
         "command": {
             name: pack_codes(np.tile([int(getattr(command, name)) for command in commands], (WORD, 1)), bits)
@@ -201,7 +220,7 @@ def results(simulation: Simulation, config: PeConfig, streams: Sequence[Streams]
     A netlist that gives none for 10,000 cycles is a RuntimeError.
     """
     idle = 0
-    for _ in play(simulation, pe_ports(config, streams), "result"):
+    for _ in play(simulation, config, pe_ports(config, streams), "result"):
         idle += 1
         if simulation.agreed("result_valid"):
             idle = 0
@@ -224,6 +243,6 @@ def pe_activity(simulation: Simulation, config: PeConfig, data: Operands) -> tup
 
 # By kind of design, the activity in steady state, and the share of cycles in which operands enter.
 ACTIVITY: dict[str, Callable[[Simulation, Any, Operands], tuple[Activity, float]]] = {
-    "mac": lambda simulation, config, data: (mac_activity(simulation, config, mac_beats(data)), 1.0),
+    "mac": lambda simulation, config, data: (mac_activity(simulation, config, mac_beats(config, data)), 1.0),
     "pe": pe_activity,
 }

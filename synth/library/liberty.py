@@ -1,32 +1,26 @@
 """Standard-cell libraries in the Liberty format: which cells there are, how large they are, what they compute."""
 
 import hashlib
-import re
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from vsq.golden.contract.errors import InputError
+from vsq.synth.library.logic import ClockGate, Logic, clock_gate, function, latch, register
 from vsq.synth.library.syntax import Group, LibertySyntaxError, names, parse, truth_table
+from vsq.synth.library.usable import corrected, set_aside
 
 # The libraries that come with the project: NAND2 equivalents (the default), and a count of generic two-input gates.
 BUILT_IN = {name: Path(__file__).parent / f"{name}.lib" for name in ("nand2", "gates")}
 
-# Areas that a published library states wrongly, by library and cell: as published, and the width times height of the
-# cell in the library's own LEF, which the area of an abutted cell is. A mapper that minimizes area is drawn to a cell
-# that is stated too small. OSU's 180 nm library is that of Debian's qflow-tech-osu018 and of its other copies.
-WRONG_AREAS = {"osu018_stdcells": {"LATCH": ("0", "56"), "NAND3X1": ("36", "32"), "OAI21X1": ("23", "32")}}
-
 # Truth tables: bit i is the output for the input code i. Adders are symmetric, so pin order does not matter.
-INVERTER = 0b01
-NAND2, NOR2, AND2, OR2, XOR2 = 0b0111, 0b0001, 0b1000, 0b1110, 0b0110
+BUFFER, INVERTER = 0b10, 0b01
+NAND2, NOR2, AND2, OR2, XOR2, XNOR2 = 0b0111, 0b0001, 0b1000, 0b1110, 0b0110, 0b1001
 MAJORITY, PARITY = 0b1110_1000, 0b1001_0110
+LIBRARY_UNIT = "library unit"
 MAX_INPUTS = 10  # a cell with more is a macro, which no mapper picks by its function
-
-Function = Callable[..., Any]  # of arrays of unsigned words, one bit for each stream
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,44 +35,35 @@ class Cell:
     sequential: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Logic:
-    """A cell: each output as a function of all inputs."""
-
-    inputs: tuple[str, ...]
-    outputs: dict[str, Function]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Register(Logic):
-    """A flip-flop on the rising edge: ``state' = next(inputs..., state)``; outputs are functions of the state."""
-
-    clock: str
-    next: Function
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Library:
     """The usable cells of one Liberty file (cells marked ``dont_use`` are not among them)."""
 
     path: Path
     cells: dict[str, Cell]
-    text: str = field(repr=False)  # the file's, with right areas
+    text: str = field(repr=False)  # the file's, with right areas, and dont_use in cells that are set aside
     root: Group = field(repr=False)  # the text as groups
     corrections: list[str]  # CELL WRONG -> RIGHT
+    dont_use: dict[str, int]  # how many cells each pattern sets aside
 
     @classmethod
-    def load(cls, path: Path | str = "nand2") -> "Library":
+    def load(cls, path: Path | str = "nand2", dont_use: Sequence[str] = ()) -> "Library":
         """Read and check a Liberty file, or a built-in library by its name.
+
+        Args:
+            path: The file, or ``nand2`` or ``gates``.
+            dont_use: Patterns of names of cells to set aside, as in a shell, beside those that are no logic though they
+                have its functions in :data:`vsq.synth.library.usable.NOT_LOGIC`.
 
         Raises:
             InputError: If the file is missing or malformed, or lacks what any design needs: a flip-flop, an inverter, a
-                two-input NAND, NOR, AND or OR, and a gate of a third function. The message names the file, the rule it
-                breaks and how to fix it.
+                two-input NAND, NOR, AND or OR, and a gate of a third function; or if a pattern matches no cell. The
+                message names the file, the rule it breaks and how to fix it.
         """
         path = BUILT_IN.get(str(path), Path(path))
         try:
-            text, corrections = _corrected(path.read_text(encoding="utf-8"))
+            text, corrections = corrected(path.read_text(encoding="utf-8"))
+            text, matches = set_aside(text, dont_use)
             root = parse(text)
             groups = (group for group in root.find("cell") if group.attributes.get("dont_use") != "true")
             cells = {group.name: _cell(group) for group in groups}
@@ -88,7 +73,17 @@ class Library:
             raise InputError(f"Liberty file {path}: not a text file; give an uncompressed .lib file") from None
         except LibertySyntaxError as error:
             raise InputError(f"Liberty file {path}: {error}; give an intact .lib file") from None
-        library = cls(path=path, cells=cells, text=text, root=root, corrections=corrections)
+        for pattern in dont_use:
+            if not matches[pattern]:
+                raise InputError(
+                    f"dont-use {pattern!r}: no cell of Liberty file {path} matches it; write for example '*_probe_*'"
+                )
+        if dont_use and not cells:
+            raise InputError(
+                f"dont-use {' '.join(dont_use)}: no cell of Liberty file {path} is left; leave some to be used"
+            )
+        found = {pattern: count for pattern, count in matches.items() if count}
+        library = cls(path=path, cells=cells, text=text, root=root, corrections=corrections, dont_use=found)
         functions = {(len(c.inputs), *c.functions.values()) for c in cells.values() if len(c.functions) == 1}
         needs = {
             "a flip-flop (a cell with an ff group)": any(cell.flip_flop for cell in cells.values()),
@@ -123,6 +118,10 @@ class Library:
         )
         return min(found, key=lambda cell: (cell.area, cell.name), default=None)
 
+    def area(self, cells: Mapping[str, int]) -> Decimal:
+        """Return the sum of number * area over cells by name; names that are none of the library's count nothing."""
+        return sum((self.cells[name].area * count for name, count in cells.items() if name in self.cells), Decimal())
+
     @property
     def full_adder(self) -> Cell | None:
         """The smallest cell with the outputs majority and parity of its three inputs, whatever it is called."""
@@ -135,30 +134,46 @@ class Library:
 
     @cached_property
     def logic(self) -> dict[str, Logic]:
-        """The functions of cells, on words; latches, flip-flops with asynchronous inputs and constants are left out."""
+        """The functions of cells, on words; constants and cells of asynchronous inputs are left out."""
         groups = {group.name: group for group in self.root.find("cell")}
         found: dict[str, Logic] = {}
         for name, cell in self.cells.items():
             inputs, tables = cell.inputs, cell.functions
             constants = {0, (1 << (1 << len(inputs))) - 1}
-            if cell.flip_flop:
-                if register := _register(groups[name], inputs):
-                    found[name] = register
+            gate = clock_gate(groups[name])
+            if gate:
+                found[name] = gate
+            elif cell.flip_flop:
+                if flip_flop := register(groups[name], inputs):
+                    found[name] = flip_flop
+            elif groups[name].find("latch"):
+                if transparent := latch(groups[name]):
+                    found[name] = transparent
             elif tables and not constants & set(tables.values()):
-                outputs = {pin: _function(table, len(inputs)) for pin, table in tables.items()}
+                outputs = {pin: function(table, len(inputs)) for pin, table in tables.items()}
                 found[name] = Logic(inputs=inputs, outputs=outputs)
         return found
 
+    @cached_property
+    def clock_gate(self) -> Cell | None:
+        """The smallest integrated clock gate, those without pins for tests first; its pins are in :attr:`logic`."""
+        gates = [(len(gate.tied), name) for name, gate in self.logic.items() if isinstance(gate, ClockGate)]
+        found = ((tied, self.cells[name].area, name) for tied, name in gates)
+        return self.cells[min(found)[-1]] if gates else None
+
     @property
     def digest(self) -> str:
-        """SHA-256 of the text, corrections included, so that a report says which version of a library it means."""
+        """SHA-256 of the text, with corrections and cells set aside, so that a report says which library it means."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def notes(self) -> list[str]:
         """Notes for people on the library's figures, a sentence each."""
-        note = f"Library {self.name}: areas corrected to those of its LEF: {', '.join(self.corrections)}."
-        return [note] if self.corrections else []
+        found = {
+            "areas corrected to those of its LEF": self.corrections,
+            "cells not used": [f"{pattern} ({count})" for pattern, count in self.dont_use.items()],
+        }
+        return [f"Library {self.name}: {what}: {', '.join(which)}." for what, which in found.items() if which]
 
     @property
     def unit(self) -> str:
@@ -166,19 +181,7 @@ class Library:
         nand = self.smallest(2, NAND2)
         if {cell.area for cell in self.cells.values()} == {1}:
             return "cells"
-        return "NAND2" if nand and nand.area == 1 else "library unit"
-
-
-def _corrected(text: str) -> tuple[str, list[str]]:
-    """Return the text with right areas, and ``CELL WRONG -> RIGHT`` for each; what somebody has corrected stays."""
-    corrections: list[str] = []
-    name = re.search(r'\blibrary\s*\(\s*"?([^\s")]*)', text)
-    for cell, (wrong, right) in WRONG_AREAS.get(name[1] if name else "", {}).items():
-        pattern = rf'(\bcell\s*\(\s*"?{cell}"?\s*\)\s*\{{[^{{}}]*?\barea\s*:\s*){wrong}(?:\.0*)?(?=\s*;)'
-        text, count = re.subn(pattern, rf"\g<1>{right}", text)
-        if count:
-            corrections.append(f"{cell} {wrong} -> {right}")
-    return text, corrections
+        return "NAND2" if nand and nand.area == 1 else LIBRARY_UNIT
 
 
 def _cell(group: Group) -> Cell:
@@ -211,54 +214,3 @@ def _cell(group: Group) -> Cell:
         flip_flop="ff" in kinds,
         sequential=sequential,
     )
-
-
-def _register(group: Group, inputs: tuple[str, ...]) -> Register | None:
-    (flip_flop,) = group.find("ff")
-    state, inverse = flip_flop.arguments
-    clock = flip_flop.attributes["clocked_on"].strip("() ")
-    texts = {
-        name: pin.attributes["function"].strip("() ")
-        for pin in group.find("pin")
-        for name in pin.arguments
-        if pin.attributes.get("direction") == "output"
-    }
-    inverted = _function(0b01, 1)
-    functions = {state: _function(0b10, 1), inverse: inverted, f"!{state}": inverted, f"{state}'": inverted}
-    asynchronous = {"clear", "preset"} & flip_flop.attributes.keys()
-    if asynchronous or clock not in inputs or not functions.keys() >= set(texts.values()):
-        return None
-    data = tuple(pin for pin in inputs if pin != clock)
-    table = truth_table(flip_flop.attributes["next_state"], [*data, state])
-    return Register(
-        inputs=data,
-        outputs={pin: functions[text] for pin, text in texts.items()},
-        clock=clock,
-        next=_function(table, len(data) + 1),
-    )
-
-
-def _function(table: int, inputs: int) -> Function:
-    """Return a truth table as a function of words: bit i of the table is the value where input k is bit k of i."""
-    names = [f"x{k}" for k in range(inputs)]
-    compiled: Function = eval(f"lambda {', '.join(names)}: {_expression(table, names)}")
-    return compiled
-
-
-def _expression(table: int, names: list[str]) -> str:
-    """Return Python's expression for a table that is not constant, by Shannon's expansion on the last name."""
-    *rest, x = names
-    half = 1 << len(rest)
-    ones = (1 << half) - 1
-    low, high = table & ones, table >> half
-    if low == high:
-        return _expression(low, rest)
-    if (low, high) in ((0, ones), (ones, 0)):
-        return x if high else f"~{x}"
-    if low == high ^ ones:
-        return f"({x} ^ {_expression(low, rest)})"
-    if 0 in (low, high):
-        return f"({x} & {_expression(high, rest)})" if high else f"(~{x} & {_expression(low, rest)})"
-    if ones in (low, high):
-        return f"({x} | {_expression(low, rest)})" if high == ones else f"(~{x} | {_expression(high, rest)})"
-    return f"(({x} & {_expression(high, rest)}) | (~{x} & {_expression(low, rest)}))"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,24 +70,71 @@ class Power:
             conditions = root.find("operating_conditions")
             voltage = conditions[0].attributes["voltage"] if conditions else root.attributes["nom_voltage"]
             return cls(library=library, voltage=float(voltage), cells=cells)
-        except (ValueError, KeyError, IndexError) as error:
+        except (ValueError, KeyError) as error:
             raise InputError(
                 f"Liberty file {library.path}: its power data is not read ({type(error).__name__}: {error}); "
                 "give one with NLDM tables"
             ) from None
 
 
-class _Reader:
-    """Units and templates of one file, and what they make of its groups."""
+class Tables:
+    """Units and templates of one Liberty file, and its tables of energy.
 
-    def __init__(self, library: Library) -> None:
-        self._library, root = library, library.root
+    Attributes:
+        farad, watt: The units of capacitance and of leakage.
+
+    Args:
+        root: The file.
+
+    Raises:
+        ValueError: If units are missing or others than these.
+    """
+
+    def __init__(self, root: Group) -> None:
         if root.attributes.get("voltage_unit", "1V") != "1V":
             raise ValueError("voltage_unit is not 1V")
         # With it, energies are in the unit of capacitance.
-        self._farad = _unit(root.tables["capacitive_load_unit"])
-        self._watt = _unit(root.attributes["leakage_power_unit"])
+        self.farad = _unit("capacitive_load_unit", root.tables)
+        self.watt = _unit("leakage_power_unit", root.attributes)
         self._templates = {group.name: group for group in root.find("power_lut_template")}
+
+    def energy(self, group: Group) -> Table:
+        """Return the table of a group such as ``rise_power``.
+
+        Raises:
+            ValueError: If its template is missing, or its values are not finite numbers, one a place.
+        """
+        axes: dict[str, Floats] = {}
+        if group.name != "scalar":
+            template = self._templates.get(group.name)
+            if template is None:
+                raise ValueError(f"{group.kind} names the template {group.name!r}, which is missing")
+            for number in (1, 2):
+                if variable := template.attributes.get(f"variable_{number}"):
+                    index = f"index_{number}"
+                    axes["slew" if variable in _SLEW else "load"] = _numbers(index, template.tables | group.tables)
+        values, places = _numbers("values", group.tables), [len(axis) for axis in axes.values()]
+        if len(values) != prod(places):
+            raise ValueError(f"{group.kind} has {len(values)} values for {prod(places)} places")
+        values = values.reshape(places)
+        slews, loads = axes.get("slew", np.zeros(1)), axes.get("load", np.zeros(1))
+        if list(axes) == ["load", "slew"]:
+            values = values.T
+        values, loads = values.reshape(len(slews), len(loads)) * self.farad, loads * self.farad
+
+        def energy(slew: float, at: Floats) -> Floats:
+            """Return energies by bilinear interpolation; beyond the table's ends they go on straight."""
+            by_load = np.array([_interpolate(slews, column, np.array([slew]))[0] for column in values.T])
+            return _interpolate(loads, by_load, at)
+
+        return energy
+
+
+class _Reader:
+    """The cells of one library with power data."""
+
+    def __init__(self, library: Library) -> None:
+        self._library, self._tables = library, Tables(library.root)
 
     def cell(self, group: Group) -> CellPower:
         inputs = self._library.cells[group.name].inputs
@@ -94,17 +142,18 @@ class _Reader:
         for pin in group.find("pin"):
             for name in pin.arguments:
                 if name in inputs:
-                    pins[name] = float(pin.attributes["capacitance"]) * self._farad
+                    pins[name] = float(pin.attributes["capacitance"]) * self._tables.farad
                 arcs += [self._arc(name, power, inputs) for power in pin.find("internal_power")]
-        leakage = float(group.attributes.get("cell_leakage_power", 0)) * self._watt
-        return CellPower(inputs=pins, arcs=arcs, leakage=leakage)
+        return CellPower(inputs=pins, arcs=arcs, leakage=leakage(group) * self._tables.watt)
 
     def _arc(self, pin: str, group: Group, inputs: tuple[str, ...]) -> Arc:
         when = group.attributes.get("when")
         if when is not None and not names(when) <= set(inputs):
             when = None  # states of a register are not told apart
         tables = {
-            kind: self._table(table) for kind in ("rise_power", "fall_power", "power") for table in group.find(kind)
+            kind: self._tables.energy(table)
+            for kind in ("rise_power", "fall_power", "power")
+            for table in group.find(kind)
         }
         return Arc(
             pin=pin,
@@ -113,27 +162,6 @@ class _Reader:
             rise=tables.get("rise_power") or tables["power"],
             fall=tables.get("fall_power") or tables["power"],
         )
-
-    def _table(self, group: Group) -> Table:
-        axes: dict[str, Floats] = {}
-        if group.name != "scalar":
-            template = self._templates[group.name]
-            for number in (1, 2):
-                if variable := template.attributes.get(f"variable_{number}"):
-                    index = group.tables.get(f"index_{number}") or template.tables[f"index_{number}"]
-                    axes["slew" if variable in _SLEW else "load"] = _numbers(index)
-        values = _numbers(group.tables["values"]).reshape([len(axis) for axis in axes.values()])
-        slews, loads = axes.get("slew", np.zeros(1)), axes.get("load", np.zeros(1))
-        if list(axes) == ["load", "slew"]:
-            values = values.T
-        values, loads = values.reshape(len(slews), len(loads)) * self._farad, loads * self._farad
-
-        def energy(slew: float, at: Floats) -> Floats:
-            """Return energies by bilinear interpolation; beyond the table's ends they go on straight."""
-            by_load = np.array([_interpolate(slews, column, np.array([slew]))[0] for column in values.T])
-            return _interpolate(loads, by_load, at)
-
-        return energy
 
 
 def _interpolate(axis: Floats, values: Floats, at: Floats) -> Floats:
@@ -145,10 +173,47 @@ def _interpolate(axis: Floats, values: Floats, at: Floats) -> Floats:
     return result
 
 
-def _unit(text: str) -> float:
-    [(number, unit)] = re.findall(r"^([\d.]*)\W*([a-z]+)\W*$", text.lower().strip())
-    return float(number or 1) * _UNITS[unit]
+def leakage(cell: Group) -> float:
+    """Return the leakage power of a cell, in the file's unit; 0 if it has none.
+
+    Without ``cell_leakage_power``, its groups ``leakage_power`` give it: those without ``when``, else the states' mean.
+
+    Raises:
+        ValueError: If a value is not a finite number.
+    """
+    if "cell_leakage_power" in cell.attributes:
+        return number("cell_leakage_power", cell.attributes["cell_leakage_power"])
+    groups = cell.find("leakage_power")
+    values = [number("leakage_power", group.attributes.get("value", "")) for group in groups]
+    always = [value for group, value in zip(groups, values, strict=True) if "when" not in group.attributes]
+    return sum(always) if always else sum(values) / max(1, len(values))
 
 
-def _numbers(text: str) -> Floats:
-    return np.array([float(number) for number in re.findall(r"[-+\d.][-+\d.eE]*", text)])
+def number(name: str, text: str) -> float:
+    """Return the finite number that the text is.
+
+    Raises:
+        ValueError: If it is none; the message has ``name``.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise ValueError(f"{name} {text!r} is not a finite number")
+    return value
+
+
+def _unit(name: str, texts: dict[str, str]) -> float:
+    text = texts.get(name, "")
+    found = re.fullmatch(r"([\d.]*)\W*([a-z]+)\W*", text.lower().strip())
+    if not found or found[2] not in _UNITS:
+        raise ValueError(f"{name} {text!r} is not one of {', '.join(_UNITS)}" if text else f"{name} is missing")
+    return number(name, found[1] or "1") * _UNITS[found[2]]
+
+
+def _numbers(name: str, texts: dict[str, str]) -> Floats:
+    words = re.findall(r"[^\s,\"\\]+", texts.get(name, ""))
+    if not words:
+        raise ValueError(f"{name} of a table are missing")
+    return np.array([number(name, word) for word in words])

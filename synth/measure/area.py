@@ -8,18 +8,21 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from itertools import repeat
+from types import MappingProxyType
 
 from vsq.golden.contract.config import MacConfig, Rounding
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Configuration
 from vsq.golden.formats.elements import IntFormat
-from vsq.hw.emit.design import TOP, design
-from vsq.synth.flow.memory import BIT
-from vsq.synth.flow.synthesis import Flow, Netlist, synthesize
+from vsq.hw.emit.design import design
+from vsq.hw.pe.memory import MemoryShape
+from vsq.synth.flow.netlist import Netlist, cells_by_component
+from vsq.synth.flow.synthesis import Flow, synthesize
 from vsq.synth.library.liberty import NAND2, Library
+from vsq.synth.library.macros import Macro
 from vsq.synth.measure.records import Record, records
 
 # The default area of one buffer bit in two-input NANDs: a small SRAM macro, whose six-transistor cells of about half a
@@ -32,46 +35,81 @@ LANES = ("dot", "scale", "accumulator")  # the parts of a vector MAC that are no
 
 @dataclass(frozen=True, kw_only=True)
 class Area:
-    """Cells by type, their ``area``, the part of it in flip-flops and latches, and memories beside it, in bits."""
+    """Cells by type, their ``area``, the part of it in flip-flops and latches, and the memories beside it by shape."""
 
     cells: Counter[str]
     area: Decimal
     sequential: Decimal
-    memory_bits: int = 0
+    memories: Counter[MemoryShape] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, cells: Counter[str], library: Library) -> "Area":
         """Return sum over the cells of number * area; exact, as the library's areas are decimals."""
-        logic = Counter({name: count for name, count in cells.items() if name != BIT})
+        logic, memories = Counter[str](), Counter[MemoryShape]()
+        for name, count in cells.items():
+            if shape := MemoryShape.of(name):
+                memories[shape] = count
+            else:
+                logic[name] = count
         parts = {name: count * library.cells[name].area for name, count in logic.items()}
         sequential = (area for name, area in parts.items() if library.cells[name].sequential)
         return cls(
             cells=logic,
             area=sum(parts.values(), Decimal()),
             sequential=sum(sequential, Decimal()),
-            memory_bits=cells[BIT],
+            memories=memories,
         )
 
-    def with_buffers(self, bit_area: Decimal) -> Decimal:
-        """Return the area of the cells and of all memory bits."""
-        return self.area + bit_area * self.memory_bits
+    @property
+    def memory_bits(self) -> int:
+        """Bits of all memories."""
+        return sum(shape.bits * count for shape, count in self.memories.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryPrices:
+    """The areas of memories in the library's unit: of ``macros`` by shape, and of a bit where there is none."""
+
+    bit: Decimal
+    macros: Mapping[MemoryShape, Macro] = field(default_factory=dict)
+
+    def area(self, memories: Mapping[MemoryShape, int]) -> Decimal:
+        """Return the area of so many memories of each shape."""
+        return sum(
+            (
+                count * (self.macros[shape].area if shape in self.macros else self.bit * shape.bits)
+                for shape, count in memories.items()
+            ),
+            Decimal(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DesignArea:
-    """One design's components and its baseline's, of one run; ``bit_area`` of a buffer is in the library's unit."""
+    """One design's components and its baseline's, of one run, and what memories cost."""
 
     config: Configuration
     netlist: Netlist
     components: dict[str, Area]
     baseline: Configuration
     baseline_components: dict[str, Area]
-    bit_area: Decimal
+    prices: MemoryPrices
 
     @property
     def total(self) -> Area:
         """The whole design."""
         return total(self.components)
+
+    @property
+    def with_buffers(self) -> Decimal:
+        """Area of all cells and memories."""
+        return self.total.area + self.prices.area(self.total.memories)
+
+    @property
+    def baseline_with_buffers(self) -> Decimal:
+        """The baseline's."""
+        other = total(self.baseline_components)
+        return other.area + self.prices.area(other.memories)
 
     @property
     def logic_ratio(self) -> Decimal:
@@ -80,8 +118,14 @@ class DesignArea:
 
     @property
     def ratio(self) -> Decimal:
-        """Area with buffers to the baseline's with its own."""
-        return self.total.with_buffers(self.bit_area) / total(self.baseline_components).with_buffers(self.bit_area)
+        """Area with buffers to the baseline's with its own, of as many entries."""
+        return self.with_buffers / self.baseline_with_buffers
+
+    @property
+    def equal_bytes_ratio(self) -> Decimal:
+        """Area with the baseline's bits of buffers to the baseline's: narrow entries are as many more, for no logic."""
+        other = total(self.baseline_components)
+        return (self.total.area + self.prices.area(other.memories)) / self.baseline_with_buffers
 
     @property
     def lanes_ratio(self) -> Decimal | None:
@@ -96,12 +140,14 @@ class DesignArea:
         """Return every figure; ``unit`` is the library's."""
         of = f"of {self.baseline.full_name}"
         figures = [("total", "ratio", self.ratio, of)]
-        if memories := bool(self.total.memory_bits):
+        if memories := bool(self.total.memories):
             figures += [
-                ("total", "area with buffers", self.total.with_buffers(self.bit_area), unit),
+                ("total", "area with buffers", self.with_buffers, unit),
                 ("total", "logic ratio", self.logic_ratio, of),
+                ("total", "ratio at equal buffer bytes", self.equal_bytes_ratio, of),
                 *([] if self.lanes_ratio is None else [("lanes", "ratio", self.lanes_ratio, of)]),
-                (BUFFERS, "area of a bit", self.bit_area, unit),
+                (BUFFERS, "area of a bit", self.prices.bit, unit),
+                *((BUFFERS, f"area of {shape.kind}", macro.area, unit) for shape, macro in self.prices.macros.items()),
             ]
         for component, area in {"total": self.total, **self.components}.items():
             figures += [
@@ -125,8 +171,11 @@ def baseline_of(config: Configuration) -> Configuration:
         weight_scale=None,
         activation_scale=None,
         scale_product_bits=None,
+        dual_precision=False,
         rounding=Rounding.HALF_UP,
         accumulator_bits=None,
+        window=None,
+        finite=True,
     )
     return mac if isinstance(config, MacConfig) else replace(config, mac=mac)
 
@@ -136,10 +185,15 @@ def with_baselines(configs: Sequence[Configuration]) -> list[Configuration]:
     return list(dict.fromkeys([*map(baseline_of, configs), *configs]))
 
 
-def measure(configs: Iterable[Configuration], flow: Flow, bit_area: Decimal = BIT_AREA) -> list[DesignArea]:
+def measure(
+    configs: Iterable[Configuration],
+    flow: Flow,
+    bit_area: Decimal = BIT_AREA,
+    macros: Mapping[MemoryShape, Macro] = MappingProxyType({}),
+) -> list[DesignArea]:
     """Synthesize designs and their baselines in one run, on every core; return one area for each, in order.
 
-    ``bit_area`` is that of one buffer bit, in two-input NANDs of the library.
+    ``bit_area`` is that of one bit of a memory of no macro's shape, in two-input NANDs of the library.
 
     Raises:
         InputError: If the library cannot hold a design, or has no NAND to measure buffers by.
@@ -160,7 +214,7 @@ def measure(configs: Iterable[Configuration], flow: Flow, bit_area: Decimal = BI
             components=components[config],
             baseline=baseline_of(config),
             baseline_components=components[baseline_of(config)],
-            bit_area=bit_area * nand.area if nand else Decimal(),
+            prices=MemoryPrices(bit=bit_area * nand.area if nand else Decimal(), macros=macros),
         )
         for config in wanted
     ]
@@ -184,28 +238,16 @@ def total(components: Mapping[str, Area]) -> Area:
         cells=sum((part.cells for part in parts), Counter()),
         area=sum((part.area for part in parts), Decimal()),
         sequential=sum((part.sequential for part in parts), Decimal()),
-        memory_bits=sum(part.memory_bits for part in parts),
+        memories=sum((part.memories for part in parts), Counter()),
     )
 
 
 def by_component(netlist: Netlist, library: Library, components: Mapping[str, Sequence[str]]) -> dict[str, Area]:
     """Split a netlist's area, each module counted as often as it is instantiated.
 
-    ``components`` are those of :class:`vsq.hw.emit.design.Design`; the cells of any other module belong to the
-    component of the module around it.
+    ``components`` are as in :func:`vsq.synth.flow.netlist.cells_by_component`.
     """
-    of_module = {module: name for name, modules in components.items() for module in modules}
-    cells = {name: Counter[str]() for name in components}
-
-    def walk(module: str, count: int, component: str) -> None:
-        component = of_module.get(module.removeprefix(f"{netlist.top}_"), component)
-        for cell, inside in netlist.modules[module].items():
-            if cell in netlist.modules:
-                walk(cell, count * inside, component)
-            else:
-                cells[component][cell] += count * inside
-
-    walk(netlist.top, 1, of_module[TOP])
+    cells = cells_by_component(netlist.modules, netlist.top, components)
     return {name: Area.of(part, library) for name, part in cells.items() if part}
 
 

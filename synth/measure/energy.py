@@ -3,20 +3,24 @@ and of one multiply-accumulate, beside that in the 8-bit baselines.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import Configuration
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, Netlist
-from vsq.synth.gatesim.netlist import NOWHERE, Gate, Gates, clock_nets, flat, group_by_cell, nets_at
+from vsq.hw.pe.memory import MemoryShape
+from vsq.synth.flow.netlist import Netlist
+from vsq.synth.flow.synthesis import Flow
+from vsq.synth.gatesim.netlist import NOWHERE, Gate, Gates, clocks_of, flat, group_by_cell, nets_at
 from vsq.synth.gatesim.simulation import Activity, Simulation
 from vsq.synth.gatesim.stimulus import ACTIVITY, Operands, operands
 from vsq.synth.library.liberty import Cell, Library
+from vsq.synth.library.macros import Macro
 from vsq.synth.library.power import Arc, Floats, Power
 from vsq.synth.measure.area import BUFFERS, baseline_of, synthesize_all, with_baselines
 from vsq.synth.measure.records import Record, records
@@ -24,6 +28,7 @@ from vsq.synth.measure.records import Record, records
 CLOCK = "clock"
 INPUTS = "inputs"  # the component of nets that the top's inputs drive
 MEMORIES = "memories"
+PRICES = (0.0, 0.25, 1.0, 4.0)  # of a memory bit, in that of :func:`bit_energy`: ratios are given at each
 _REFERENCE = MacConfig.parse("16/16/-/-:V=1")
 
 
@@ -48,11 +53,14 @@ class Energy:
         return Energy(self.internal + other.internal, self.switching + other.switching, self.leakage + other.leakage)
 
 
-def energies(gates: Gates, activity: Activity, power: Power, slew: float) -> dict[str, Energy]:
+def energies(
+    gates: Gates, activity: Activity, power: Power, slew: float, wires: Floats | None = None
+) -> dict[str, Energy]:
     """Return the energy of each component of a netlist.
 
     - Switching: ``1/2 * C * V^2`` for each transition of a net, where C is the sum of the capacitances of the input
-      pins on it; it belongs to the net's driver. Wires have no capacitance.
+      pins on it, and that of its wire, from ``wires`` in farads, [nets]; it belongs to the net's driver. Wires have no
+      capacitance without it.
     - Internal: for each transition of a pin the weighted mean over its arcs of the energy at ``slew`` (input
       transition time, in the file's unit) and C. An arc's weight is the probability of its ``when``, times, if it
       has a related pin, that pin's transitions a cycle and the probability that the output depends on it. Pins are
@@ -61,7 +69,9 @@ def energies(gates: Gates, activity: Activity, power: Power, slew: float) -> dic
 
     Source of the rule: Liberty's definition of ``internal_power``, weighted as OpenSTA's later versions do.
     """
-    loads, clocks = pin_loads(gates, power), clock_nets(gates, power.library)
+    loads, clocks = pin_loads(gates, power), clocks_of(gates, power.library).nets
+    if wires is not None:
+        loads[:-1] += wires
     switching = 0.5 * loads[:-1] * power.voltage**2 * activity.toggles
     owners = {net: INPUTS for nets in gates.inputs.values() for net in nets}
     for gate in gates.gates:
@@ -135,21 +145,31 @@ def difference(table: int, position: int, inputs: int) -> int:
     return sum(((table >> code ^ table >> (code ^ 1 << position)) & 1) << code for code in range(1 << inputs))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Setup:
-    """An energy measurement's setup: the flow and its library's power data, the data, input slew, hazards or not."""
+    """An energy measurement's setup: flow, its library's power data, data, input slew, hazards or not, and macros."""
 
     flow: Flow
     power: Power
     source: str
     slew: float
     hazards: bool
+    macros: Mapping[MemoryShape, Macro] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, liberty: str | Path, source: str, slew: float, *, hazards: bool = False) -> "Setup":
+    def of(
+        cls,
+        liberty: str | Path,
+        source: str,
+        slew: float,
+        *,
+        hazards: bool = False,
+        dont_use: Sequence[str] = (),
+        macros: Mapping[MemoryShape, Macro] = MappingProxyType({}),
+    ) -> "Setup":
         """Return the setup with a library, which must have power data."""
-        library = Library.load(liberty)
-        return cls(flow=Flow(library=library), power=Power.of(library), source=source, slew=slew, hazards=hazards)
+        library = Library.load(liberty, dont_use)
+        return cls(Flow(library=library), Power.of(library), source, slew, hazards, macros)
 
 
 @dataclass(frozen=True)
@@ -170,12 +190,11 @@ class OperationEnergy:
     @property
     def ratio(self) -> float:
         """Total to the baseline's."""
-        return self.total / total(self.baseline_components)
+        return self.ratio_at(1)
 
-    @property
-    def logic_ratio(self) -> float:
-        """Total without memories to the baseline's."""
-        return total(self.components, memories=False) / total(self.baseline_components, memories=False)
+    def ratio_at(self, price: float) -> float:
+        """Return the total to the baseline's if a memory bit had so many times its price; 0 leaves memories out."""
+        return total(self.components, price) / total(self.baseline_components, price)
 
     def records(self) -> list[Record]:
         """Return every figure."""
@@ -183,7 +202,12 @@ class OperationEnergy:
         figures = [
             ("total", "energy per operation", self.total * 1e12, "pJ"),
             ("total", "ratio", self.ratio, of),
-            ("total", "logic ratio", self.logic_ratio, of),
+            ("total", "logic ratio", self.ratio_at(0), of),
+            *(
+                ("total", f"ratio at {price:g} x memories", self.ratio_at(price), of)
+                for price in PRICES
+                if MEMORIES in self.components and price not in (0, 1)
+            ),
             ("total", "utilization", self.utilization, "1"),
         ]
         for component, energy in self.components.items():
@@ -196,15 +220,15 @@ class OperationEnergy:
         return records(self.config.full_name, figures)
 
 
-def total(components: dict[str, Energy], *, memories: bool = True) -> float:
-    """Return the joules of all components, or of all but memories."""
-    return sum(energy.total for name, energy in components.items() if memories or name != MEMORIES)
+def total(components: dict[str, Energy], price: float = 1) -> float:
+    """Return the joules of all components, memories at so many times their price."""
+    return sum(energy.total * (price if name == MEMORIES else 1) for name, energy in components.items())
 
 
 def energy_per_operation(configs: Sequence[Configuration], setup: Setup) -> list[OperationEnergy]:
     """Return the energy of designs in steady state, one for each configuration.
 
-    Memories are not synthesized: each bit read or written costs :func:`bit_energy`.
+    Memories are not synthesized: each bit read or written costs :func:`bit_energy`, or the memory is a macro.
     """
     designs = with_baselines(configs)
     data = [operands(config.mac, setup.source) for config in designs]
@@ -246,8 +270,12 @@ def per_operation(
     for module, energy in energies(gates, activity, setup.power, setup.slew).items():
         components[of_module.get(module, module)] += energy
     if gates.memories:
-        accesses = activity.reads + activity.writes
-        bits = sum(len(one.ports["read_data"]) * count for one, count in zip(gates.memories, accesses, strict=True))
-        components[MEMORIES] = Energy(internal=bits * bit)
+        energies_of = {shape: macro.energy(setup.slew) for shape, macro in setup.macros.items()}
+        for one, reads, writes in zip(gates.memories, activity.reads, activity.writes, strict=True):
+            if macro := energies_of.get(one.shape):
+                internal = macro.read.per_cycle(reads) + macro.write.per_cycle(writes)
+                components[MEMORIES] += Energy(internal=internal, leakage=macro.leakage)
+            else:
+                components[MEMORIES] += Energy(internal=one.shape.width * (reads + writes) * bit)
     operations = config.lanes * config.mac.vector_size * utilization
     return {component: energy.per(operations) for component, energy in components.items()}, utilization

@@ -31,18 +31,26 @@ def records(configuration: str, figures: Iterable[tuple[str, str, SupportsFloat,
     ]
 
 
-def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, Any]:
-    """Return the records with what produced them: date, tool versions, library and its digest, flow options."""
-    library = flow.library
+def heading(kind: str) -> dict[str, Any]:
+    """Return what begins every document: its kind, the date, and the versions of the tools."""
     return {
         "kind": kind,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"vsq": VERSION, **{tool: version(tool) for tool in ("amaranth", "pyosys")}},
+    }
+
+
+def document(kind: str, flow: Flow, records: Iterable[Record]) -> dict[str, Any]:
+    """Return the records with what produced them: date, tool versions, library and its digest, flow options."""
+    library = flow.library
+    return {
+        **heading(kind),
         "library": {
             "name": library.name,
             "file": library.path.name,
             "sha256": library.digest,
             "corrections": library.corrections,
+            "dont_use": list(library.dont_use),
         },
         "flow": {"goal": str(flow.goal), "flatten": flow.flatten},
         "records": [asdict(record) for record in records],

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import Configuration, configuration
 from vsq.golden.io.files import Store
+from vsq.golden.io.pool import pool
 from vsq.hw.emit.design import design
 from vsq.synth.flow.synthesis import Flow, Goal
 from vsq.synth.gatesim.stimulus import operands
@@ -38,21 +39,29 @@ class Settings:
     liberty: str | None  # library of critical paths and energy; None leaves both out
     data: str  # what energy is measured on, as vsq.synth.gatesim.stimulus.operands names it
     timing: bool  # whether OpenSTA is here for critical paths
+    dont_use: tuple[str, ...] = ()  # patterns of names of the library's cells to set aside
 
     @classmethod
-    def of(cls, liberty: str | None, data: str) -> "Settings":
+    def of(cls, liberty: str | None, data: str, dont_use: Sequence[str] = ()) -> "Settings":
         """Return the settings that this machine allows; the library and the data must be readable."""
         if liberty is None:
             return cls(liberty=None, data=data, timing=False)
-        timed = Setup.of(liberty, data, SLEW).flow.library.timed
+        timed = Setup.of(liberty, data, SLEW, dont_use=dont_use).flow.library.timed
         operands(MacConfig.parse("4/4/4/6"), data)
-        return cls(liberty=liberty, data=data, timing=timed and which("sta") is not None)
+        timing = timed and which("sta") is not None
+        return cls(liberty=liberty, data=data, timing=timing, dont_use=tuple(dont_use))
+
+    @property
+    def setup(self) -> Setup:
+        """The setup of energy measurements, with the library."""
+        assert self.liberty is not None
+        return Setup.of(self.liberty, self.data, SLEW, dont_use=self.dont_use)
 
     @property
     def about(self) -> dict[str, object]:
         """The settings that must be equal for a cached figure to be used again."""
-        digest = Library.load(self.liberty).digest if self.liberty else None
-        return {**asdict(self), "liberty": digest, "slew": SLEW}
+        digest = Library.load(self.liberty, self.dont_use).digest if self.liberty else None
+        return {"liberty": digest, "data": self.data, "timing": self.timing, "slew": SLEW}
 
     def notes(self, bit_area: Decimal) -> list[str]:
         """Return notes on the figures, and on those that are left out, for people."""
@@ -64,7 +73,7 @@ class Settings:
         if self.liberty is None:
             omission = "Critical paths and energy are left out: no library with timing and power was given (--liberty)."
             return [*found, omission]
-        library = Library.load(self.liberty)
+        library = Library.load(self.liberty, self.dont_use)
         return [
             *found,
             f"Energy is of one multiply-accumulate on the layer {self.data}, with the library {library.name}; "
@@ -85,19 +94,16 @@ def measure(
     store = Store(out / "figures.json", about, "figures", anew=True)
     missing = [config for config in configs if config.full_name not in store.results]
     if missing and settings.liberty and _MEMORY_BIT not in store.results:
-        store.keep(_MEMORY_BIT, bit_energy(Setup.of(settings.liberty, settings.data, SLEW)))
+        store.keep(_MEMORY_BIT, bit_energy(settings.setup))
     bit = store.results.get(_MEMORY_BIT, 0.0)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
         bar = progress.add_task("processing elements", total=len(configs), completed=len(configs) - len(missing))
-        pool = ProcessPoolExecutor(max_workers=os.cpu_count())
-        try:
-            jobs = {pool.submit(figures, config.full_name, settings, bit): config for config in missing}
+        with pool(os.cpu_count() or 1) as executor:
+            jobs = {executor.submit(figures, config.full_name, settings, bit): config for config in missing}
             for job in as_completed(jobs):
                 store.keep(jobs[job].full_name, [asdict(record) for record in job.result()])
                 progress.advance(bar)
-        finally:
-            pool.shutdown(cancel_futures=True)
     return {config: [Record(**record) for record in store.results[config.full_name]] for config in configs}
 
 
@@ -114,7 +120,7 @@ def figures(name: str, settings: Settings, bit: float) -> list[Record]:
             (component, "memory bits", area.memory_bits, "bit"),
         ]
     if settings.liberty:
-        setup = Setup.of(settings.liberty, settings.data, SLEW)
+        setup = settings.setup
         library = setup.flow.library
         (netlist,) = synthesize_all([config], setup.flow)
         if settings.timing:

@@ -1,7 +1,7 @@
 """The report of processing elements beside the paper: tables as text, a JSON document, and one self-contained page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich import box
@@ -9,11 +9,13 @@ from rich.table import Column, Table
 
 from vsq.golden.io import charts
 from vsq.synth.report.comparison import shown
+from vsq.synth.report.layouts import Layouts
 from vsq.synth.report.rows import SOURCE, Accuracy, Row, scored
 
 _COLUMNS = {
     "lanes area ratio": "area, MACs",
     "logic area ratio": "area, logic",
+    "equal bytes area ratio": "area, equal bytes",
     "area ratio": "area",
     "paper area ratio": "area, paper",
     "logic energy ratio": "energy, logic",
@@ -27,11 +29,12 @@ _COLUMNS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Rows of elements, scores to draw area against (may be empty), and notes on what the figures are of."""
+    """Rows of elements, and notes on what they are of; scores to draw area against, and layouts, if there are any."""
 
     rows: Sequence[Row]
     accuracies: Sequence[Accuracy]
     notes: Sequence[str]
+    layouts: Sequence[Layouts] = ()
 
     @property
     def columns(self) -> dict[str, str]:
@@ -60,11 +63,16 @@ class Report:
                 {
                     "configuration": row.name,
                     **{name: value for name, value in row.values.items() if value is not None},
-                    "accuracy": {a.task: score for a in self.accuracies if (score := a.of(row.config)) is not None},
+                    "accuracy": {
+                        accuracy.task: {name: asdict(score) for name, score in scores.items()}
+                        for accuracy in self.accuracies
+                        if (scores := accuracy.of(row.config)) is not None
+                    },
                     "explanations": row.explanations,
                 }
                 for row in self.rows
             ],
+            "layouts": [one.document() for one in self.layouts],
         }
 
     def html(self, about: str) -> str:
@@ -87,9 +95,17 @@ class Report:
             notes=[*self.notes, *([] if available else [f"Plots are left out: run {charts.INSTALL} for them."])],
             **charts.embedded({title: chart for title, chart in plots.items() if chart is not None}),
             scores=[
-                (f"Scores, {one.title}", ["configuration", "area", one.metric], rows)
+                (
+                    f"Scores, {one.title}",
+                    ["configuration", "area", *points[0][2]],
+                    [
+                        [name, shown(area), *(f"{score:.3f}" for score in scores.values())]
+                        for name, area, scores in points
+                    ],
+                )
                 for one in self.accuracies
-                if (rows := [[name, shown(area), shown(score)] for name, area, score in scored(self.rows, one)])
+                if (points := scored(self.rows, one))
             ],
+            layouts=self.layouts,
             differences=[(row.name, text) for row in self.rows for text in row.explanations],
         )

@@ -16,7 +16,7 @@ _COLOURS = ["#c8501e", "#1f6fb2"]
 
 def area_chart(rows: Sequence[Row], accuracy: Accuracy) -> alt.LayerChart | alt.FacetChart | None:
     """Return area against score with the Pareto front; None if no element has a score."""
-    points = scored(rows, accuracy)
+    points = [(name, area, scores[accuracy.metric].value) for name, area, scores in scored(rows, accuracy)]
     if not points:
         return None
     front = pareto([(area, score) for _, area, score in points])

@@ -14,6 +14,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Configuration
 from vsq.golden.io.files import read_results
+from vsq.golden.workloads.metrics import Scores, read
 from vsq.synth.measure.area import LANES, baseline_of
 from vsq.synth.measure.energy import MEMORIES
 from vsq.synth.measure.records import Record
@@ -64,31 +65,36 @@ AREA, WITH_BUFFERS, BITS, ENERGY, PATH = "area", "area with buffers", "memory bi
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Scores of one workload by configuration, as ``vsq accuracy --json`` wrote them."""
+    """Scores of one workload by configuration and name, as ``vsq accuracy --json`` wrote them."""
 
     task: str
-    metric: str
-    input_gamma: str
-    scores: Mapping[str, float]
+    metric: str  # the name of the score that charts show
+    scores: Mapping[str, Scores]
 
     @classmethod
     def load(cls, path: Path) -> "Accuracy":
         """Read a file; one that is missing or of something else is an InputError."""
         content = read_results(path, "scores")
         try:
-            scores = {name: float(score) for name, score in content["scores"].items()}
-            return cls(**{name: content[name] for name in ("task", "metric", "input_gamma")}, scores=scores)
-        except (ValueError, KeyError, TypeError):
+            return cls(task=content["task"], metric=content["metric"], scores=read(content["scores"]))
+        except (KeyError, ValueError):
             raise InputError(f"{path}: no file of scores; give one that 'vsq accuracy --json' wrote") from None
 
     @property
     def title(self) -> str:
-        """A title for the scores: task, metric and activation gamma."""
-        return f"{self.task}: {self.metric}, {self.input_gamma} activation gamma"
+        """A title for the scores: task and metric."""
+        return f"{self.task}: {self.metric}"
 
-    def of(self, config: Configuration) -> float | None:
-        """Return the score of a configuration after quantization without training; None if it was not measured."""
-        return self.scores.get(f"{essential(config.mac).full_name} ptq")
+    def of(self, config: Configuration) -> Scores | None:
+        """Return the best scores of a configuration after quantization without training; None if it was not measured.
+
+        The best are those of the options of quantization, of all that the file has, with the highest metric.
+        """
+        name = f"{essential(config.mac).full_name} ptq"
+        found = [
+            scores for key, scores in self.scores.items() if f"{key} ".startswith(f"{name} ") and "seed=" not in key
+        ]
+        return max(found, key=lambda scores: scores[self.metric].value, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +123,7 @@ class Row:
             "lanes area ratio": self._ratio("lanes", AREA),
             "logic area ratio": self._ratio("total", AREA),
             "area ratio": self._ratio("total", WITH_BUFFERS),
+            "equal bytes area ratio": self._equal_bytes,
             "paper area ratio": self.paper.area,
             "energy ratio": energy,
             "logic energy ratio": self._ratio("logic", ENERGY),
@@ -147,6 +154,12 @@ class Row:
             )
         return sentences
 
+    @property
+    def _equal_bytes(self) -> float:
+        """Area with the baseline's buffers to the baseline's."""
+        logic, everything = self.baseline["total", AREA], self.baseline["total", WITH_BUFFERS]
+        return (self.figures["total", AREA] + everything - logic) / everything
+
     def _ratio(self, component: str, quantity: str) -> float | None:
         key = component, quantity
         return self.figures[key] / self.baseline[key] if key in self.figures and key in self.baseline else None
@@ -170,12 +183,12 @@ def _with_sums(records: Sequence[Record], bit_area: float) -> Figures:
     return figures
 
 
-def scored(rows: Sequence[Row], accuracy: Accuracy) -> list[tuple[str, float, float]]:
-    """Return configuration, area ratio and score of the elements that have a score."""
+def scored(rows: Sequence[Row], accuracy: Accuracy) -> list[tuple[str, float, Scores]]:
+    """Return configuration, area ratio and scores of the elements that have some."""
     return [
-        (row.name, area, score)
+        (row.name, area, scores)
         for row in rows
-        if (area := row.values["area ratio"]) is not None and (score := accuracy.of(row.config)) is not None
+        if (area := row.values["area ratio"]) is not None and (scores := accuracy.of(row.config)) is not None
     ]
 
 
