@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vsq.golden.contract.config import PRESETS, MacConfig
+from vsq.golden.contract.config import FORMATS, PRESETS, MacConfig
 from vsq.golden.contract.pe_config import Configuration, PeConfig
 from vsq.golden.stimulus.stream import unreached
 from vsq.tb.coverage import datapath, pe
@@ -30,6 +30,7 @@ class Environment:
     Args:
         bench: The module of its cocotb tests.
         tests: Those of random stimulus, in order.
+        resetting: Those among them that a design without reset cannot run.
         beats, mutant_vectors: Vectors or commands of a random stream by default, and of the bench in plain Verilog
             against mutants.
         interface, scoreboard, points: Its streams, the comparison of its results with the golden model, its coverage.
@@ -39,6 +40,7 @@ class Environment:
 
     bench: str
     tests: tuple[str, ...] = RANDOM_TESTS
+    resetting: tuple[str, ...] = ("reset_in_flight",)
     beats: int
     mutant_vectors: int
     interface: Callable[[Any], Interface]
@@ -55,7 +57,7 @@ class Environment:
 
 
 def _required_of_macs(config: MacConfig, beats: int, point: str) -> bool:
-    presets = {MacConfig.parse(name).full_name for name in PRESETS}
+    presets = {MacConfig.parse(name).full_name for name in PRESETS | FORMATS}
     return point in OVERFLOW or (beats >= CLOSING_BEATS and config.full_name in presets)
 
 

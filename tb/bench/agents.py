@@ -17,6 +17,7 @@ from vsq.tb.interface.pace import READY, VALID, Bursts
 
 PERIOD_NS = 2  # of the clock
 _HOLD_PS = PERIOD_NS * 450  # from the falling edge to just before the rising one
+_FREEZE_PS = PERIOD_NS * 100  # a quarter of what a disabled edge takes, all between those two
 
 
 def silence(dut: Any, interface: Interface) -> None:
@@ -24,6 +25,16 @@ def silence(dut: Any, interface: Interface) -> None:
     fields = [f"{name}_{field}" for name, layout in interface.inputs.items() for field in ("valid", *layout.fields)]
     for pin in (*fields, f"{interface.result}_ready"):
         getattr(dut, pin).value = 0
+
+
+async def freeze(dut: Any) -> NoReturn:
+    """Disable the clock for an edge in each cycle, for ever: all that the monitors see later must be as without."""
+    dut.frozen.value = dut.tick.value = 0
+    while True:
+        await FallingEdge(dut.clk)
+        for pin, value in ((dut.frozen, 1), (dut.tick, 1), (dut.tick, 0), (dut.frozen, 0)):
+            pin.value = value
+            await Timer(_FREEZE_PS, "ps")
 
 
 async def send(dut: Any, stream: str, fields: Iterable[str], words: Sequence[Words], bursts: Bursts) -> None:
@@ -65,7 +76,7 @@ class Monitor:
     Every bit of a ``result`` must stay while it waits, and then until just before the edge that takes it.
 
     Attributes:
-        log: ``VALID | READY`` of each cycle since the monitor started.
+        log: ``VALID | READY`` of each cycle in which the monitor watched.
     """
 
     def __init__(

@@ -3,28 +3,25 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Coroutine, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.task import Task
-from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
+from vsq.golden.contract.config import Reset
 from vsq.golden.contract.pe_config import configuration
-from vsq.tb.bench.agents import PERIOD_NS, Monitor, send, silence, take
+from vsq.tb.agents import Agents
+from vsq.tb.bench.agents import PERIOD_NS, freeze, silence
 from vsq.tb.coverage.points import Hits, hits, merge
 from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording
-from vsq.tb.interface.base import Streams, length
+from vsq.tb.interface.base import Streams
 from vsq.tb.interface.pace import Bursts, flowing, random_bursts
 from vsq.tb.regression.job import RECORDING
-
-_STEP = 64  # cycles between looks at the progress of a run
-_HANG = 1024  # cycles without any transfer that end a run
 
 
 class Run:
@@ -77,40 +74,51 @@ def _read(name: str) -> Any:
 
 async def started(dut: Any) -> Run:
     """Start the clock and return the run just after a rising edge."""
-    Clock(dut.clk, PERIOD_NS, unit="ns").start()
+    run = Run(dut)
+    silence(dut, run.interface)  # before the first edge, which a design without reset takes
+    Clock(dut.clk, PERIOD_NS, unit="ns").start(start_high=False)
+    if run.config.mac.reset == Reset.NONE:
+        await Timer(PERIOD_NS * 250, "ps")
+        _check_start(run, "at power-up")
     await RisingEdge(dut.clk)
-    return Run(dut)
+    if run.config.mac.clock_enable:
+        cocotb.start_soon(freeze(dut))
+    return run
+
+
+def _check_start(run: Run, when: str) -> None:
+    """Check that no result is offered, and that each stream is taken whose ``ready`` only beats can end."""
+    first, *others = (f"{name}_ready" for name in run.interface.inputs)
+    ready = [first, *(others if run.config.mac.registered_ready else ())]
+    for port, value in {f"{run.interface.result}_valid": "0", **dict.fromkeys(ready, "1")}.items():
+        if (found := str(getattr(run.dut, port).value)) != value:
+            raise AssertionError(f"{port} is {found} {when}, not {value}")
 
 
 class Bench:
     """Agents and scoreboard around the design, from one reset to the next."""
 
     def __init__(self, run: Run) -> None:
-        self._run, self._dut, interface = run, run.dut, run.interface
-        self.scoreboard: Any = run.environment.scoreboard(run.config, f"{run.config.full_name}, seed {run.seed}")
-        result, on_result = interface.result, self.scoreboard.on_result
-        self.outputs = Monitor(run.dut, result, interface.output.fields, on_result, result=True)
-        self.monitors = {
-            name: Monitor(run.dut, name, layout.fields, partial(self.scoreboard.on_beat, name))
-            for name, layout in interface.inputs.items()
-        } | {result: self.outputs}
-        self._tasks: list[Task[Any]] = []
+        self._run, self._dut = run, run.dut
+        context = f"{run.config.full_name}, seed {run.seed}"
+        self._agents = Agents(run.dut, run.config, context, covered=True)
+        self.scoreboard, self.outputs = self._agents.scoreboard, self._agents.outputs
+        self.monitors = self._agents.monitors
         self._recorded: Path | None = None
 
     async def start(self, streams: Streams, sending: Mapping[str, Bursts], taking: Bursts) -> None:
         """Reset the design for a cycle, which no result may survive; then offer beats and take results.
 
+        A design without reset is at power-up, or has given all results of streams after which the next one loads all.
+
         The monitors start, and the streams are recorded in case that the test fails; one that ``sending`` lacks flows.
         """
-        interface = self._run.interface
-        silence(self._dut, interface)
+        self._agents.silence()
         self._dut.rst.value = 1
         await RisingEdge(self._dut.clk)
         self._dut.rst.value = 0
         await FallingEdge(self._dut.clk)
-        port = f"{interface.result}_valid"
-        if (offered := str(getattr(self._dut, port).value)) != "0":
-            raise AssertionError(f"{port} is {offered} in the cycle after reset, not 0")
+        _check_start(self._run, "in the cycle after reset")
         await RisingEdge(self._dut.clk)
         sending = dict.fromkeys(streams, flowing()) | dict(sending)
         if not (path := Path(RECORDING)).exists():  # else it is of a test that failed before
@@ -118,17 +126,15 @@ class Bench:
             recording.save(path)
             sending, taking = recording.bursts()
             self._recorded = path
-        agents: list[Coroutine[Any, Any, None]] = [monitor.run() for monitor in self.monitors.values()]
-        for name, layout in interface.inputs.items():
-            agents.append(send(self._dut, name, layout.fields, layout.words(streams[name]), sending[name]))
-        self._tasks = [cocotb.start_soon(agent) for agent in (*agents, take(self._dut, interface.result, taking))]
+        self._agents.start(streams, sending, taking)
 
     async def stop(self, cycles: int) -> None:
         """End the agents after some cycles, and compare the results so far."""
-        await ClockCycles(self._dut.clk, cycles)
-        for task in self._tasks:
-            task.cancel()
-        self.scoreboard.check()
+        await self._agents.stop(cycles)
+
+    async def finish(self, streams: Streams, longest_pause: int) -> None:
+        """Wait until every beat is accepted and every result compared."""
+        await self._agents.finish(streams, longest_pause)
 
     def done(self, *, reset: bool = False) -> None:
         """Hand back counts and coverage, all being well; ``reset`` says whether a reset ends the run."""
@@ -147,19 +153,9 @@ async def stream(
     :meth:`Bench.done` is left to the test, which may find more.
     """
     cocotb.log.info("%s, seed %d", run.config.full_name, run.seed)
-    bench, goal = Bench(run), {name: length(columns) for name, columns in streams.items()}
+    bench = Bench(run)
     await bench.start(streams, sending, taking)
-    board, progress, idle = bench.scoreboard, None, 0
-    while board.beats != goal or not board.complete:
-        await ClockCycles(run.dut.clk, _STEP)
-        before, progress = progress, (dict(board.beats), board.results)
-        idle = idle + _STEP if before == progress else 0
-        assert idle < _HANG + longest_pause, (
-            f"no transfer for {idle} cycles: {board.beats} of {goal} beats, "
-            f"{board.results} of {board.expected} results or more"
-        )
-    await bench.stop(_STEP)
-    assert board.complete
+    await bench.finish(streams, longest_pause)
     return bench
 
 

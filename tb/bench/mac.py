@@ -47,8 +47,9 @@ async def reset_in_flight(dut: Any) -> None:
     """A reset drops what is in flight, at each filling and at any moment; the accumulator then starts from 0."""
     run = await started(dut)
     rng, streams = run.rng(2), run.interface.streams
-    for stages in range(run.latency + 1):
-        beats = stimulus.beats(run.config, run.latency, run.seed + stages).select(slice(stages))
+    places = run.latency + run.config.registered_ready
+    for filled in range(places + 1):
+        beats = stimulus.beats(run.config, places, run.seed + filled).select(slice(filled))
         beats.last[:] = True  # results that nobody takes pile up
         await _interrupted(run, beats, flowing(), iter([(_STALLED, 1)]), 2 * run.latency)
     for number in range(_RESETS):

@@ -5,11 +5,12 @@ from typing import Any
 import cocotb
 import numpy as np
 
+from vsq.golden.contract.config import Reset
 from vsq.golden.model.pe import CommandResult
 from vsq.golden.stimulus import commands as stimulus
 from vsq.tb.bench.base import Bench, Run, replay, started, stream
 from vsq.tb.coverage.points import missing
-from vsq.tb.interface.pace import Bursts, flowing, random_bursts
+from vsq.tb.interface.pace import Bursts, first_results, flowing, random_bursts
 
 _RESETS = 96
 _RESET_COMMANDS = 8
@@ -67,9 +68,10 @@ async def full_speed(dut: Any) -> None:
 async def _lone_commands(run: Run) -> None:
     """Check the cycles of the commands of :func:`vsq.golden.stimulus.commands.lone` on an idle element.
 
-    A command of G reads gives its first accumulator G + latency + 3 cycles after its acceptance. The next one starts in
-    the cycle after the last read, and the third one when the results of the first are taken. Neither raw beats nor the
-    lanes of requantized vectors have a pause between them. A command that loads N words computes N - 1 cycles later.
+    A command of one row of G reads gives its first accumulator G + latency + 3 cycles after its acceptance; of several
+    rows, :func:`vsq.tb.interface.pace.first_results` says when. The next one starts in the cycle after the last read,
+    and the third one when the results of the first are taken. Neither raw beats nor the lanes of requantized vectors
+    have a pause between them. A command that loads N words computes N - 1 cycles later.
     """
     config = run.config
     lanes, size = config.lanes, config.mac.vector_size
@@ -81,8 +83,14 @@ async def _lone_commands(run: Run) -> None:
     pauses: dict[str, Bursts] = {"command": iter([(idle, n) for n in groups])}
     bench = await stream(run, run.interface.streams(streams), pauses, flowing(), longest_pause=idle)
 
-    _, start, *accepted = bench.monitors["command"].cycles
-    due = [start + 1, start + 1 + reads]
+    began, start, *accepted = bench.monitors["command"].cycles
+    waits = (
+        max(lanes * short.vectors, whole.rows * short.vectors, lanes * config.ppu) - 1
+    )  # for what the first one loads
+    firsts = first_results(config, whole.rows, whole.vectors, run.latency)
+    due = [began + waits + cycle + lane for cycle in firsts for lane in range(lanes)]
+    assert bench.outputs.cycles[:loaded] == due, f"accumulators in {bench.outputs.cycles[:loaded]}, not {due}"
+    due = [start + 1, start + (2 if config.mac.registered_ready else 1 + reads)]
     assert accepted[:2] == due, f"a command of {reads} reads in cycle {start}, then in {accepted[:2]}, not {due}"
     first, spacing = start + reads + run.latency + 3, max(reads, lanes)
     second = first + spacing
@@ -148,10 +156,13 @@ async def _interrupted(run: Run, rng: np.random.Generator, seed: int, *, paused:
 
 @cocotb.test
 async def closure(dut: Any) -> None:
-    """More commands and resets, until every coverage point is closed, or the attempts are used up."""
+    """More commands and resets, until every coverage point is closed, or the attempts are used up.
+
+    A design without reset has one attempt.
+    """
     run = await started(dut)
-    rng = run.rng(3)
-    for _ in range(_ATTEMPTS):
+    rng, config = run.rng(3), run.config
+    for _ in range(_ATTEMPTS if config.mac.reset != Reset.NONE else 1):
         left, seed = missing(run.coverage), int(rng.integers(1 << 32))
         if left.pop("cp_pe_resets", None):
             for longest in _MOMENTS:

@@ -12,11 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from vsq.golden.contract.config import DEFAULT_MAX_VECTORS, MacConfig, Overflow, round_shift
+from vsq.golden.contract.config import MacConfig, Overflow, Reset, round_shift
+from vsq.golden.contract.mac_options import DEFAULT_MAX_VECTORS
+from vsq.golden.formats.e8m0 import E8M0
+from vsq.golden.formats.elements import Minifloat
 from vsq.golden.stimulus.directed import LONGEST
+from vsq.tb.coverage.flags import invalid, window
 from vsq.tb.coverage.points import Bins, Point
 from vsq.tb.coverage.traffic import Traffic, previous
 
+SIGNIFICAND_BITS = 4  # of E4M3
 LONG = 32  # beats of an accumulation that counts as long
 _VALUES = 16  # a scale with at most as many values has a bin for each, a wider one as many ranges
 
@@ -53,8 +58,8 @@ def _one_hot(traffic: Traffic) -> Bins:
 
 def _dot_product(traffic: Traffic) -> Bins:
     config, d, live = traffic.config, traffic.trace.d, traffic.live
-    nonzero = (traffic.beats.weights * traffic.beats.activations).any(axis=1)
-    ends = [config.vector_size * w * a for w, a in _extremes(config)]
+    nonzero = ((traffic.beats.weights != 0) & (traffic.beats.activations != 0)).any(axis=1)
+    ends = [config.vector_size * w * a for w, a in _extremes(config.multiplied)]
     low, high = min(ends), max(ends)
     bins = {"largest": live & (d == high), "zero, no product": live & ~nonzero}
     if low < 0:
@@ -65,10 +70,14 @@ def _dot_product(traffic: Traffic) -> Bins:
 
 
 def _scale_values(side: str, traffic: Traffic) -> Bins:
-    """Return the bins of one side's scale: each value, or 0, 1, the largest and equal ranges."""
+    """Return the bins of one side's scale: each value, or 0, 1, the largest and equal ranges, or each exponent."""
     fmt, scales = getattr(traffic.config, f"{side}_scale"), getattr(traffic.beats, f"{side}_scales")
     if fmt is None:
         return {}
+    if isinstance(fmt, Minifloat):
+        return {name: traffic.scaled & hits for name, hits in binades(fmt, scales).items()}
+    if isinstance(fmt, E8M0):
+        return {f"exponent {code}": traffic.scaled & (scales == code) for code in fmt.values}
     step = max(1, (fmt.max + 1) // _VALUES)
     ranges = [(low, low + step - 1) for low in range(0, fmt.max + 1, step)]
     ranges += [(value, value) for value in (0, 1, fmt.max) if step > 1]
@@ -76,6 +85,14 @@ def _scale_values(side: str, traffic: Traffic) -> Bins:
         f"{low}" if low == high else f"{low} to {high}": traffic.scaled & (scales >= low) & (scales <= high)
         for low, high in ranges
     }
+
+
+def binades(fmt: Minifloat, scales: Any) -> Bins:
+    """Return what hits each exponent e, and the corners of e = 0 and of the format."""
+    fields = fmt.encode(scales) >> np.uint64(fmt.mantissa_bits)
+    bins = {f"e = {e}": fields == e for e in range(1, 1 << fmt.exponent_bits)}
+    corners = {str(value): scales == value for value in (0, 1, fmt.max)}
+    return {**corners, "subnormal": (scales > 1) & (fields == 0), **bins}
 
 
 def _scale_corners(traffic: Traffic) -> Bins:
@@ -89,16 +106,23 @@ def _scale_corners(traffic: Traffic) -> Bins:
     }
 
 
+def _significands(traffic: Traffic) -> Any:
+    """Return the products of the scales' significands, which of integers are the scale products."""
+    sides = zip(traffic.config.scales, (traffic.beats.weight_scales, traffic.beats.activation_scales), strict=True)
+    return prod(fmt.split(scales)[0] for fmt, scales in sides if fmt)
+
+
 def _scale_rounding(traffic: Traffic) -> Bins:
-    """The part of the scale product that the rounding drops, in units of the last bit that remains.
+    """The part of the significands' product that the rounding drops, in units of the last bit that remains.
 
     With b = ws + as (1 bit for a side without scale), products 2^s and ties of an odd quotient, 3 * 2^(s-1), need
     factors of s and s+1 bits in all: b - 2 >= s. Rests other than 0 and 1/2 need s >= 2.
     """
-    config, p, shift = traffic.config, traffic.trace.p, traffic.config.scale_shift
+    config, shift = traffic.config, traffic.config.scale_shift
     if not shift:
         return {}
-    exposed, bits = traffic.scaled, sum(fmt.bits if fmt else 1 for fmt in config.scales)
+    p = _significands(traffic)
+    exposed, bits = traffic.scaled, sum(fmt.significand_bits if fmt else 1 for fmt in config.scales)
     rest, half, odd = p & ((1 << shift) - 1), 1 << (shift - 1), (p >> shift & 1).astype(np.bool_)
     bins = {"tie, even quotient": exposed & (rest == half) & ~odd}
     if bits - 2 >= shift:
@@ -109,27 +133,51 @@ def _scale_rounding(traffic: Traffic) -> Bins:
 
 
 def _rounding_overflow(traffic: Traffic) -> Bins:
-    """Products that round up to 2^R; the largest product shows whether there are any."""
+    """Products that round up to 2^R; the largest significands show whether there are any."""
     config, shift = traffic.config, traffic.config.scale_shift
     if not shift:
         return {}
     top = (1 << (config.scale_product_bits or 0)) - 1
-    if round_shift(prod(fmt.max if fmt else 1 for fmt in config.scales), shift, config.rounding) <= top:
+    largest = prod(fmt.split(np.array(fmt.values))[0].max() for fmt in config.scales if fmt)
+    if round_shift(largest, shift, config.rounding) <= top:
         return {}
-    rounded = round_shift(traffic.trace.p, shift, config.rounding)
-    return {"r = 2^R - 1": traffic.scaled & (rounded > top)}
+    return {"r = 2^R - 1": traffic.scaled & (round_shift(_significands(traffic), shift, config.rounding) > top)}
 
 
 def _zero_factor(traffic: Traffic) -> Bins:
     """Vectors that r = 0 gates, by its cause; the register they clear (first) or keep (not first) is not 0."""
     config, beats, p = traffic.config, traffic.beats, traffic.trace.p
     exposed = traffic.scaled & (traffic.trace.r == 0) & (previous(traffic.trace.acc) != 0)
-    sides = {"sw": beats.weight_scales, "sa": beats.activation_scales}
-    causes = {f"{name} = 0": scales == 0 for name, scales in sides.items() if scales is not None}
+    sides = zip(("sw", "sa"), (beats.weight_scales, beats.activation_scales), config.multiplied.scales, strict=True)
+    causes = {f"{name} = 0": scales == 0 for name, scales, fmt in sides if fmt and not isinstance(fmt, E8M0)}
     if config.scale_shift and round_shift(1, config.scale_shift, config.rounding) == 0:
         causes["p > 0"] = p > 0
     marks = {"first": beats.first, "not first": ~beats.first}
     return {f"{cause}, {mark}": exposed & causes[cause] & marks[mark] for cause in causes for mark in marks}
+
+
+def _dual_precision(traffic: Traffic) -> Bins:
+    """Products of a weight and its scale by what E4M3 makes of them: those of 2 bits are exact."""
+    config, beats = traffic.config, traffic.beats
+    if not config.dual_precision or beats.weight_scales is None:
+        return {}
+    exposed = (beats.activations != 0) & traffic.live[:, None]
+    products, most = np.abs(beats.weights * beats.weight_scales[:, None]), config.multiplied.weight.max
+    dropped = np.maximum(np.frexp(products)[1] - SIGNIFICAND_BITS, 0)  # bits
+    rest, half, odd = products & ((1 << dropped) - 1), 1 << dropped >> 1, products >> dropped & 1 == 1
+    kept = exposed & (products <= most)
+    bins = {
+        "exact, bits dropped": kept & (dropped > 0) & (rest == 0),
+        "below a tie": kept & (rest > 0) & (rest < half),
+        "above a tie": kept & (rest > half),
+        "tie, even": kept & (rest > 0) & (rest == half) & ~odd,
+        "tie, odd": kept & (rest > 0) & (rest == half) & odd,
+        "up to a power of two": kept & (rest >= half) & (products + half >> dropped == 1 << SIGNIFICAND_BITS),
+        "no leading one": kept & (products > 0) & (products < 1 << (SIGNIFICAND_BITS - 1)),
+        "above 224": exposed & (products > most),
+    }
+    least = {"up to a power of two": 4, "exact, bits dropped": 2, "no leading one": 2, "above 224": 2}  # bits
+    return {name: hits.sum() for name, hits in bins.items() if config.weight.bits >= least.get(name, 3)}
 
 
 def _directions(config: MacConfig) -> dict[str, int]:
@@ -173,7 +221,7 @@ def _limits(traffic: Traffic) -> Bins:
 
 def _exact_bound(traffic: Traffic) -> Bins:
     config, given = traffic.config, traffic.seen & traffic.beats.last
-    if config.accumulator_bits is not None:
+    if config.accumulator_bits is not None or config.window is not None:
         return {}
     most = [(config.max_vectors or DEFAULT_MAX_VECTORS) * term for term in config.term_range]
     sums = {"above": ("largest sum", most[1]), "below": ("smallest sum", most[0])}
@@ -212,9 +260,11 @@ def _marks(traffic: Traffic) -> Bins:
 def _after_reset(traffic: Traffic) -> Bins:
     """The first vector after a reset, which starts from 0 with and without its mark."""
     config = traffic.config
+    if config.reset == Reset.NONE:
+        return {}
     fresh = traffic.seen & (np.arange(len(traffic.beats)) == 0)
     bins = {"first": fresh & traffic.beats.first, "not first": fresh & ~traffic.beats.first}
-    if any(config.scales):
+    if any(fmt is not None and not isinstance(fmt, E8M0) for fmt in config.multiplied.scales):
         bins["not first, r = 0"] = fresh & ~traffic.beats.first & (traffic.trace.r == 0)
     return bins
 
@@ -225,6 +275,7 @@ _SCALE = "every value, or range of values, of the"
 POINTS = (
     Point("cp_weight_corners", f"each element's weight {_CORNERS}", partial(_corners, "weight", "activation")),
     Point("cp_activation_corners", f"each element's activation {_CORNERS}", partial(_corners, "activation", "weight")),
+    Point("cp_dual_precision", "weights times scales in E4M3: exact, rounded, at ties, clipped", _dual_precision),
     Point("cp_operand_extremes", "both operands of each element at an end at once", _operand_extremes),
     Point("cp_one_hot", "each element alone gives d", _one_hot),
     Point("cp_dot_product", "d at both ends, and 0 with and without products", _dot_product),
@@ -237,6 +288,8 @@ POINTS = (
     Point(
         "cp_saturation", "the accumulator saturates, returns with its flag set, and the flag is cleared", _saturation
     ),
+    Point("cp_window", "terms at, across and beyond both ends of a window, with and without loss; its offsets", window),
+    Point("cp_invalid", "infinity or NaN in each element and scale; `first` clears the flag", invalid),
     Point("cp_wrap", "the accumulator wraps", _wrap),
     Point("cp_limits", "sums exactly at the accumulator's limits and one beyond", _limits),
     Point("cp_exact_bound", "the extreme sums that an exact accumulator holds", _exact_bound),

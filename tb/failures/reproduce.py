@@ -20,7 +20,6 @@ from rich.markup import escape
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Configuration, configuration
-from vsq.hw.emit.design import design
 from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording, rtl_hash
 from vsq.tb.interface.base import Span, Streams, length, select
@@ -30,6 +29,7 @@ from vsq.tb.playback.transports import Transport
 from vsq.tb.regression.dut import Dut
 from vsq.tb.regression.job import TOP, Job
 from vsq.tb.regression.run import run
+from vsq.tb.regression.shell import generated
 
 Number = tuple[str, str, Any, Sequence[int], int]  # stream, field, place, possible values and value
 
@@ -55,7 +55,7 @@ def reproduce(path: Path, *, out: Path, console: Console, files: Sequence[Path] 
     if files:
         verilog = Dut.read(config, files, top).verilog
     else:
-        verilog = beside.read_text() if beside.exists() else design(config).verilog(TOP)
+        verilog = beside.read_text() if beside.exists() else generated(config)
     same = "the same RTL as" if rtl_hash(verilog) == recording.rtl else "another RTL than"
     console.print(f"{recording.config}: {recording.size} recorded beats, seed {recording.seed}, {same} recorded")
     job = Job(

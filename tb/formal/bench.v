@@ -1,9 +1,10 @@
 module bench(input clk, input [%%in_high:0] inputs);
   wire [%%out_high:0] outputs;
-  wire [%%depth:0] valid, last;
-  assign valid[%%depth] = 0, last[%%depth] = 0;
+  wire [%%places:0] valid, last;
+  assign valid[%%places] = 0, last[%%places] = 0;
+%%held
   %%design
-  protocol #(.DEPTH(%%depth), .WIDTH(%%width)) properties(.clk(clk), .rst(inputs[0]), .out_ready(inputs[1]),
+  protocol #(.DEPTH(%%depth), .PLACES(%%places), .WIDTH(%%width), .ASYNC(%%asynchronous), .RESET(%%resets)) properties(.clk(clk), .rst(inputs[0]), .out_ready(inputs[1]),
     .in_valid(inputs[2]), .in_last(inputs[%%in_high]), .in_ready(outputs[0]), .out_valid(outputs[1]),
     .payload(outputs[%%out_high:2]), .stages(valid & last));
 endmodule

@@ -40,7 +40,7 @@ class _Lane:
         depth = sum(q.startswith(f"{control}valid") for q in following)
         self.valid = [f"{control}valid{stage}" for stage in range(depth)]
         self.active = [f"{control}active{stage}{f'[{lane}]' * bool(lane)}" for stage in range(depth)]
-        self.first = [*(f"{control}first{stage}" for stage in range(depth - 1)), f"{control}acc_first"]
+        self.first = [f"{control}first{stage}" for stage in range(depth)]
         self.last = [f"{control}last{stage}" for stage in range(depth)]
         self.ones = {net for net, value in netlist.simplified({}).items() if value == "1"}
         reset = netlist.simplified({"started": "0"})

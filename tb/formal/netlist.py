@@ -1,7 +1,7 @@
 """A design and a mutant as one flat netlist in BLIF, as Yosys writes it, and what their registers hold at a time."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
 
 _LATCH = re.compile(r"^\.latch (\S+) (\S+) re clk (\d)$", re.MULTILINE)
@@ -43,6 +43,15 @@ class FlatNetlist:
             rest += (fresh := set(sources) - seen)
             seen |= fresh
         return {source for source in seen if source not in self.gates}
+
+    def behind(self, nets: Iterable[str]) -> set[str]:
+        """Return the gates that depend on one of the nets within a cycle."""
+        found = set(nets)
+        sources = found.copy()
+        for net in self._order:
+            if not found.isdisjoint(self.gates[net][0]):
+                found.add(net)
+        return found - sources
 
 
 def _output(net: str, inputs: list[str], rows: list[str]) -> str:

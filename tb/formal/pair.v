@@ -2,7 +2,7 @@ module pair(input clk, input [%%in_high:0] in, output differs);
   reg started = 0, kept = 1;
   always @(posedge clk) started <= 1;
   always @(posedge clk) kept <= kept & (%%legal);
-  wire [%%in_high:0] inputs = {in[%%in_high:1], in[0] | !started};
+  wire [%%in_high:0] inputs = {in[%%in_high:1], %%reset};
   wire [%%out_high:0] a, b;
   %%design
   %%other

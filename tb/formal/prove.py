@@ -1,18 +1,24 @@
-"""Proofs about the emitted MAC on small configurations: ``python -m vsq.tb.formal.prove``.
+"""Proofs about the emitted hardware, most of them on small MACs: ``python -m vsq.tb.formal.prove``.
 
 For each, with inputs and times without bound: the stream protocol, equality with the formula in plain Verilog
-(:func:`reference`), and that the registers' values at power-up are never seen. Besides, every input of the datapath is
-simulated and compared with the golden model.
+(:mod:`vsq.tb.formal.reference`), and that the registers' values at power-up are never seen. Besides, every input of the
+datapath is simulated and compared with the golden model.
 
 The protocol's properties stand in ``protocol.v``: a waiting result is stable, none is lost, doubled or made up, each
 leaves within D + 1 cycles of ``out_ready``, and vectors are accepted whenever results are. Inputs and resets after the
 first cycle are free. The SMT solver z3 proves them by k-induction.
+
+So are the encoders of outputs in small floats and powers of two (:mod:`vsq.tb.formal.encoders`), for every input.
+
+The Verilog of all presets, of AXI4-Stream ports and of small processing elements is proved to be the RTLIL that
+synthesis reads (:mod:`vsq.tb.formal.emitted`), no assertion written beside a design fails
+(:mod:`vsq.tb.formal.rules`), and a clock that is disabled changes nothing (:mod:`vsq.tb.formal.enable`).
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -22,12 +28,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-from vsq.golden.contract.config import MacConfig, Overflow, Rounding
-from vsq.golden.formats.elements import Format
+from vsq.golden.contract.config import MacConfig, Reset
+from vsq.golden.contract.pe_config import PeConfig, configuration
+from vsq.golden.model.packing import Integer
 from vsq.golden.stimulus.stream import Beats
-from vsq.hw.emit.design import design
+from vsq.hw.emit.design import Design, design
 from vsq.hw.emit.yosys import run_yosys
+from vsq.tb.formal import enable, encoders, rules
+from vsq.tb.formal.emitted import DESIGNS, GATE, compare_text
 from vsq.tb.formal.equivalence import Verdict, compare_starts, compare_with
+from vsq.tb.formal.reference import reference
 from vsq.tb.interface.mac import MacInterface
 from vsq.tb.mutation.pins import Pins
 from vsq.tb.playback.playback import play
@@ -44,10 +54,20 @@ _CONFIGS = (
     "2/2/-/-:V=2,acc=6,narrow=1,pipeline=3",
     "2/2U/2/2:V=2,R=3,acc=6,pipeline=3",
     "e2m1/2U/2/-:V=1,acc=8,pipeline=1",
+    "2/2U/ue4m3/-:V=1,R=3,acc=10,pipeline=2",
+    "2/2U/2/2:V=1,R=3,acc=5,pipeline=0,registered_ready=1",
+    "2/2U/2/2:V=1,R=3,acc=5,pipeline=2,registered_ready=1",
+    "2/1U/-/ue4m3:V=1,window=7,pipeline=2",
+    "1U/1U/-/e8m0:V=1,window=3,pipeline=1",
+    "2/1U/ue4m3/-:V=1,dpq=1,acc=20,pipeline=1",
+    "e2m1/e2m1/-/-:V=1,acc=9,pipeline=1",
+    "2/2U/2/2:V=2,R=3,acc=6,pipeline=1,reset=none",
 )
 _SECONDS = 300  # for a proof
 _MOST_STEPS = 8  # of induction
 _FOLDER = Path(__file__).parent
+_HELD = """  wire [{high}:0] held; // in front of stage 0
+  assign valid[{depth}] = !outputs[0], last[{depth}] = held[{high}];"""
 
 
 def protocol(config: MacConfig) -> str:
@@ -72,105 +92,56 @@ def _proved(verdict: Verdict) -> str:
 
 def every_input(config: MacConfig) -> str:
     """Simulate all inputs of the datapath, a result for each, and return how many; a wrong one is an AssertionError."""
-    size, scales = config.vector_size, (config.weight_scale, config.activation_scale)
-    formats = [config.weight] * size + [config.activation] * size + [fmt for fmt in scales if fmt]
+    size, offset = config.vector_size, Integer(config.offset_bits) if config.window else None
+    others = (config.weight_scale, config.activation_scale, offset)
+    formats = [config.weight] * size + [config.activation] * size + [fmt for fmt in others if fmt]
     codes = np.array(list(product(*(fmt.values for fmt in formats))))
     columns = iter(codes.T[2 * size :])
-    sw, sa = (next(columns) if fmt else None for fmt in scales)
+    sw, sa, offsets = (next(columns) if fmt else None for fmt in others)
     marks = np.ones(len(codes), np.bool_)
-    streams = MacInterface(config).streams(Beats(codes[:, :size], codes[:, size : 2 * size], sw, sa, marks, marks))
+    beats = Beats(codes[:, :size], codes[:, size : 2 * size], sw, sa, marks, marks, offsets)
+    streams = MacInterface(config).streams(beats)
     return f"{play(config, streams).board.results:,}"
+
+
+def emitted(made: Design) -> Verdict:
+    """Decide whether the Verilog of a design differs from its RTLIL."""
+    return compare_text(made, made.verilog(GATE))
+
+
+def assertions(made: Design) -> Verdict:
+    """Decide whether an assertion of a design can fail."""
+    return rules.check_rules(made, made.rtlil(TOP), rules.rules(made), _SECONDS)
 
 
 CHECKS = {"protocol": protocol, "formula": formula, "power-up": power_up, "every input": every_input}
 
 
-def reference(config: MacConfig, module: str) -> str:
-    """Return the MAC in plain Verilog, as its formula reads, as a module with the emitted design's ports.
-
-    Vectors travel through the promised pipeline as they came, and all arithmetic (``*``, ``+``, comparisons) happens at
-    its end, in words that hold every intermediate value.
-    """
-    pins, limit = Pins(config), 1 << (config.acc_bits - 1)
-    bits = max(config.acc_bits, *(abs(end).bit_length() + 1 for end in config.term_range)) + 2
-    layout = pins.interface.inputs["in"]
-    *beat, _, _ = layout.fields  # without the marks
-    low, factors = layout.low, [f"beat[{layout.low[name]}+:{layout.widths[name]}]" for name in beat[2:]]
-    products = (
-        f"{_code(low['weights'] + i * config.weight.bits, config.weight)} * "
-        f"{_code(low['activations'] + i * config.activation.bits, config.activation)}"
-        for i in range(config.vector_size)
-    )
-    s, most, least = config.scale_shift, f"{bits}'sd{limit - 1}", f"-{bits}'sd{limit}"
-    largest = None if config.scale_product_bits is None else f"{bits}'d{(1 << config.scale_product_bits) - 1}"
-    high = low["first"] - 1
-    stages = [filled(_FOLDER / "stage.v", i=i, h=i - 1, beat_high=high) for i in range(1, config.pipeline + 1)]
-    saturates = config.overflow == Overflow.SATURATE
-    return filled(
-        _FOLDER / "reference.v",
-        module=module,
-        ports=", ".join(
-            f"{way} [{width - 1}:0] {pin}"
-            for way, pins_of in (("input", pins.inputs), ("output", pins.outputs))
-            for pin, width in pins_of.items()
-        ),
-        high=bits - 1,
-        beat_high=high,
-        dot=" + ".join(products),
-        product=" * ".join(factors) or "1",
-        shift=s,
-        carry=_carry(s, config.rounding),
-        clamped=f"p > {largest} ? {largest} : p" if largest else "p",
-        beat=", ".join(f"in_{name}" for name in reversed(beat)),
-        active="first0 | factor(beat0) != 0" if factors else "1",
-        stages="".join(stages),
-        depth=config.pipeline,
-        acc_bits=config.acc_bits,
-        most=most,
-        least=least,
-        policy=f"total > {most} ? {most} : total < {least} ? {least} : total" if saturates else "total",
-        flag=", out_overflow = overflow" if saturates else "",
-    )
-
-
-def _code(low: int, fmt: Format) -> str:
-    """Return one element of a beat as a signed number."""
-    code = f"beat[{low}+:{fmt.bits}]"
-    if fmt.contiguous:
-        return f"$signed({code})" if fmt.signed else f"$signed({{1'b0, {code}}})"
-    table = enumerate(fmt.decode(np.arange(1 << fmt.bits)).tolist())
-    return "(" + "".join(f"{code} == {pattern} ? {value} : " for pattern, value in table) + "0)"
-
-
-def _carry(shift: int, rounding: Rounding) -> str:
-    """Return what rounding adds to the product p without its low bits."""
-    if shift == 0 or rounding == Rounding.TRUNCATE:
-        return "0"
-    half, odd = f"p[{shift - 1}]", f"p[{shift}]"
-    if rounding == Rounding.HALF_UP:
-        return half
-    return f"{half} & {odd}" if shift == 1 else f"{half} & ({odd} | |p[{shift - 2}:0])"
-
-
 def transitions(config: MacConfig, rtlil: str) -> str:
     """Return the MAC with its properties as an SMT-LIB transition system of the module ``bench``."""
-    pins, depth = Pins(config), config.pipeline
-    marks = [(mark, stage) for mark in ("valid", "last") for stage in range(depth)]
-    extra = "".join(f", .\\mac_control.{mark}{stage} ({mark}[{stage}])" for mark, stage in marks)
+    pins, depth, registered = Pins(config), config.pipeline, config.registered_ready
+    exposed = {f"mac_control.{mark}{i}": f"{mark}[{i}]" for mark in ("valid", "last") for i in range(depth)}
+    if registered:
+        exposed["in_skid_held"] = "held"
+    extra = "".join(f", .\\{inside} ({net})" for inside, net in exposed.items())
     ins, outs = pins.widths
     bench = filled(
         _FOLDER / "bench.v",
         in_high=ins - 1,
         out_high=outs - 1,
         depth=depth,
+        places=depth + registered,
+        held=_HELD.format(high=pins.interface.inputs["in"].bits - 1, depth=depth) if registered else "",
         width=outs - 2,
+        asynchronous=int(config.reset == Reset.ASYNC),
+        resets=int(pins.resets),
         design=pins.instance(TOP, "tested", "inputs", "outputs", extra),
     )
     commands = [
         "read_rtlil design.il",
         "flatten",
         "opt_clean",
-        *(f"expose w:mac_control.{mark}{stage}" for mark, stage in marks),
+        *(f"expose w:{inside}" for inside in exposed),
         "read_verilog -formal protocol.v bench.v",
         "prep -flatten -top bench",
         "async2sync",
@@ -228,6 +199,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table.add_row(config.full_name, *(verdict or "[red]not proved[/]" for verdict in verdicts), seconds)
         proved = proved and all(verdicts)
     console.print(table)
+    table = Table(Column("encoders", overflow="fold"), *encoders.CHECKS, "s")
+    for element in track(map(PeConfig.parse, encoders.CONFIGS), "encoders", len(encoders.CONFIGS), console=console):
+        start = time.perf_counter()
+        verdicts = [_proved(check(element)) for check in encoders.CHECKS.values()]
+        seconds = f"{time.perf_counter() - start:.0f}"
+        table.add_row(element.full_name, *(verdict or "[red]not proved[/]" for verdict in verdicts), seconds)
+        proved = proved and all(verdicts)
+    console.print(table)
+    proofs: tuple[tuple[str, Sequence[tuple[str, str]], Callable[[Design], Verdict]], ...] = (
+        ("emitted Verilog", DESIGNS, emitted),
+        ("assertions", rules.DESIGNS, assertions),
+        ("clock enable", enable.DESIGNS, enable.check_enable),
+    )
+    for title, designs, check in proofs:
+        table = Table(Column(title, overflow="fold"), "ports", "verdict", "s")
+        for text, interface in track(designs, title, len(designs), console=console):
+            start, made = time.perf_counter(), design(configuration(text), interface)
+            verdict = _proved(check(made))
+            seconds = f"{time.perf_counter() - start:.0f}"
+            table.add_row(made.config.full_name, interface, verdict or "[red]not proved[/]", seconds)
+            proved = proved and bool(verdict)
+        console.print(table)
     return int(not proved)
 
 

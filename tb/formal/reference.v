@@ -7,20 +7,23 @@ module %%module(input clk, %%ports);
     begin
       p = %%product;
       p = (p >> %%shift) + (%%carry);
-      factor = %%clamped;
+      p = %%clamped;
+      factor = p << (%%exponent);
     end
   endfunction
 
-  reg fresh;
+%%no_reset
+  reg fresh = 1;
   always @(posedge clk) fresh <= rst | fresh & !(in_valid & in_ready);
-  wire [%%beat_high:0] beat0 = {%%beat};
-  wire valid0 = in_valid, first0 = in_first | fresh, last0 = in_last, active0 = %%active;
-  assign in_ready = free0;
+%%entrance
+  wire active0 = %%active;
 %%stages
-  reg result, overflow;
+  reg result, overflow, inexact;
   reg signed [%%acc_bits-1:0] acc;
   wire free%%depth = !result | out_ready;
-  wire signed [%%high:0] total = (first%%depth ? 0 : acc) + dot(beat%%depth) * factor(beat%%depth);
+  wire signed [%%high:0] product = dot(beat%%depth) * factor(beat%%depth), term = product >>> %%offset;
+  wire signed [%%high:0] total = (first%%depth ? 0 : acc) + term;
+  wire lost = (term << %%offset) != product;
   wire exceeds = total > %%most | total < %%least;
   always @(posedge clk) begin
     if (rst) result <= 0;
@@ -28,7 +31,8 @@ module %%module(input clk, %%ports);
     if (valid%%depth & free%%depth & active%%depth) begin
       acc <= %%policy;
       overflow <= exceeds | overflow & !first%%depth;
+      inexact <= lost | inexact & !first%%depth;
     end
   end
-  assign out_valid = result, out_acc = acc%%flag;
+  assign out_valid = result, out_acc = acc%%flags;
 endmodule

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsq.golden.contract.pe_config import PeConfig
+
 Bursts = Iterator[tuple[int, int]]  # cycles of pause, transfers or cycles of activity
 
 VALID, READY = 1, 2  # a cycle's handshake
@@ -32,6 +34,35 @@ def cycles(bursts: Bursts) -> Iterator[bool]:
     """Yield for each cycle whether it is active."""
     for pause, run in bursts:
         yield from [False] * pause + [True] * run
+
+
+def reads(config: PeConfig, rows: int, vectors: int) -> Iterator[tuple[int, bool, bool]]:
+    """Yield the row that each cycle of a command reads for, and whether it is its first and its last operand.
+
+    In round t the rows read that have begun, in the order of their slots; row k takes part in ``vectors`` rounds.
+    """
+    b = config.reuse
+    begins = [row // b * vectors + config.start(row, vectors) for row in range(rows)]
+    for number in range(begins[-1] + vectors):
+        for row in sorted((row for row in range(rows) if 0 <= number - begins[row] < vectors), key=lambda row: row % b):
+            yield row, number == begins[row], number == begins[row] + vectors - 1
+
+
+def first_results(config: PeConfig, rows: int, vectors: int, latency: int) -> list[int]:
+    """Return the cycle of each row's first accumulator, if all results of a lone command are taken at once.
+
+    Cycle 0 is that of the command's acceptance; it loads nothing. A result leaves its slot in the cycle before its
+    first lane is on offer, when that of the row before has been handed out, and the slot's next row begins then at the
+    earliest.
+    """
+    cycle, found = latency + 1, list[int]()  # of the term that is accumulated last
+    for row, first, last in reads(config, rows, vectors):
+        cycle += 1
+        if first and row >= config.reuse:
+            cycle = max(cycle, found[row - config.reuse] - 1)
+        if last:
+            found.append(max(cycle + 2, found[-1] + config.lanes if found else 0))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

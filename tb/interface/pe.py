@@ -1,13 +1,13 @@
 """The streams of the processing element: ``command``, ``weights``, ``activations``, ``lane_params``, ``result``."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsq.golden.contract.config import Overflow
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import BlockOperand
 from vsq.golden.model.packing import Columns, Field, Integer, Packed, Words
@@ -31,10 +31,8 @@ class PeInterface(Interface):
         self._config, self._size = config, mac.vector_size
         self.idle = config.activation_depth + config.weight_depth + 4 * config.lanes + _LATENCY
         command = {
-            "rows": Field(Integer(config.rows_bits)),
-            "vectors": Field(Integer(config.vectors_bits)),
-            **dict.fromkeys(("load_weights", "load_activations"), MARK),
-            **dict.fromkeys(("load_params", "requantize", "relu") if config.ppu else (), MARK),
+            **{name: Field(Integer(bits)) for name, bits in config.command_numbers.items()},
+            **dict.fromkeys(config.command_marks, MARK),
         }
         weights, vector = (
             {"codes": Field(element, self._size), **({"scale": Field(scale)} if scale else {})}
@@ -49,9 +47,10 @@ class PeInterface(Interface):
             }
             self.inputs["lane_params"] = Packed(params)
         acc = {"acc": Field(Integer(mac.acc_bits, signed=True))}
-        flag = {"overflow": MARK} if mac.overflow == Overflow.SATURATE else {}
-        processed = {**vector, "raw": MARK} if config.ppu else {}
-        self.output = Packed({**processed, **acc, **flag, "illegal": MARK, "last": MARK})
+        flags = dict.fromkeys(mac.flags, MARK)
+        given = {name: replace(field, unique=True) for name, field in vector.items()}
+        processed = {**given, "raw": MARK} if config.ppu else {}
+        self.output = Packed({**processed, **acc, **flags, "illegal": MARK, "last": MARK})
 
     def streams(self, stimulus: Streams) -> base.Streams:
         """Return commands and what they take as columns."""
@@ -81,10 +80,10 @@ class PeInterface(Interface):
 
     def commands(self, columns: Columns) -> list[Command]:
         """Return the commands that columns stand for."""
-        sizes = ("rows", "vectors")
+        numbers = self._config.command_numbers
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         rules: list[dict[str, Any]] = [dict(zip(columns, row, strict=True)) for row in rows]
-        return [Command(**{name: v if name in sizes else bool(v) for name, v in rule.items()}) for rule in rules]
+        return [Command(**{name: v if name in numbers else bool(v) for name, v in rule.items()}) for rule in rules]
 
     def results(self, results: Sequence[CommandResult]) -> list[Words]:
         """Return the model's results as the words of the port, fields that do not matter as :data:`DONT_CARE`."""
@@ -114,8 +113,8 @@ class PeInterface(Interface):
 
         if command.requantize:
             return CommandResult(codes=column("codes").reshape(command.rows, -1, self._size), scales=column("scale"))
-        acc, overflow = column("acc"), column("overflow")
-        return CommandResult(acc=acc, overflow=np.zeros(acc.shape, np.bool_) if overflow is None else overflow != 0)
+        acc, flags = column("acc"), {name: column(name) != 0 for name in self._config.mac.flags}
+        return CommandResult(acc=acc, **{"overflow": np.zeros(acc.shape, np.bool_), **flags})
 
     def most_results(self, streams: base.Streams) -> int:
         """Return as many accumulators as the commands have, or one for an illegal one."""

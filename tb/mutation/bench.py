@@ -13,8 +13,10 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles
 
 from vsq.tb.bench.base import Run
+from vsq.tb.regression.shell import FREEZING
 
-_ENVIRONMENT = Run().environment
+_RUN = Run()
+_ENVIRONMENT = _RUN.environment
 _BENCH = import_module(_ENVIRONMENT.bench)
 _alive = set(range(int(os.environ["VSQ_VARIANTS"])))  # variants that no test has found
 
@@ -32,6 +34,8 @@ def _of_variants(name: str) -> Any:
         clock.start()
         dut.variant.value = 0  # the variant before leaves nothing in the registers that have a reset
         dut.rst.value = 1
+        for port in FREEZING if _RUN.config.mac.clock_enable else ():
+            getattr(dut, port).value = 0  # as the variant before may leave them
         await ClockCycles(dut.clk, 2)
         clock.stop()
         dut.variant.value = variant

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Configuration
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import run_yosys
 from vsq.tb.designs import environment
 from vsq.tb.regression import worker
 from vsq.tb.regression.job import TOP, Job
+from vsq.tb.regression.shell import INNER, driven, shell
 from vsq.tb.simulation import simulators
 from vsq.tb.simulation.build import compiled
 from vsq.tb.vectors.generation import generate
@@ -24,7 +26,7 @@ _VARIANT_BITS = 16
 MOST = (1 << _VARIANT_BITS) - 1
 _LINT = "/* verilator lint_off UNOPTFLAT */ // a bit may depend on another one of its vector\n"
 _PORT = re.compile(r"^  ((?:input|output)(?: signed)?(?: \[\d+:0\])?) (\w+);", re.MULTILINE)
-_PLAIN_FLAGS = ("--binary", "--timing", "--x-initial", "unique", "-CFLAGS", "-fcoroutines", "-CFLAGS", "-O1")
+_PLAIN_FLAGS = ("--binary", "--timing", "--x-initial", "unique", "-CFLAGS", "-fcoroutines")
 _PLAIN_SECONDS = 120  # after which a variant has hung the plain bench
 
 
@@ -61,7 +63,13 @@ class Mutants:
 
 
 def draw(config: Configuration, count: int, seed: int) -> Mutants:
-    """Return ``count`` random mutants of a vector MAC or of a processing element."""
+    """Return ``count`` random mutants of a vector MAC or of a processing element.
+
+    Raises:
+        InputError: If it has no reset.
+    """
+    if design(config).clocking.reset is None:  # Yosys's mutate forgets values at power-up
+        raise InputError(f"{config.full_name}: mutants are made of designs with a reset; leave reset=none out")
     rtlil = design(config).rtlil(TOP)
     listing = f"mutate -list {count} -seed {seed} -ctrl variant {_VARIANT_BITS} 1 -o changes.txt"
     script = ["read_rtlil a.il", "flatten", "opt_clean", listing, "script changes.txt", "write_verilog -noattr all.v"]
@@ -83,8 +91,11 @@ def describe(command: str) -> str:
 
 def run_cocotb(config: Configuration, mutants: Mutants, seed: int, folder: Path) -> list[str]:
     """Return for each variant the test of the bench that fails and how; empty if all pass."""
-    bench = environment(config)
-    job = Job(config=config.full_name, simulator="verilator", seed=seed, beats=bench.beats, verilog=mutants.verilog)
+    bench, verilog = environment(config), mutants.verilog
+    if not driven(config):
+        verilog = verilog.replace(f"module {TOP}(", f"module {TOP}_{INNER}(")
+        verilog += shell(config, f"{TOP}_{INNER}", {"variant": _VARIANT_BITS})
+    job = Job(config=config.full_name, simulator="verilator", seed=seed, beats=bench.beats, verilog=verilog)
     source = worker.prepare(job, folder)
     worker.build(job.simulator, source, folder / "build", waves=False, log=folder / "build.log")
     variants = str(mutants.variants)

@@ -13,9 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,13 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.options import factors
 from vsq.golden.contract.pe_config import Configuration, PeConfig, configuration
+from vsq.golden.io.engine import Lost, local
 from vsq.golden.io.files import write_text
 from vsq.tb.formal.equivalence import Verdict, compare
 from vsq.tb.mutation.mutants import MOST, RUNS, Mutants, describe, draw
 from vsq.tb.mutation.pins import Pins
 
-# Every pipeline depth, both policies, both styles, every rounding, with and without scales, promises and signs.
+# Every pipeline depth, both policies, every style, every rounding, with and without scales, promises and signs; floats.
 LISTED = (
     MacConfig.parse("headline"),
     MacConfig.parse("headline-u", pipeline=0, arithmetic="behavioural"),
@@ -45,6 +46,13 @@ LISTED = (
     MacConfig.parse("activation-scaled", pipeline=2, scale_product_bits=6, arithmetic="behavioural"),
     MacConfig.parse("odd"),
     MacConfig.parse("baseline", pipeline=3),
+    MacConfig.parse("nvfp4", vector_size=4),
+    MacConfig.parse("mxfp4", vector_size=4),
+    MacConfig.parse("mxfp8-e5m2", vector_size=2, pipeline=2),
+    MacConfig.parse("mxint8", vector_size=2),
+    MacConfig.parse("w4a8fp8", vector_size=2),
+    MacConfig.parse("headline", vector_size=4, target="fpga"),
+    MacConfig.parse("headline-u", vector_size=4, pipeline=2, target="ecp5"),
 )
 _DRAWN = 4
 _ENOUGH = {"cocotb": 1.0, "plain": 0.97}  # score over all configurations that passes
@@ -89,7 +97,7 @@ def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -
     each proof; if there is one of the same mutants and bench, only what it leaves undecided is proved.
 
     Raises:
-        InputError: If Verilator is missing or too old.
+        InputError: If Verilator is missing or too old, or the design has no reset.
         RuntimeError: If the unchanged design fails.
     """
     mutants, path = draw(config, count, seed), out / f"{config.slug}-{bench}.json"
@@ -117,7 +125,7 @@ def score(config: Configuration, count: int, seed: int, bench: str, out: Path) -
     for number, (command, mutant) in enumerate(zip(mutants.commands, report.mutants, strict=True)):
         if not mutant.found and mutant.verdict not in (Verdict.EQUIVALENT, Verdict.DIFFERENT):
             start = time.perf_counter()
-            verdict = compare(Pins(config), mutants.rtlil, command, _PROOF_SECONDS)
+            verdict = compare(Pins(config, disabling=True), mutants.rtlil, command, _PROOF_SECONDS)
             report.mutants[number] = replace(mutant, verdict=verdict)
             report.seconds += time.perf_counter() - start
             _write(report, path)
@@ -162,6 +170,7 @@ def drawn(seed: int, count: int) -> list[Configuration]:
                 "weight_depth": one_of(1, 2, 4),
                 "activation_depth": one_of(2, 4, 8),
                 "multiplier_bits": one_of(*range(1, 9)),
+                "reuse": one_of(1, 2, 4, 8),
             }
         with suppress(InputError):  # values that contradict each other
             designs.append((PeConfig if element else MacConfig).parse(text, **options))
@@ -208,15 +217,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if min(options.mutants, options.jobs) < 1 or options.mutants > MOST or options.seed < 0:
             raise InputError(f"mutants are 1 to {MOST}, jobs at least 1, and the seed at least 0; choose other numbers")
         configs = [configuration(text) for text in options.configs] or [*LISTED, *drawn(options.seed, _DRAWN)]
-        settings = (options.mutants, options.seed, options.bench, options.out)
-        with ProcessPoolExecutor(options.jobs) as pool, Progress(*columns, console=console) as progress:
-            runs = [pool.submit(score, config, *settings) for config in configs]
-            for run in progress.track(as_completed(runs), total=len(runs), description="configurations"):
-                run.result()
-            reports = [run.result() for run in runs]
+        of_bench = partial(score, count=options.mutants, seed=options.seed, bench=options.bench, out=options.out)
+        found = dict[Configuration, MutationReport]()
+        with (
+            closing(local(options.jobs).run(of_bench, configs)) as ended,
+            Progress(*columns, console=console) as progress,
+        ):
+            for config, report in progress.track(ended, total=len(configs), description="configurations"):
+                if isinstance(report, Lost):
+                    raise InputError(f"{config.full_name}: {report.reason}; give fewer --jobs, and run again")
+                found[config] = report
+        reports = [found[config] for config in configs]
     except InputError as error:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
         return 2
+    except KeyboardInterrupt:
+        console.print(f"interrupted; reports that are done are kept in {options.out}")
+        return 130
     total = _show(reports, console)
     console.print(
         f"seed {options.seed}; every mutant, and what found it: {options.out}/*-{options.bench}.json", soft_wrap=True

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from vsq.golden.contract.config import Reset
 from vsq.golden.contract.pe_config import Configuration
 from vsq.golden.model.datapath import mac
 from vsq.golden.model.packing import Packed, slices
 from vsq.golden.stimulus import stream as stimulus
 from vsq.golden.stimulus.stream import Beats
+from vsq.hw.emit.design import design
 from vsq.tb.coverage.traffic import Marks, Pipeline
 from vsq.tb.designs import environment
 from vsq.tb.interface.pace import Bursts, cycles, flowing, random_bursts
@@ -45,21 +47,27 @@ class Pins:
     Args:
         enables: Whether the enables of a vector MAC's data registers are seen too: wires of the top module that
             :data:`EXPOSE` makes ports.
+        disabling: Whether the clock's enable, if there is one, is the last of the inputs; else it is 1.
 
     Attributes:
         interface: The streams.
+        resets: Whether there is a reset; else the input ``rst`` is connected to nothing.
         inputs, outputs: Width of each pin, by name, in this order.
         handshakes: How many of the outputs' low bits are promised in every cycle; the others are while a result is
             valid.
     """
 
-    def __init__(self, config: Configuration, *, enables: bool = False) -> None:
+    def __init__(self, config: Configuration, *, enables: bool = False, disabling: bool = False) -> None:
         self.config = config
+        self.resets = config.mac.reset != Reset.NONE
         self.interface: Any = environment(config).interface(config)
         streams, result = self.interface.inputs, self.interface.result
         self.inputs = {"rst": 1, f"{result}_ready": 1}
         for stream, packed in streams.items():
             self.inputs |= {f"{stream}_valid": 1, **_ports(stream, packed)}
+        enable = design(config).clocking.enable
+        if disabling and enable:
+            self.inputs[enable] = 1
         first, *others = (f"{stream}_ready" for stream in streams)
         handshakes = dict.fromkeys([first, f"{result}_valid", *others], 1)
         if enables:
@@ -74,7 +82,14 @@ class Pins:
 
     def instance(self, module: str, name: str, inputs: str, outputs: str, extra: str = "") -> str:
         """Return a Verilog instance of the design on slices of two words; ``extra`` are further connections."""
-        connections = [".clk(clk)", *slices(self.inputs, inputs), *slices(self.outputs, outputs)]
+        clocking = design(self.config).clocking
+        control = [f".{clocking.clock}(clk)"]
+        if clocking.reset:
+            control.append(f".{clocking.reset}({'~' * clocking.active_low}{inputs}[0])")
+        if clocking.enable and clocking.enable not in self.inputs:
+            control.append(f".{clocking.enable}(1'b1)")
+        streams = {name: width for name, width in self.inputs.items() if name != "rst"}
+        connections = [*control, *slices(streams, inputs, 1), *slices(self.outputs, outputs)]
         return f"{module} {name}({', '.join(connections)}{extra});"
 
     def legal(self, inputs: str) -> str:
@@ -157,14 +172,14 @@ def _run(pins: Pins, beats: Beats, sending: Bursts, taking: Bursts) -> Iterator[
     active[0] = True
     marks = [Marks(*pair) for pair in zip(beats.last.tolist(), active.tolist(), strict=True)]
     due = [pins.interface.output.join(words) for words in pins.interface.results(result)]
-    pipeline, sent, received = Pipeline(config.pipeline), 0, 0
+    pipeline, sent, received = Pipeline(config), 0, 0
     send, take, offered, drained = cycles(sending), cycles(taking), False, 0
     width, handshakes = pins.widths[1], "1" * pins.handshakes
     for cycle in count():
         reset, ready = cycle == 0, next(take)
         offered = sent < len(offers) and (offered or next(send))
         vector = marks[sent] if offered else None
-        accepts, valid = pipeline.free(ready)[0], pipeline.filled[-1]
+        accepts, valid = pipeline.ready(ready), pipeline.filled[-1]
         control = [accepts, valid, *pipeline.loads(vector, ready)][: pins.handshakes]
         outputs = sum(bit << i for i, bit in enumerate(control)) | (due[received] << pins.handshakes if valid else 0)
         payload = f"{offers[sent]:0{layout.bits}b}" if offered else "x" * layout.bits

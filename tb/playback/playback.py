@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from vsq.golden.contract.pe_config import Configuration
-from vsq.hw.emit.design import design
 from vsq.tb.designs import environment
 from vsq.tb.interface.base import Streams, length, select
 from vsq.tb.interface.pace import Pace
 from vsq.tb.playback.transports import Played, Process, Texts, Transport
-from vsq.tb.regression.job import TOP
+from vsq.tb.regression.shell import generated
 from vsq.tb.scoreboard.base import Scoreboard
 from vsq.tb.simulation import simulators
 
@@ -52,7 +51,7 @@ def opened(config: Configuration, simulator: str = "verilator", *, verilog: str 
     """
     tool, interface = simulators.find(simulator), environment(config).interface(config)
     with tempfile.TemporaryDirectory(prefix="vsq-playback-") as folder:
-        rtl = verilog or design(config).verilog(TOP)
+        rtl = verilog or generated(config)
         with closing(_TRANSPORTS[simulator](interface, tool, rtl, Path(folder))) as transport:
             yield transport
 

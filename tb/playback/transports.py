@@ -109,9 +109,13 @@ class Process(Transport):
         sizes = {"word_bits": max(_LEAST_BITS, sum(self._slots)), "result_bits": max(_LEAST_BITS, result)}
         self._sources["playback.v"] = self._bench("shell.v", self._slots, "held", **sizes)
         self._sources["harness.cpp"] = Path(__file__).with_name("harness.cpp").read_text()
-        program = build.compiled(simulator, self._sources, folder, (*_FLAGS, "-CFLAGS", "-O2"))
-        command = [*program, str(interface.idle), *(str(bits // 8) for bits in self._slots)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        program = build.compiled(simulator, self._sources, folder, _FLAGS)
+        self._command = [*program, str(interface.idle), *(str(bits // 8) for bits in self._slots)]
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._played = False
 
     def close(self) -> None:
         """End the simulation."""
@@ -119,7 +123,11 @@ class Process(Transport):
         self._process.communicate()
 
     def send(self, streams: Streams, pace: Pace | None, *, fresh: bool) -> None:
-        """Let the simulation start."""
+        """Let the simulation start, a new one if it is to be fresh: the design may have no reset."""
+        if fresh and self._played:
+            self.close()
+            self._start()
+        self._played = True
         taking = np.array(pace.taking if pace else [], np.uint8)
         counts = [length(streams[stream]) for stream in self.interface.inputs]
         head = [fresh, len(taking), self.interface.most_results(streams), pace is not None, *counts]

@@ -12,6 +12,7 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.options import factors
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.formats.elements import NAMED
 
 Row = dict[str, Any]
 
@@ -34,6 +35,7 @@ _MAC_FACTORS: dict[str, tuple[Any, ...]] = {
 # What builds and simulations of an element cost: bits of its partial products, V * L times those of both formats.
 _MOST_BITS = 1300
 _RANDOM_ELEMENTS = 8
+_FLOAT_SHARE = 0.3  # formats of random elements
 _ELEMENT_FACTORS: dict[str, tuple[Any, ...]] = {
     # Among the formats are outputs that are wider than accumulators, and outputs without scale.
     "config": ("4/4/4/6", "4/4U/4/4", "8/8/-/-", "2/7/-/9:R=1", "5/3U/6/-", "9/16/3/16", "3/1U/2/4"),
@@ -113,6 +115,8 @@ def random_elements(seed: int, count: int) -> list[PeConfig]:
         return int(rng.integers(1, most, endpoint=True))
 
     def code() -> str:
+        if rng.random() < _FLOAT_SHARE:
+            return str(chosen(*NAMED))
         bits = upto(16)
         return f"{bits}U" if bits == 1 or rng.random() < 0.3 else str(bits)
 
@@ -120,7 +124,7 @@ def random_elements(seed: int, count: int) -> list[PeConfig]:
     while len(elements) < count:
         size, ppu = upto(6), bool(rng.random() < 0.8)
         lanes = size * upto(4) if ppu else upto(7)
-        text = f"{code()}/{code()}/{chosen('-', upto(16))}/{chosen('-', upto(16))}"
+        text = "/".join([code(), code(), *(str(chosen("-", "ue4m3", upto(16))) for _ in range(2))])
         options = {
             "vector_size": size,
             "scale_product_bits": chosen(None, upto(16)),
@@ -131,6 +135,7 @@ def random_elements(seed: int, count: int) -> list[PeConfig]:
             "weight_depth": 1 << int(rng.integers(5)),
             "activation_depth": 1 << int(rng.integers(6)),
             "multiplier_bits": upto(32),
+            "reuse": chosen(*_ELEMENT_FACTORS["reuse"]),
         }
         with suppress(InputError):  # values that contradict each other
             element = PeConfig.parse(text, **options)

@@ -11,10 +11,8 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Configuration
 from vsq.hw.emit.design import design
 from vsq.hw.emit.yosys import YosysError, run_yosys
-from vsq.tb.mutation.pins import Pins
 from vsq.tb.regression.job import TOP
-
-Ports = dict[str, tuple[str, int]]  # direction and width, by name
+from vsq.tb.regression.shell import Ports, contract, driven, shell
 
 _NAME = r"(?:\\\S+|[A-Za-z_][\w$]*)"
 _NO_CODE = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)  # strings and comments
@@ -53,15 +51,12 @@ class Dut:
             if "`include" in code:
                 raise InputError(f"{path}: `include is not followed; give the file that it names with another --dut")
         top = _choose(config, files[0], codes, top)
-        pins = Pins(config)
-        contract = {name: ("input", width) for name, width in {"clk": 1, **pins.inputs}.items()}
-        contract |= {name: ("output", width) for name, width in pins.outputs.items()}
-        if wrong := _differences(_ports(files[0], texts[0], top), contract):
+        if wrong := _differences(_ports(files[0], texts[0], top), contract(config)):
             raise InputError(f"{files[0]}: module {top} is no {config.full_name}: {'; '.join(wrong)}")
-        if top != TOP:
+        if top != TOP or not driven(config):
             if any(TOP in _MODULE.findall(code) for code in codes):
                 raise InputError(f"{files[0]}: {TOP} is the name of the top module in simulation; rename that module")
-            texts.append(_shell(top, contract))
+            texts.append(shell(config, top))
         verilog = "\n".join(f'`line 1 "{path}" 0\n{text}' for path, text in zip([*files, TOP], texts, strict=False))
         options = [part for path in files for part in ("--dut", str(path))]
         return cls(verilog=verilog, options=shlex.join([*options, "--top", top]))
@@ -114,10 +109,3 @@ def _differences(ports: Ports, contract: Ports) -> list[str]:
             wrong.append(f"{name} is an {given[0]} of {bits(given[1])}, not an {direction} of {bits(width)}")
     extra = ((name, way) for name, (way, _) in ports.items() if name not in contract and way != "output")
     return wrong + [f"{way} {name} is none of its ports" for name, way in extra]
-
-
-def _shell(top: str, contract: Ports) -> str:
-    """Return a module that holds the top module and has its name in simulation."""
-    ports = ",\n".join(f"  {direction} wire [{width - 1}:0] {name}" for name, (direction, width) in contract.items())
-    connections = ", ".join(f".{name}({name})" for name in contract)
-    return f"module {TOP}(\n{ports}\n);\n  {top} inner ({connections});\nendmodule\n"

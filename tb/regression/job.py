@@ -2,24 +2,26 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections import deque
-from collections.abc import Generator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+from vsq.golden.contract.config import Reset
 from vsq.golden.contract.pe_config import Configuration, configuration
+from vsq.golden.io.engine import Engine
 from vsq.tb.designs import Environment, environment
 
 TOP = "dut"
 RECORDING = "failure.npz"  # what a failed job leaves to be replayed
 PLAYBACK_TESTS = ("playback",)
-_POLL_SECONDS = 0.05
 _LOG_LINES = 30
 
 
@@ -52,6 +54,14 @@ class Job:
         return f"{self.design.kind}_{self.design.slug}-{self.simulator}"
 
     @property
+    def command(self) -> str:
+        """The command that repeats the job; empty if it streams a recording."""
+        if self.playback:
+            return ""
+        numbers = f"--beats {self.beats} --seed {self.seed}"
+        return f"vsq regress {shlex.quote(self.config)} --sim {self.simulator} {numbers} {self.options}".rstrip()
+
+    @property
     def environment(self) -> Environment:
         """The test bench of this kind of design."""
         return environment(self.design)
@@ -64,7 +74,18 @@ class Job:
     @property
     def tests(self) -> tuple[str, ...]:
         """The tests that must run."""
-        return PLAYBACK_TESTS if self.playback else self.environment.tests
+        [simulation, *others] = self.simulations
+        return sum(others, simulation)
+
+    @property
+    def simulations(self) -> list[tuple[str, ...]]:
+        """The tests that share a simulation: of a design without reset none do, as each starts from power-up."""
+        if self.playback:
+            return [PLAYBACK_TESTS]
+        about = self.environment
+        if self.design.mac.reset != Reset.NONE:
+            return [about.tests]
+        return [(test,) for test in about.tests if test not in about.resetting]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,21 +124,50 @@ def run_jobs(jobs: Sequence[Job], folder: Path, workers: int) -> Generator[tuple
     A job leads a process group, which its simulator belongs to. Closing the iterator (as ``KeyboardInterrupt`` does
     within it) kills the groups that still run.
     """
-    waiting = deque(jobs)
-    running: dict[subprocess.Popen[bytes], Job] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                job = waiting.popleft()
-                running[_start(job, folder / job.name)] = job
-            for process in [process for process in running if process.poll() is not None]:
-                job = running.pop(process)
-                _close(process)
-                yield job, _result(folder / job.name)
-            time.sleep(_POLL_SECONDS)
-    finally:
-        for process in running:
-            _close(process)
+    processes = _Processes(folder)
+    with closing(Engine(processes.threads, workers).run(processes.run, jobs)) as ended:
+        for job, result in ended:
+            assert isinstance(result, Result)  # threads do not die
+            yield job, result
+
+
+class _Processes:
+    """Processes of jobs, each with a thread that waits for it.
+
+    The pool of processes would run a caller's ``__main__`` once more in each, which scripts need not provide for.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = Lock()
+        self._ended = False
+
+    @contextmanager
+    def threads(self, workers: int) -> Iterator[Executor]:
+        """Yield threads for :meth:`run`, and kill at the end what still runs."""
+        with ThreadPoolExecutor(workers) as executor:
+            try:
+                yield executor
+            finally:
+                with self._lock:
+                    self._ended = True
+                    for process in self._running:
+                        _kill(process)
+
+    def run(self, job: Job) -> Result:
+        """Return a job's result when its process, and all that it has started, has ended."""
+        with self._lock:
+            if self._ended:
+                return Result()
+            process = _start(job, self._folder / job.name)
+            self._running.add(process)
+        with process:
+            process.wait()
+            with self._lock:
+                self._running.remove(process)
+                _kill(process)
+        return _result(self._folder / job.name)
 
 
 def module(name: str, *arguments: str | Path) -> dict[str, Any]:
@@ -140,9 +190,9 @@ def _start(job: Job, folder: Path) -> "subprocess.Popen[bytes]":
         )
 
 
-def _close(process: "subprocess.Popen[bytes]") -> None:
-    """End what is left of a job's process group."""
-    with process, suppress(ProcessLookupError):  # the whole group has ended
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill what is left of a job's process group."""
+    with suppress(ProcessLookupError):  # the whole group has ended
         os.killpg(process.pid, signal.SIGKILL)
 
 

@@ -1,14 +1,16 @@
 """Workloads on the RTL of a processing element (``vsq network``): every integer of every layer compared with golden."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model.mapping import RAW
 from vsq.golden.model.pe import CommandResult, Streams
+from vsq.golden.nn.planes.integers import element_of_planes
 from vsq.golden.workloads.chain import Chain, ElementChain
 from vsq.golden.workloads.workload import load
 from vsq.tb.playback.playback import opened
@@ -62,6 +64,7 @@ def run(
     *,
     simulator: str = "verilator",
     images: int | None = None,
+    split: bool = False,
     console: Console | None = None,
 ) -> NetworkRun:
     """Run a workload in a simulator and in the golden model.
@@ -69,10 +72,14 @@ def run(
     Args:
         workload: A name in :data:`vsq.golden.workloads.workload.WORKLOADS`.
         images: Inputs of the workload, images or tokens, the first ones; None means all.
+        split: Whether layers run as three planes each (SplitQuant), on the element that
+            :func:`vsq.golden.nn.planes.integers.element_of_planes` makes of ``config``, and scores in PyTorch are told.
         console: Where the progress is shown; None shows nothing.
     """
     find(simulator)
-    chain: Chain = load(workload).chain().first(images)
+    if split:
+        element_of_planes(config)  # refuses what it cannot run before the workload is trained
+    chain: Chain = replace(load(workload).chain().first(images), split=split)
     element = ElementChain(chain, config)
     start = time.perf_counter()
     layers: list[LayerRun] = []
@@ -81,7 +88,7 @@ def run(
         bar = progress.add_task(f"{workload}: golden model", total=None)
         golden = list(element.trace())  # first, since it tells what does not fit the element
         progress.update(bar, description=f"{workload}: building the simulation")
-        with opened(config, simulator) as playback:
+        with opened(element.config, simulator) as playback:
 
             def execute(streams: Streams) -> list[CommandResult]:
                 played = playback.play(playback.interface.streams(streams))
@@ -94,10 +101,12 @@ def run(
                 layers.append(LayerRun(name=name, integers=integers, wrong=wrong, **costs))
                 progress.update(bar, description=f"{workload}: {name} done")
     score, right = (chain.score(element.outputs(output)) for output in (got, expected))
+    scores = {"": score, "golden": right} | (chain.in_pytorch(config.mac) if split else {})
+    named = ", ".join(f"{name} {value:.4f}".strip() for name, value in scores.items())
     return NetworkRun(
-        config=config,
+        config=element.config,
         layers=layers,
-        note=f"{chain.metric} of {len(chain.inputs)} {chain.items} {score:.4f}, golden {right:.4f}",
+        note=f"{chain.metric} of {len(chain.inputs)} {chain.items} {named}",
         right=score == right,
         seconds=time.perf_counter() - start,
     )
@@ -106,7 +115,7 @@ def run(
 def _compared(got: CommandResult, expected: CommandResult) -> tuple[int, int]:
     """Return how many integers a layer's outputs have, and how many of them are wrong."""
     integers = wrong = 0
-    for field in ("acc", "overflow", "codes", "scales"):
+    for field in (*RAW, "codes", "scales"):
         ours, golden = getattr(got, field), getattr(expected, field)
         if golden is not None:
             integers += golden.size

@@ -1,11 +1,13 @@
 """The reports of a regression: the columns of its table, and JSON, HTML and JUnit's XML, each written atomically."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -13,12 +15,21 @@ from vsq.golden.io.charts import render
 from vsq.golden.io.files import replacing, write_text
 from vsq.tb.coverage.points import Hits, closure, merge, missing
 from vsq.tb.designs import ENVIRONMENTS, Environment
-from vsq.tb.regression.job import Job, Result
+from vsq.tb.regression.job import RECORDING, TOP, Job, Result
+from vsq.tb.simulation import simulators
 
 Results = Sequence[tuple[Job, Result]]
 Cell = str | tuple[str, str]  # a text, or a text and its class
 
 COLUMNS = ("configuration", "simulator", "beats", "seconds", "MAC/s", "coverage", "seed", "result")
+_EVIDENCE = {
+    "Verilog": f"{TOP}.v",
+    "assertions": f"{TOP}_sva.sv",
+    "build log": "build.log",
+    "simulation log": "simulation.log",
+    "job log": "job.log",
+    "recording": RECORDING,
+}  # in a failed job's folder
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
 
 
@@ -43,8 +54,23 @@ def cells(job: Job, result: Result) -> list[str]:
     ]
 
 
-def write_coverage(results: Results, path: Path) -> None:
+def _evidence(job: Job, result: Result, failures: Path, path: Path) -> dict[str, str]:
+    """Return what a failed job left, by what it is, as links from the report ``path``."""
+    kept, waves = failures / job.name, {"waves": result.waves} if result.waves else {}
+    files = (
+        {} if result.passed else {name: file for name, file in (_EVIDENCE | waves).items() if (kept / file).exists()}
+    )
+    return {name: quote(os.path.relpath(kept / file, path.parent)) for name, file in files.items()}
+
+
+def _version(simulator: str) -> str:
+    found = simulators.probe()[simulator]
+    return found.version if isinstance(found, simulators.Simulator) else "absent"
+
+
+def write_coverage(results: Results, path: Path, failures: Path) -> None:
     """Write the hits of every job, and the closure of every job and configuration."""
+    del failures
     document = {
         "goals": {point.name: point.goal for kind in ENVIRONMENTS.values() for point in kind.points},
         "configurations": {config: _closure(hits) for config, hits in _merged(results).items()},
@@ -64,8 +90,11 @@ def write_coverage(results: Results, path: Path) -> None:
     write_text(path, json.dumps(document, indent=1) + "\n")
 
 
-def write_html(results: Results, path: Path) -> None:
-    """Write the table of jobs, the failures, and each configuration's coverage, as a page that needs no other file."""
+def write_html(results: Results, path: Path, failures: Path) -> None:
+    """Write the table of jobs, the failures, and each configuration's coverage, as a page that needs no other file.
+
+    What failed jobs left in the folder ``failures`` is linked.
+    """
     covered = _merged(results)
     kinds = {job.config: job.environment for job, _ in results}
     page = render(
@@ -74,11 +103,16 @@ def write_html(results: Results, path: Path) -> None:
         passed=sum(result.passed for _, result in results),
         columns=COLUMNS,
         jobs=[[*entries, (verdict, verdict)] for *entries, verdict in (cells(*each) for each in results)],
+        versions=", ".join(f"{name} {_version(name)}" for name in dict.fromkeys(job.simulator for job, _ in results)),
         failures=[
-            (f"{job.config} {job.simulator}: {outcome.name}", outcome.failure)
+            (
+                f"{job.config} {job.simulator}",
+                [(outcome.name, outcome.failure) for outcome in result.outcomes if outcome.failure],
+                _evidence(job, result, failures, path),
+                job.command,
+            )
             for job, result in results
-            for outcome in result.outcomes
-            if outcome.failure
+            if not result.passed
         ],
         closures=[
             f"[{number}] {name}: {closed} of {total} points closed"
@@ -99,8 +133,12 @@ def write_html(results: Results, path: Path) -> None:
     write_text(path, page)
 
 
-def write_junit(results: Results, path: Path) -> None:
-    """Write one test suite a job and one test case a test, for continuous integration."""
+def write_junit(results: Results, path: Path, failures: Path) -> None:
+    """Write one test suite a job and one test case a test, for continuous integration.
+
+    A suite's properties are its counts, its command, the simulator's version, and what a failed job left in the folder
+    ``failures``.
+    """
     root = Element("testsuites", name="vsq regress")
     for job, result in results:
         suite = SubElement(
@@ -113,11 +151,13 @@ def write_junit(results: Results, path: Path) -> None:
         )
         properties = SubElement(suite, "properties")
         closed, total = closure(result.coverage)
-        for name, value in {"seed": job.seed, **result.counts, "points": total, "points_closed": closed}.items():
+        about = {"seed": job.seed, **result.counts, "points": total, "points_closed": closed, "command": job.command}
+        about |= {job.simulator: _version(job.simulator), **_evidence(job, result, failures, path)}
+        for name, value in about.items():
             SubElement(properties, "property", name=name, value=str(value))
         for outcome in result.outcomes:
-            about = {"classname": f"{job.simulator}.{job.config}", "name": outcome.name}
-            case = SubElement(suite, "testcase", about, time=f"{outcome.seconds:.3f}")
+            names = {"classname": f"{job.simulator}.{job.config}", "name": outcome.name}
+            case = SubElement(suite, "testcase", names, time=f"{outcome.seconds:.3f}")
             if outcome.failure:
                 text = _NOT_XML.sub("?", outcome.failure)
                 SubElement(case, "failure", message=text.splitlines()[0]).text = text

@@ -19,7 +19,6 @@ from rich.table import Column, Table
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Configuration, configuration, several
-from vsq.golden.io.files import replacing
 from vsq.tb.designs import environment
 from vsq.tb.failures.recording import Recording
 from vsq.tb.interface.base import length
@@ -132,9 +131,8 @@ def run(jobs: Sequence[Job], *, workers: int, out: Path, console: Console | None
             summary = Summary(_results(jobs, folder, work, workers, progress), folder)
         _show(summary, console)
         for name, write in REPORTS.items():
-            write(summary.results, folder / name)
-            with replacing(out / name) as part:
-                shutil.copyfile(folder / name, part)
+            for place in (folder, out):
+                write(summary.results, place / name, folder / FAILURES)
     console.print(f"reports in {folder}, and until the next run in {out}: {', '.join(REPORTS)}", soft_wrap=True)
     return summary
 
@@ -241,9 +239,8 @@ def _show(summary: Summary, console: Console) -> None:
             console.print(f"  files: {kept}" + (f", waves: {kept / result.waves}" if result.waves else ""))
             if (kept / RECORDING).exists():
                 console.print(f"  replay and shrink: vsq regress --reproduce {kept / RECORDING}", soft_wrap=True)
-            if not job.playback:
-                again = f"'{job.config}' --sim {job.simulator} --beats {job.beats} --seed {job.seed} {job.options}"
-                console.print(f"  again: vsq regress {again.rstrip()}", soft_wrap=True)
+            if job.command:
+                console.print(f"  again: {job.command}", soft_wrap=True)
     for config in dict.fromkeys(job.design for job, _ in summary.results if not job.playback):
         if missed := environment(config).waived(config):
             console.print(f"[yellow]{config.full_name}: {missed}[/]", soft_wrap=True)

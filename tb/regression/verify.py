@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from vsq.golden.contract.config import MacConfig
+from vsq.golden.contract.config import MacConfig, signed_bits
 from vsq.golden.contract.distribution import install
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Configuration
@@ -139,10 +139,13 @@ def verify(stages: Iterable[Stage], console: Console) -> int:
 def reduced(config: MacConfig) -> MacConfig:
     """Return the small relative of a vector MAC: the same options with few bits, short vectors and a small accumulator.
 
-    A rounded scale product stays rounded.
+    A rounded scale product stays rounded, and a window holds an unshifted term; NaN never occurs. Dual precision keeps
+    the scale that it is for.
     """
     sides = ("weight", "activation", "weight_scale", "activation_scale")
     small: dict[str, Any] = {name: (form := getattr(config, name)) and form.at_most(_SMALL_BITS) for name in sides}
+    if config.dual_precision:
+        small["weight_scale"] = config.weight_scale
     # Beyond so many bits, where a format has no small relative.
     widest = max(_SMALL_BITS, small["weight"].bits, small["activation"].bits)
     relative = replace(
@@ -151,8 +154,12 @@ def reduced(config: MacConfig) -> MacConfig:
         vector_size=min(config.vector_size, max(1, _SMALL_SIZE * _SMALL_BITS // widest)),
         scale_product_bits=None,
         accumulator_bits=min(config.acc_bits, _SMALL_ACC_BITS),
+        window=None,
         max_vectors=None,
+        finite=True,
     )
+    if config.window:
+        relative = replace(relative, accumulator_bits=None, window=signed_bits(*relative.unshifted_range) + 1)
     if not config.scale_shift or config.scale_product_bits is None:
         return relative
     return replace(relative, scale_product_bits=min(config.scale_product_bits, relative.full_product_bits - 1))

@@ -22,17 +22,26 @@ from vsq.golden.io.files import write_text
 from vsq.hw.emit.design import design
 from vsq.tb.coverage import points
 from vsq.tb.failures.recording import Recording, rtl_hash
+from vsq.tb.formal.rules import rules
 from vsq.tb.playback.playback import PlaybackError, play
 from vsq.tb.regression.job import RECORDING, TOP, Job, Outcome, Result
+from vsq.tb.regression.shell import generated, name_within
 from vsq.tb.simulation import objcache, simulators
 from vsq.tb.simulation.build import excerpt
 
+_RULES = f"{TOP}_sva.sv"  # beside the design
 _TIMESCALE = ("1ns", "1ps")
-# cocotb's runner makes every signal public, which keeps Verilator from optimizing; the benches use the pins alone. Most
-# of a short simulation is Python and the C++ compiler, so that a lower optimization of the C++ is faster. A
+# cocotb's runner makes every signal public, which keeps Verilator from optimizing; the benches use the pins alone. A
 # user's design may have warnings, and delays in the models of its cells, which are ignored.
 _BUILD_ARGS = {
-    "verilator": ["--no-public-flat-rw", "--public-depth", "1", "-CFLAGS", "-O1", "-Wno-fatal", "--no-timing"],
+    "verilator": [
+        "--no-public-flat-rw",
+        "--public-depth",
+        "1",
+        "-Wno-fatal",
+        "--no-timing",
+        "--assert",
+    ],
     "icarus": [],
 }
 
@@ -67,7 +76,7 @@ def prepare_environment(simulator: str) -> None:
 
 
 def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path, cached: bool = True) -> None:
-    """Build a simulation of the module :data:`vsq.tb.regression.job.TOP` in ``folder``.
+    """Build a simulation of the module :data:`vsq.tb.regression.job.TOP`, and of its assertions, in ``folder``.
 
     If ``cached``, one build by Verilator without waves serves every job and run of the same Verilog.
     """
@@ -77,9 +86,12 @@ def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path,
         probe = subprocess.run(["g++", "-E", "-x", "c++", "-"], input=headers, capture_output=True, check=False)
         arguments += [] if probe.returncode else ["--trace-fst"]
 
+    rules_of_design = source.with_name(_RULES)
+    sources = [source, *([rules_of_design] if rules_of_design.exists() else [])]
+
     def make() -> None:
         get_runner(simulator).build(
-            sources=[source],
+            sources=sources,
             hdl_toplevel=TOP,
             build_dir=folder,
             build_args=arguments,
@@ -92,7 +104,7 @@ def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path,
         make()
         return
     tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
-    kept = objcache.path(TOP, "", tools, arguments, source.read_text())
+    kept = objcache.path(TOP, "", tools, arguments, [path.read_text() for path in sources])
     folder.mkdir()
     objcache.make_once(folder / TOP, kept, make)
 
@@ -101,8 +113,11 @@ def prepare(job: Job, folder: Path) -> Path:
     """Write the design and the run's settings, after :func:`prepare_environment`; return the Verilog file."""
     prepare_environment(job.simulator)
     made, source = design(job.design), folder / f"{TOP}.v"
-    verilog = job.verilog or made.verilog(TOP)
+    verilog = job.verilog or generated(job.design)
     source.write_text(verilog)
+    # Icarus knows no bind, and other designs than the generated one may hold more results than its assertions allow.
+    if job.simulator == "verilator" and not job.verilog:
+        (folder / _RULES).write_text(rules(made, name_within(job.design)))
     settings = {**asdict(job), "latency": made.latency, "rtl": rtl_hash(verilog)}
     (folder / "run.json").write_text(json.dumps(settings))
     return source
@@ -129,17 +144,21 @@ def _play(job: Job, folder: Path, source: Path, recording: Recording) -> Outcome
 
 def _simulate(job: Job, folder: Path, source: Path, *, waves: bool) -> list[Outcome]:
     """Build and run the job's tests; a build or a simulation that breaks counts as a failed test."""
-    log, results = folder / "build.log", folder / "results.xml"
+    log, results, found = folder / "build.log", folder / "results.xml", dict[str, Outcome]()
     try:
         build(job.simulator, source, folder / ("waves" if waves else "build"), waves=waves, log=log)
         log = folder / "simulation.log"
-        simulate(job, job.environment.bench, folder, tests=job.tests, waves=waves)
+        for tests in job.simulations:
+            results.unlink(missing_ok=True)
+            simulate(job, job.environment.bench, folder, tests=tests, waves=waves)
+            found |= report(results)
         broken = False
     except (RuntimeError, SystemExit):  # a command failed; failed tests alone need not make it fail
         broken = True
+        found |= report(results)
     outcomes = []
-    if results.exists():
-        found, absent = report(results), "the test did not run"
+    if found:
+        absent = "the test did not run"
         outcomes = [found.get(name, Outcome(name=name, failure=absent)) for name in job.tests]
     if outcomes and (not broken or any(outcome.failure for outcome in outcomes)):
         return outcomes
@@ -170,8 +189,10 @@ def simulate(
 
 
 def report(results: Path) -> dict[str, Outcome]:
-    """Read cocotb's report: the outcome of each test by its name."""
-    outcomes = {}
+    """Read cocotb's report, if there is one: the outcome of each test by its name."""
+    outcomes = dict[str, Outcome]()
+    if not results.exists():
+        return outcomes
     for case in ElementTree.parse(results).iter("testcase"):
         problem = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
         failure = "" if problem is None else problem.get("message") or problem.text or problem.tag

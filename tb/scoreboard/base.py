@@ -55,6 +55,10 @@ class Scoreboard(ABC):
         self.expected = self.results = 0
         self.compared: Due | None = None
 
+    @abstractmethod
+    def stimulus(self, count: int, seed: int) -> Any:
+        """Return random stimulus that reaches the corners, legal after what has been evaluated so far."""
+
     def on_beat(self, stream: str, words: Words) -> None:
         """Take an accepted beat of a stream from its monitor."""
         self._pending[stream].append(words)

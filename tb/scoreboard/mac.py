@@ -1,14 +1,14 @@
 """The scoreboard of the vector MAC."""
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.model.datapath import State, Trace, mac
 from vsq.golden.model.packing import Words
-from vsq.golden.stimulus.stream import Beats
+from vsq.golden.stimulus.stream import Beats, complete
 from vsq.tb.coverage.traffic import Traffic
 from vsq.tb.interface.base import Streams, length
 from vsq.tb.interface.mac import MacInterface
@@ -34,6 +34,10 @@ class MacScoreboard(Scoreboard):
         # The number of the first beat, beats, and all that the model computed; those of the next results due at least.
         self._chunks: deque[tuple[int, Beats, Trace]] = deque()
         self.directions: Counter[int] = Counter()
+
+    def stimulus(self, count: int, seed: int) -> Beats:
+        """Return random vectors that reach the corners."""
+        return complete(self._config, count, seed)
 
     def on_beat(self, stream: str, words: Words) -> None:
         """Take an accepted beat, and count the result that it gives."""
@@ -85,19 +89,20 @@ class MacScoreboard(Scoreboard):
         [end] = due.source
         for number in range(end, max(-1, end - _REPORTED_BEATS), -1):
             start, beats, trace = next(chunk for chunk in reversed(self._chunks) if chunk[0] <= number)
-            lines[:0] = beat_lines(f"beat {number}", beats, trace, number - start)
+            lines[:0] = beat_lines(f"beat {number}", beats, trace, number - start, self._config.flags)
             if beats.first[number - start]:
                 return lines
         return ["  (earlier beats are left out)"] * (end >= _REPORTED_BEATS) + lines
 
 
-def beat_lines(name: str, beats: Beats, trace: Trace, i: int) -> Iterator[str]:
+def beat_lines(name: str, beats: Beats, trace: Trace, i: int, flags: Iterable[str]) -> Iterator[str]:
     """Yield the lines of a report on beat ``i``: operands, and each value that the model computes from them."""
     marks = " first" * bool(beats.first[i]) + " last" * bool(beats.last[i])
-    scales = {"sw": beats.weight_scales, "sa": beats.activation_scales}
+    scales = {"sw": beats.weight_scales, "sa": beats.activation_scales, "offset": beats.offsets}
     values = {key: column[i] for key, column in scales.items() if column is not None}
     values |= {key: getattr(trace, key)[i] for key in ("d", "p", "r", "t", "acc")}
     shown = "".join(f" {key}={value}" for key, value in values.items())
-    yield f"  {name}{marks}:{shown} overflow={int(trace.overflow[i])}"
+    flags = "".join(f" {flag}={int(getattr(trace, flag)[i])}" for flag in flags)
+    yield f"  {name}{marks}:{shown}{flags}"
     yield f"    w = {beats.weights[i].tolist()}"
     yield f"    a = {beats.activations[i].tolist()}"

@@ -10,6 +10,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.model.pe import Command, CommandResult, ElementModel
 from vsq.golden.model.ppu import rescale
+from vsq.golden.stimulus import commands as traffic
 from vsq.golden.stimulus.stream import Beats
 from vsq.tb.coverage.pe import PeTraffic
 from vsq.tb.interface.pe import PeInterface
@@ -20,23 +21,31 @@ _REPORTED_VECTORS = 8
 
 
 class PeScoreboard(Scoreboard):
-    """Compares the results of a processing element, command by command, as their beats become known."""
+    """Compares the results of a processing element, command by command, as their beats become known.
+
+    Attributes:
+        element: The model, after the commands evaluated so far.
+    """
 
     interface = PeInterface
     sources = ("command", "beat")
 
     def __init__(self, config: PeConfig, context: str, *, covered: bool = True) -> None:
         super().__init__(config, context, covered=covered)
-        self._element = ElementModel(config)
+        self.element = ElementModel(config)
         self._taken = dict.fromkeys(self._pending, 0)  # beats that commands took
         self._evaluated: list[tuple[Command, CommandResult, Any]] = []  # with the buffers' contents
+
+    def stimulus(self, count: int, seed: int) -> Any:
+        """Return random commands and their data, which depend on what the element holds."""
+        return traffic.commands(self._config, count, seed, self.element)[0]
 
     def evaluate(self) -> None:
         """Run the model on each command all of whose beats are there."""
         layouts = self._interface.inputs
         while commands := self._pending["command"][:1]:
             [command] = self._interface.commands(layouts["command"].columns(commands))
-            counts = self._element.loaded.beats(command)
+            counts = self.element.loaded.beats(command)
             if any(len(self._pending[stream]) < count for stream, count in counts.items()):
                 return
             columns = {}
@@ -44,12 +53,12 @@ class PeScoreboard(Scoreboard):
                 columns[stream] = layouts[stream].columns(self._pending[stream][:count])
                 del self._pending[stream][:count]
                 self._taken[stream] += count
-            [result] = self._element.run(self._interface.stimulus(columns))
+            [result] = self.element.run(self._interface.stimulus(columns))
             words, after = self._interface.results([result]), tuple(self._taken.values())
             number = len(self._evaluated)
             self._due.extend(Due(beat, after, (number, place)) for place, beat in enumerate(words))
             self.expected += len(words)
-            self._evaluated.append((command, result, self._element.operands))
+            self._evaluated.append((command, result, self.element.operands))
 
     @property
     def answered(self) -> list[tuple[Command, CommandResult]]:
@@ -87,9 +96,11 @@ class PeScoreboard(Scoreboard):
         """Yield the lines on one lane's accumulation in a row."""
         weights, activations, params = operands
         number = np.arange(command.vectors)
-        w, sw = weights.map(lambda entries: entries[number, lane])
-        a, sa = activations.map(lambda entries: entries[row * command.vectors + number])
-        beats = Beats(w, a, sw, sa, first=number == 0, last=number == command.vectors - 1)
+        order = np.roll(number, -self._config.start(row, command.vectors))
+        w, sw = weights.map(lambda entries: entries[order, lane])
+        a, sa = activations.map(lambda entries: entries[row * command.vectors + order])
+        offsets = np.full(command.vectors, command.offset) if self._config.mac.window else None
+        beats = Beats(w, a, sw, sa, first=number == 0, last=number == command.vectors - 1, offsets=offsets)
         values = mac(self._config.mac, **vars(beats), trace=True)
         assert values.trace is not None
         yield f"  row {row}, lane {lane}"
@@ -97,7 +108,7 @@ class PeScoreboard(Scoreboard):
         if left:
             yield "  (earlier vectors are left out)"
         for place in range(left, command.vectors):
-            yield from beat_lines(f"vector {place}", beats, values.trace, place)
+            yield from beat_lines(f"vector {order[place]}", beats, values.trace, place, self._config.mac.flags)
         if command.requantize:
             mine = params.map(lambda column: column[lane : lane + 1])
             [[z]] = rescale(self._config, values.acc[None], mine, relu=command.relu)

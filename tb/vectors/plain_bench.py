@@ -1,11 +1,12 @@
 """Self-checking benches in plain Verilog, for users who have a simulator and no Python."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vsq.golden.io.files import write_text
 from vsq.golden.model.packing import Packed, Words
+from vsq.hw.emit.emission import Clocking
 from vsq.tb.interface.base import DONT_CARE, connections
 from vsq.tb.templates import filled
 
@@ -14,6 +15,17 @@ _ALL = "  wire [WIDTH-1:0] care = {WIDTH{1'b1}};"
 _SOME = """  reg [WIDTH-1:0] cares [0:RESULTS];
   wire [WIDTH-1:0] care = cares[received];
   initial $readmemh("{name}_care.memh", cares, 0, RESULTS - 1);"""
+
+
+_FREEZING = """  reg tick = 0, enable = 1;
+  always begin // each cycle has an edge that changes nothing
+    #5 clk = 1;
+    #5 clk = 0;
+    enable = 0;
+    #1 tick = 1;
+    #1 tick = 0;
+    enable = 1;
+  end"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,15 @@ class Stream:
         return "".join(f"{self.layout.join([max(0, word) for word in beat]):x}\n" for beat in self.beats)
 
 
+def _control(clocking: Clocking) -> Iterator[str]:
+    """Yield the connections of clock and reset."""
+    yield f".{clocking.clock}({'clk | tick' if clocking.enable else 'clk'})"
+    if clocking.reset:
+        yield f".{clocking.reset}({'!' * clocking.active_low}rst)"
+    if clocking.enable:
+        yield f".{clocking.enable}(enable)"
+
+
 def write_bench(
     folder: Path,
     name: str,
@@ -46,6 +67,7 @@ def write_bench(
     inputs: Sequence[Stream],
     result: Stream,
     *,
+    clocking: Clocking,
     stall: int,
     idle: int,
     fill: int = 0,
@@ -58,6 +80,7 @@ def write_bench(
     Args:
         name, title: Of the design: its module, and what it is.
         inputs, result: Its streams, and the results expected.
+        clocking: Its clock and reset.
         stall: Number of the result, from 0, that waits while the design fills up, until a reset.
         idle: Cycles without a transfer after which nothing more comes.
         fill: Words of the only input stream that the design takes until then; 0 if it promises no number.
@@ -93,6 +116,9 @@ def write_bench(
         cycles=cycles,
         sources="\n".join(sources),
         care=_SOME.format(name=name) if some else _ALL,
+        ticking=_FREEZING if clocking.enable else "  always #5 clk = ~clk;",
+        first="LAST" if clocking.reset is None else 0,
+        control=",\n    ".join(_control(clocking)),
         ports=",\n    ".join(ports),
     )
     memories = [*inputs, result]
