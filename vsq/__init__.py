@@ -21,20 +21,26 @@ if TYPE_CHECKING:
     from vsq.golden.contract.errors import InputError as InputError
     from vsq.golden.contract.pe_config import PeConfig as PeConfig
     from vsq.golden.contract.pe_config import configuration as configuration
-    from vsq.golden.io.layers import IntegerLayer as IntegerLayer
+    from vsq.golden.io.layer import IntegerLayer as IntegerLayer
     from vsq.golden.model.datapath import BlockOperand as BlockOperand
     from vsq.golden.model.datapath import mac as mac
     from vsq.golden.model.pe import Command as Command
     from vsq.golden.model.pe import Streams as Streams
     from vsq.golden.model.pe import simulate as simulate
     from vsq.golden.model.ppu import LaneParams as LaneParams
+    from vsq.golden.nn.folder import load as load
+    from vsq.golden.nn.folder import save as save
+    from vsq.golden.nn.folding import fold as fold
     from vsq.golden.nn.integer import export as export
     from vsq.golden.nn.integer import integers as integers
+    from vsq.golden.nn.onnx.export import to_onnx as to_onnx
     from vsq.golden.nn.quantize import quantize as quantize
-    from vsq.golden.nn.scheme import Rule as Rule
-    from vsq.golden.nn.scheme import Scheme as Scheme
+    from vsq.golden.nn.rules import Rule as Rule
+    from vsq.golden.quantizer.scheme import Scheme as Scheme
     from vsq.hw.mac.top import VectorMac as VectorMac
     from vsq.hw.pe.top import ProcessingElement as ProcessingElement
+    from vsq.synth.fpga.report import fpga as fpga
+    from vsq.synth.layout.run import layout as layout
     from vsq.synth.report.comparison import area as area
     from vsq.synth.report.comparison import energy as energy
     from vsq.tb.regression.run import regress as regress

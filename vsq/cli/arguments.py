@@ -1,7 +1,7 @@
 """Commands and their arguments: how both are declared, the types of values, and what several commands share."""
 
 import os
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -115,7 +115,7 @@ def add_overrides(parser: ArgumentParser) -> None:
         if isinstance(option.default, StrEnum):
             kind = {"choices": [*map(str, option.values)]}
         elif isinstance(option.default, bool):
-            kind = {"action": "store_true", "default": None}
+            kind = {"action": BooleanOptionalAction}
         group.add_argument(f"--{option.name.replace('_', '-')}", help=option.help, **kind)
 
 
@@ -132,6 +132,13 @@ ELEMENT = argument("--pe", action="store_true", help="a processing element even 
 ELEMENTS = argument("--pe", action="store_true", help="processing elements, of configurations without @ too")
 BIT_AREA = argument(
     "--bit-area", default="1", metavar="X", help="area of a buffer bit, in two-input NANDs (default: 1)"
+)
+DONT_USE = argument(
+    "--dont-use",
+    nargs="+",
+    default=[],
+    metavar="GLOB",
+    help="cells of the library not to use, by patterns such as '*_probe_*'",
 )
 JSON = argument("--json", type=file(), metavar="FILE", help="also write the report as JSON")
 DUT = argument(

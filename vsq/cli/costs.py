@@ -1,33 +1,41 @@
 """Commands that measure the costs of designs: area, energy and time."""
 
-import json
 import math
 from argparse import ArgumentTypeError, Namespace
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from vsq.cli.arguments import BIT_AREA, CONFIGS, ELEMENTS, JSON, argument, command, folder, path, text
-from vsq.golden.contract.config import MAX_PIPELINE
+from vsq.cli.arguments import BIT_AREA, CONFIGS, DONT_USE, ELEMENTS, JSON, argument, command, path, text
 from vsq.golden.contract.errors import InputError
-from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.contract.mac_options import MAX_PIPELINE
 from vsq.golden.workloads.workload import WORKLOADS
 
 _MAX_SLEW = 100  # in the library's unit of time
+_MACRO = argument(
+    "--macro",
+    type=path,
+    nargs="+",
+    default=[],
+    metavar="FILE",
+    help="Liberty files of SRAM macros for the buffers of their shapes; the manifest lists these",
+)
 
 
 @command(
     CONFIGS,
     ELEMENTS,
     BIT_AREA,
+    _MACRO,
     argument(
         "--liberty", default="nand2", metavar="FILE", help="standard-cell library, or a built-in one: nand2, gates"
     ),
-    argument("--goal", choices=["area", "delay"], default="area", help="what to minimize (default: area)"),
+    DONT_USE,
+    argument("--goal", choices=["area", "balanced", "delay"], help="what to minimize (default: area)"),
     argument("--flatten", action="store_true", help="optimize across components; no split by component then"),
     argument("--timing", action="store_true", help="also critical paths, by OpenSTA with the library's timing"),
+    argument("--sweep-goal", action="store_true", help="every goal, area against delay"),
     argument("--sweep-pipeline", action="store_true", help="every pipeline depth, area against frequency"),
     JSON,
 )
@@ -36,27 +44,40 @@ def area(args: Namespace, console: Console) -> int:
 
     example: vsq area 4/4/4/6 8/8/-/- --liberty cells.lib --json area.json
     """
+    from vsq.synth.flow.synthesis import Goal
+    from vsq.synth.library.liberty import Library
+    from vsq.synth.measure.records import document
     from vsq.synth.measure.timing import critical_paths, find_sta
-    from vsq.synth.report.comparison import area, of_one_kind
+    from vsq.synth.report.comparison import area, of_one_kind, timing_table
 
     configs = of_one_kind(args.configs, pe=args.pe)
-    timing = args.timing or args.sweep_pipeline
+    if args.sweep_goal and args.goal:
+        raise InputError(f"--goal {args.goal}: --sweep-goal takes every goal; leave one of them out")
+    timing = args.timing or args.sweep_goal or args.sweep_pipeline
     if timing and configs[0].kind == "pe":
         raise InputError("--pe: critical paths are those of the vector MAC; leave out --pe, or use 'vsq report'")
     if args.sweep_pipeline:
         configs = [replace(config.mac, pipeline=depth) for config in configs for depth in range(MAX_PIPELINE + 1)]
     if timing:
-        find_sta()
-    report = area(configs, liberty=args.liberty, goal=args.goal, flatten=args.flatten, bit_area=args.bit_area)
-    records = report.records()
-    console.print(report.table())
+        find_sta(Library.load(args.liberty, args.dont_use))
+    goals = tuple(Goal) if args.sweep_goal else (args.goal or Goal.AREA,)
+    options = {name: getattr(args, name) for name in ("liberty", "dont_use", "flatten", "bit_area")}
+    options["macros"] = args.macro
+    reports = [area(configs, goal=goal, **options) for goal in goals]
+    for goal, report in zip(goals, reports, strict=True):
+        if args.sweep_goal:
+            console.print(f"goal {goal}:")
+        console.print(report.table())
+    records = [report.records() for report in reports]
     if timing:
-        paths = [critical_paths(one.netlist, report.flow.library) for one in report.areas]
-        console.print(report.timing_table(paths))
-        for one, components in zip(report.areas, paths, strict=True):
-            for component, path in components.items():
-                records += path.records(one.config.full_name, component)
-    return _finish(args, console, "area", report.flow, records)
+        paths = [[critical_paths(one.netlist, report.flow.library) for one in report.areas] for report in reports]
+        console.print(timing_table(reports, paths))
+        for report, found, figures in zip(reports, paths, records, strict=True):
+            for one, components in zip(report.areas, found, strict=True):
+                for component, path in components.items():
+                    figures += path.records(one.config.full_name, component)
+    others = [document("area", report.flow, figures) for report, figures in zip(reports[1:], records[1:], strict=True)]
+    return _finish(args, console, "area", reports[0].flow, records[0], **({"goals": others} if others else {}))
 
 
 def _slew(text: str) -> float:
@@ -81,6 +102,8 @@ def _slew(text: str) -> float:
     ),
     argument("--slew", type=_slew, default=0.1, metavar="T", help="input transition time (default: 0.1)"),
     argument("--hazards", action="store_true", help="also transitions within a cycle, at one delay a gate"),
+    _MACRO,
+    DONT_USE,
     JSON,
 )
 def energy(args: Namespace, console: Console) -> int:
@@ -90,7 +113,8 @@ def energy(args: Namespace, console: Console) -> int:
     """
     from vsq.synth.report.comparison import energy
 
-    report = energy(args.configs, args.liberty, pe=args.pe, data=args.data, slew=args.slew, hazards=args.hazards)
+    options = {name: getattr(args, name) for name in ("pe", "data", "slew", "hazards", "dont_use")}
+    report = energy(args.configs, args.liberty, macros=args.macro, **options)
     setup = report.setup
     console.print(report.table())
     measured = {"data": setup.source, "slew": setup.slew, "hazards": setup.hazards}
@@ -106,56 +130,4 @@ def _finish(args: Namespace, console: Console, kind: str, flow: Any, records: An
     if args.json:
         write_document(args.json, {**document(kind, flow, records), **more})
         print(args.json)
-    return 0
-
-
-@command(
-    argument("configs", nargs="*", metavar="config", help="processing elements (default: the paper's)"),
-    argument("--liberty", metavar="FILE", help="library with timing and power, for critical paths and energy"),
-    argument("--data", default="digits", metavar="NAME", help="what energy is measured on (default: digits)"),
-    BIT_AREA,
-    argument(
-        "--accuracy", type=path, nargs="*", default=[], metavar="FILE", help="scores that 'vsq accuracy --json' wrote"
-    ),
-    argument("--out", type=folder, default=Path("build/report"), metavar="DIR", help="folder of the report"),
-)
-def report(args: Namespace, console: Console) -> int:
-    """Report area, energy and critical paths of processing elements beside the paper's, as text, JSON and a page.
-
-    example: vsq report 4/4/4/6 4/8/6/10:R=8 --accuracy minilm.json --out build/report
-    """
-    from vsq.golden.io.files import write_text
-    from vsq.synth.flow.synthesis import Flow
-    from vsq.synth.library.liberty import NAND2, Library
-    from vsq.synth.measure.area import checked_bit_area, with_baselines
-    from vsq.synth.measure.records import document
-    from vsq.synth.report.designs import DEFAULT_CONFIGS, Settings, measure
-    from vsq.synth.report.page import Report
-    from vsq.synth.report.rows import Accuracy, rows_of
-
-    settings = Settings.of(args.liberty, args.data)
-    accuracies = [Accuracy.load(path) for path in args.accuracy]
-    area_of_bit = checked_bit_area(args.bit_area)
-    library = Library.load()
-    nand = library.smallest(2, NAND2)
-    assert nand is not None  # the built-in library has one
-    configs = with_baselines([PeConfig.parse(name) for name in args.configs or DEFAULT_CONFIGS])
-    found = measure(configs, settings, args.out / "records", console)
-    made = Report(
-        rows=rows_of(found, float(area_of_bit * nand.area)),
-        accuracies=accuracies,
-        notes=settings.notes(area_of_bit),
-    )
-    console.print(made.table())
-    for sentence in made.sentences():
-        console.print(sentence, highlight=False, soft_wrap=True)
-    heading = document("report", Flow(library=library), [])
-    heading = {name: value for name, value in heading.items() if name != "records"}
-    tools = ", ".join(f"{tool} {version}" for tool, version in heading["versions"].items())
-    for name, content in (
-        ("report.json", json.dumps({**heading, "settings": settings.about, **made.document()}, indent=1) + "\n"),
-        ("report.html", made.html(f"Made {heading['date']} with {tools}.")),
-    ):
-        write_text(args.out / name, content)
-        print(args.out / name)
     return 0

@@ -11,14 +11,14 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from vsq.cli import costs, designs, networks, start, verification
+from vsq.cli import costs, designs, exploration, fpga, layout, networks, report, start, verification
 from vsq.cli.arguments import Subcommand
 from vsq.golden.contract.distribution import NAME, VERSION, missing
 from vsq.golden.contract.errors import InputError
 
 COMMANDS = {
     name: each
-    for module in (designs, verification, networks, costs, start)
+    for module in (designs, verification, networks, costs, report, fpga, layout, exploration, start)
     for name, each in vars(module).items()
     if isinstance(each, Subcommand)
 }

@@ -44,11 +44,12 @@ def demo(args: Namespace, console: Console) -> int:
     console.print(f"digits network, layer conv2: {len(beats)} vectors, {int(beats.last.sum())} results")
     summary = play(config, beats, sims=["verilator"], out=args.out, console=console)
     console.rule("3. Accuracy of the network in golden integers (360 test images)")
-    scores = [workload.evaluate(workload.model())]
+    scores = [workload.scores(workload.model())]
     for quantized in map(chain.quantized, (config, MacConfig.parse(plain))):
         with inference(quantized):
-            scores.append(workload.evaluate(quantized))
-    console.print(f"FP32 {scores[0]:.1%}   {name} {scores[1]:.1%}   per-channel {plain} {scores[2]:.1%}")
+            scores.append(workload.scores(quantized))
+    named = zip(("FP32", name, f"per-channel {plain}"), scores, strict=True)
+    console.print("   ".join(f"{what} {found[workload.metric]:.1%}" for what, found in named))
     console.rule("4. Area against the 8-bit baseline")
     code |= area(console, name, "8/8U/-/-")
     return code | summary.exit_code
@@ -57,7 +58,13 @@ def demo(args: Namespace, console: Console) -> int:
 # what pip installs -> what ``import`` names
 CORE = {"numpy": "numpy", "amaranth": "amaranth", "pyosys": "pyosys", "rich": "rich"}
 OPTIONAL = {"cocotb": "cocotb", "torch": "torch", "safetensors": "safetensors", "scikit-learn": "sklearn"}
-PROGRAMS = {"g++": "Verilator", "make": "Verilator", "perl": "Verilator", "sta": "critical paths (OpenSTA)"}
+PROGRAMS = {
+    "g++": "Verilator and fast simulation of networks",
+    "make": "Verilator",
+    "perl": "Verilator",
+    "sta": "critical paths (OpenSTA)",
+    "qflow": "layouts (with graywolf and qrouter)",
+}
 
 
 @command()

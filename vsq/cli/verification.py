@@ -27,6 +27,9 @@ from vsq.golden.contract.config import PRESETS
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Configuration, configuration
 
+# The options that a file leaves without meaning.
+_UNUSED = {"reproduce": ("workload", "layer", "sim", "jobs", "beats", "seed"), "workload": ("jobs", "beats", "seed")}
+
 
 @command(
     argument("configs", nargs="*", metavar="config", help=f"{SEVERAL} (default: all presets)"),
@@ -90,6 +93,9 @@ def _check(args: Namespace) -> None:
     asked = args.configs or args.preset or args.full
     if (args.workload or args.reproduce) and asked:
         raise InputError("--workload and --reproduce: the file names the configurations; leave out all others")
+    for name, unused in _UNUSED.items():
+        if getattr(args, name) and (given := [each for each in unused if getattr(args, each) is not None]):
+            raise InputError(f"--{name}: its file is replayed as it is; leave out --{given[0]}")
     if args.dut and (args.workload or (not args.reproduce and (len(args.configs) != 1 or args.preset or args.full))):
         raise InputError("--dut: it is a design of one configuration; name that one and no other")
     if args.layer is not None and not args.workload:
@@ -138,12 +144,17 @@ def verify(args: Namespace, console: Console) -> int:
 
     example: vsq verify 4/4/4/6 --seed 7
     """
-    from vsq.synth.flow.synthesis import mapped
+    from vsq.hw.emit.design import design
+    from vsq.hw.emit.emission import Clocking
+    from vsq.synth.flow.models import mapped
     from vsq.tb.regression.dut import Dut
     from vsq.tb.regression.verify import Verifier, verify
     from vsq.tb.simulation.simulators import SIMULATORS
 
     config = configuration(args.config, pe=args.pe)
+    if design(config).clocking != Clocking():
+        rule = "proofs and netlists are of designs with a synchronous reset, active high, and no clock enable"
+        raise InputError(f"{config.full_name}: {rule}; verify that one, and this one by 'vsq regress'")
     if args.top and not args.dut:
         raise InputError(f"--top {args.top}: it is a module of --dut; give its file too")
     sims = tuple(args.sim.split(",") if args.sim is not None else SIMULATORS)
