@@ -1,12 +1,19 @@
 import os
 import shutil
+import signal
+import subprocess
 from collections.abc import Callable, Generator
+from pathlib import Path
 
 import pytest
 
 from vsq.golden.contract.errors import InputError
+from vsq.synth.library.liberty import Library
 from vsq.tb.simulation import simulators
 
+OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+# A shell's background jobs ignore Ctrl-C, and so would the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 _REQUIRED = os.environ.get("VSQ_REQUIRE_TOOLS") == "1"
 
 
@@ -48,3 +55,25 @@ def require_tool() -> Callable[[str], None]:
             pytest.skip(f"{tool}: not found on PATH")
 
     return require
+
+
+@pytest.fixture(scope="session")
+def osu018() -> Library:
+    """A real library with timing: 180 nm, Debian package qflow-tech-osu018."""
+    if not OSU018.exists():
+        pytest.skip(f"{OSU018}: not installed; make system-deps installs it")
+    return Library.load(OSU018)
+
+
+@pytest.fixture
+def plain_bench(require_tool: Callable[[str], None]) -> Callable[..., tuple[int, str]]:
+    """Return a function that runs a bench in plain Verilog under Icarus: its exit code, and what it prints."""
+    require_tool("icarus")
+
+    def run(folder: Path, bench: str = "dut_tb.v", dut: str = "dut.v") -> tuple[int, str]:
+        command = ["iverilog", "-Wall", "-g2001", "-o", "bench", bench, dut]
+        assert subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stderr == ""
+        done = subprocess.run(["vvp", "-n", "bench"], cwd=folder, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    return run

@@ -12,12 +12,26 @@ import vsq
 from vsq.cli import main as cli
 from vsq.hw.emit.design import design
 
-TORCH = {"Rule", "Scheme", "export", "integers", "quantize"}
-NAMES = TORCH | {
-    *("MacConfig", "PeConfig", "configuration", "PRESETS", "InputError", "generate", "VectorMac", "ProcessingElement"),
-    *("mac", "simulate", "Streams", "Command", "BlockOperand", "LaneParams"),
-    *("IntegerLayer", "regress", "area", "energy"),
-}
+TORCH = {"Rule", "Scheme", "export", "fold", "integers", "load", "quantize", "save"}
+ONNX = {"to_onnx"}
+NAMES = (
+    TORCH
+    | ONNX
+    | {
+        *(
+            "MacConfig",
+            "PeConfig",
+            "configuration",
+            "PRESETS",
+            "InputError",
+            "generate",
+            "VectorMac",
+            "ProcessingElement",
+        ),
+        *("mac", "simulate", "Streams", "Command", "BlockOperand", "LaneParams"),
+        *("IntegerLayer", "regress", "area", "energy", "fpga", "layout"),
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +53,17 @@ def test_nothing_is_imported_before_it_is_needed(code, absent):
     assert not absent & {*ast.literal_eval(done.stdout)}
 
 
+def test_libraries_loaded_later_keep_their_own_symbols():
+    """RTLD_GLOBAL, which pyosys sets for the whole process, mixes up the kernels that PyTorch compiles."""
+    names = ", ".join(f"vsq.{name}" for name in sorted(NAMES - TORCH - ONNX))
+    before = "import sys; flags = sys.getdlopenflags(); import vsq, vsq.cli.main, vsq.tb.formal.equivalence"
+    subprocess.run([sys.executable, "-c", f"{before}; {names}; assert sys.getdlopenflags() == flags"], check=True)
+
+
 def test_every_name_is_there():
     assert {*vsq.__all__} == NAMES
     assert {*NAMES, "__version__"} <= {*dir(vsq)}
-    for name in NAMES - TORCH:
+    for name in NAMES - TORCH - ONNX:
         assert getattr(vsq, name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         vsq.nothing  # noqa: B018
@@ -51,6 +72,13 @@ def test_every_name_is_there():
 def test_the_quantizer_is_there():
     pytest.importorskip("torch")
     for name in TORCH:
+        assert getattr(vsq, name)
+
+
+def test_the_onnx_export_is_there():
+    for module in ("torch", "onnx", "onnxscript"):
+        pytest.importorskip(module)
+    for name in ONNX:
         assert getattr(vsq, name)
 
 
@@ -122,7 +150,7 @@ def test_area_is_what_the_command_prints(tmp_path, capsys):
     [
         ([], {}, "no design"),
         ([vsq.MacConfig.parse("4/4/4/6"), "4/4/4/6@lanes=16"], {}, "give one kind"),
-        (["4/4/4/6"], {"goal": "power"}, "choose one of area, delay"),
+        (["4/4/4/6"], {"goal": "power"}, "choose one of area, balanced, delay"),
         (["4/4/4/6", "4/4/4/6@lanes=16"], {}, "give one kind"),
         ("4/4/4/", {}, "4/4/4/"),
         (["4/4/4/6@lanes=16"], {"bit_area": "-1"}, "from 0"),

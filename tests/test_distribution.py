@@ -55,6 +55,11 @@ def test_the_source_distribution_is_the_checkout(built):
     assert {*expected, *FILES, "pyproject.toml"} <= packed
 
 
+def test_the_wheel_has_the_kernels_sources(built):
+    with ZipFile(built / "dist" / f"vsq_rtl-{VERSION}-py3-none-any.whl") as wheel:
+        assert {f"vsq/golden/kernels/{name}.cpp" for name in ("products", "quantize")} <= {*wheel.namelist()}
+
+
 def closure(site, extras):
     """Every distribution that the wheel in ``site`` requires with these extras, as an installer would choose."""
     [wheel] = site.glob("*.dist-info")
@@ -166,14 +171,16 @@ def test_everything_from_the_wheel_in_a_folder_with_packages_of_the_same_names(i
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise RuntimeError('the package of another project')\n")
     (tmp_path / "script.py").write_text(SCRIPT)
-    [bench] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own-bench.md").read_text(), re.DOTALL)
-    (tmp_path / "my_bench.py").write_text(bench)
+    benches = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own-bench.md").read_text(), re.DOTALL)
+    for name, bench in zip(("with_ports", "with_agents"), benches, strict=True):
+        (tmp_path / f"{name}.py").write_text(bench.replace('"my_bench"', f'"{name}"'))
     regression = ["regress", "4/4/4/6:V=1", "--sim", "icarus", "--beats", "20", "--seed", "1"]
     for command, printed in (
         ([python.with_name("vsq"), *regression], "1 of 1 passed"),
         ([python, "-m", "vsq", "presets"], "headline"),
         ([python, "script.py"], f"{python.parents[1]}/lib"),
-        ([python, "my_bench.py", "icarus"], "TESTS=1 PASS=1 FAIL=0"),
+        ([python, "with_ports.py", "icarus"], "TESTS=1 PASS=1 FAIL=0"),
+        ([python, "with_agents.py", "icarus"], "TESTS=1 PASS=1 FAIL=0"),
     ):
         done = execute(command, tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr

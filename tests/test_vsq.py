@@ -79,6 +79,16 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+def test_a_switch_that_is_on_can_be_switched_off(tmp_path):
+    """One whose default is on, and one that a preset has."""
+    for config, option, name in (
+        ("e4m3/e4m3/-/-:V=1", "--no-finite", "e4m3/e4m3/-/-:V=1,finite=0"),
+        ("nvint4:V=1", "--no-narrow", "4/4/ue4m3/ue4m3:V=1"),
+    ):
+        assert vsq.main(["generate", config, option, "--name", "dut", "--out", str(tmp_path)]) == 0
+        assert json.loads((tmp_path / "dut.json").read_text())["configuration"] == name
+
+
 @pytest.mark.parametrize("arguments", [["nothing"], ["generate"], ["generate", "4/4/4/4", "--pipeline", "x"]])
 def test_bad_usage_is_one_line_and_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:

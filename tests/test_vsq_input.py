@@ -10,15 +10,16 @@ from vsq.cli import main as vsq
 from vsq.cli import networks
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io import charts, layers
-from vsq.golden.nn.calibration import Calibration
 from vsq.golden.nn.quantize import Mode
-from vsq.golden.nn.scheme import InputGamma
+from vsq.golden.quantizer.core import ScaleRule
+from vsq.golden.quantizer.scheme import Calibration, InputGamma, WeightScales
 from vsq.golden.workloads.digits import TEST_IMAGES
 from vsq.hw.emit.emission import KEYWORDS, MAX_LENGTH, checked
 
 GENERATE = ["generate", "4/4/4/6:V=1"]
 ENERGY = ["energy", "4/4/4/6", "--liberty", "cells.lib"]
 ACCURACY = ["accuracy", "digits"]
+MX = "e2m1/e2m1/e8m0/e8m0:V=32"
 
 
 @pytest.mark.parametrize(
@@ -63,8 +64,9 @@ def test_options_are_checked_before_any_work(arguments, message, capsys, monkeyp
 
 
 def test_the_names_of_options_are_those_of_the_code_that_they_choose():
-    names = networks.MODES, networks.INPUT_GAMMAS, networks.CALIBRATIONS
-    assert [set(one) for one in names] == [set(map(str, enum)) for enum in (Mode, InputGamma, Calibration)]
+    names = networks.MODES, networks.INPUT_GAMMAS, networks.CALIBRATIONS, networks.WEIGHT_SCALES, networks.SCALE_RULES
+    enums = Mode, InputGamma, Calibration, WeightScales, ScaleRule
+    assert [set(one) for one in names] == [set(map(str, enum)) for enum in enums]
     assert networks.PICTURES == charts.SUFFIXES
     assert set(networks.CONTAINERS) == set(layers.CONTAINERS)
 
@@ -83,15 +85,32 @@ def test_names_that_no_module_may_have(name):
     assert len(str(error.value)) < 120
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["generate", MX], ["area", MX], ["regress", MX], ["verify", MX]],
+    ids=lambda arguments: arguments[0],
+)
+def test_exponents_without_a_window(arguments, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert vsq.main(arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        "an exact accumulator for scales e8m0 would take hundreds of bits; give a window, as in window=48"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_that_a_module_may_have():
     for name in ("mac", "reg_", "Reg", "_1", "x" * MAX_LENGTH):
         assert checked(name) == name
     assert len(KEYWORDS) == 248  # of IEEE 1800-2017, which has all of 1364-2005
 
 
-def test_a_keyword_as_name_writes_nothing(capsys, tmp_path):
-    assert vsq.main([*GENERATE, "--name", "reg", "--vectors", "5", "--out", str(tmp_path)]) == 2
-    assert "reserved word" in capsys.readouterr().err
+@pytest.mark.parametrize(("name", "rule"), [("reg", "a reserved word"), ("CCU2C", "a cell of ECP5")])
+def test_a_name_with_a_meaning_writes_nothing(name, rule, capsys, tmp_path):
+    assert vsq.main([*GENERATE, "--name", name, "--vectors", "5", "--out", str(tmp_path)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"name {name!r}: it is {rule}" in line
     assert not list(tmp_path.iterdir())
 
 
@@ -103,6 +122,17 @@ def test_no_command_shows_the_help(capsys):
 def test_an_at_sign_names_a_processing_element(tmp_path):
     assert vsq.main(["generate", "4/4/4/6:V=2@lanes=2", "--name", "element", "--out", str(tmp_path)]) == 0
     assert '"result_' in (tmp_path / "element.json").read_text()
+
+
+def test_a_design_is_written_as_a_whole_or_not_at_all(tmp_path, capsys):
+    arguments = ["generate", "2/2/-/-:V=1", "--name", "m", "--with", "core, sdc", "--out", str(tmp_path)]
+    (tmp_path / "m.sdc").mkdir()
+    assert vsq.main(arguments) == 2
+    assert "m.sdc: cannot be written (it is a folder)" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["m.sdc"]
+    (tmp_path / "m.sdc").rmdir()
+    assert vsq.main(arguments) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.core", "m.json", "m.sdc", "m.v"]
 
 
 def command(*arguments):
@@ -136,6 +166,34 @@ def test_a_closed_output_is_no_error():
         ([*GENERATE, "--out", 300 * "x"], "cannot be written (File name too long); shorten it"),
         (["area", "4/4/4/6", "--json", f"{300 * 'x'}.json"], "cannot be written (File name too long); shorten it"),
         (["regress", "4/4/4/6", "--layer", "conv1"], "--layer conv1: it is of a workload"),
+        *(
+            (
+                ["regress", "--reproduce", "failure.npz", option, "1"],
+                f"--reproduce: its file is replayed as it is; leave out {option}",
+            )
+            for option in ("--sim", "--beats", "--seed", "--jobs", "--workload")
+        ),
+        (["regress", "--workload", "layers.npz", "--beats", "9"], "--workload: its file is replayed as it is"),
+        (["area", "4/4/4/6", "--timing"], "no timing groups"),
+        (["area", "4/4/4/6", "--dont-use", "NAND9"], "dont-use 'NAND9': no cell of Liberty file"),
+        (["area", "4/4/4/6", "--dont-use", "*"], "dont-use *: no cell of Liberty file"),
+        (["area", "4/4/4/6", "--goal", "delay", "--sweep-goal"], "--goal delay: --sweep-goal takes every goal"),
+        (["generate", "4/4/4/6:reset="], "option reset has no value; write for example reset=sync"),
+        (
+            ["generate", "4/4/4/6", "--name", "Cfu", "--with", "cfu"],
+            "name 'Cfu': the custom function unit is called so",
+        ),
+        (
+            ["generate", "4/4/4/6", "--seed", "5"],
+            "--seed 5: it draws test vectors, and there are none; give --vectors too",
+        ),
+        (["generate", "4/4/4/6", "--name", "in_valid"], "name 'in_valid': a port of the design is called so"),
+        (["generate", "4/4/4/6:reset_polarity=low", "--name", "rst_n"], "name 'rst_n': a port of the design"),
+        (["report", "4/4/4/6", "--dont-use", "NAND2"], "give it by --liberty, or leave out --dont-use"),
+        (["report", "--data", "nope"], "--data nope: energy needs a library with power"),
+        (["export", "digits", "4/4/4/6@lanes=2", "--out", "x.npz"], "a vector MAC is needed; write '4/4/4/6'"),
+        (["network", "digits", "4/4U/4/6:V=2@lanes=2,ppu=off"], "it has no post-processing"),
+        (["area", "٤/4/4/6:V=2"], "an element format is a number of bits"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(arguments, message, capsys):

@@ -25,7 +25,7 @@ def test_accuracy_stays(chain, text):
         assert chain.score(element.outputs(last)) >= chain.score(chain.model(chain.inputs).numpy()) - 0.01
 
 
-@pytest.mark.parametrize("text", ["4/4U/4/6", "8/8/-/-"])
+@pytest.mark.parametrize("text", ["4/4U/4/6", "8/8/-/-", "nvfp4"])
 def test_first_layer_stands_for_the_real_features(chain, text):
     """Codes * scales * gamma differ from the real outputs by the roundings of multiplier, product, bias and code."""
     config, chain = PeConfig.parse(text), chain.first(20)
@@ -37,7 +37,8 @@ def test_first_layer_stands_for_the_real_features(chain, text):
     gamma = float(layers["conv2"].input_gamma)
     scales = np.ones(output.codes.shape[:2], int) if output.scales is None else output.scales
     outputs = (output.codes * scales[..., None]).reshape(len(real), -1)
-    bound = 1 + 2.0**-12 * real / gamma + np.repeat(scales, config.mac.vector_size, axis=1) / 2
+    step = config.mac.activation.last_step
+    bound = 1 + 2.0**-12 * real / gamma + np.repeat(scales, config.mac.vector_size, axis=1) * step / 2
     error = np.abs(outputs - np.minimum(real / gamma, config.z_range[1]))
     assert np.all(error <= bound)
     assert error.max() > 0.4  # the bound is no accident
@@ -47,7 +48,7 @@ def test_pooling_keeps_the_largest(chain):
     element = ElementChain(chain.first(5), PeConfig.parse("4/4U/4/6"))
     _, output = next(element.trace())
     z = (output.codes * output.scales[..., None]).reshape(5, 4, 2, 4, 2, 16).max(axis=(2, 4))
-    codes, scales = element._pooled(output, (8, 8), 2)
+    codes, scales = element._pooled(output, (8, 8), element._steps[0])
     assert codes.shape == (5, 4, 4, 1, 16)
     assert np.all(np.abs(codes[:, :, :, 0] * scales - z) * 2 <= scales)
 

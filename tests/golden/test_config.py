@@ -91,6 +91,20 @@ def test_presets_are_configurations(name):
 
 
 @pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("mxfp4:V=3", "e2m1/e2m1/e8m0/e8m0:V=3,window=48"),
+        ("nvint4:narrow=0,R=8", "4/4/ue4m3/ue4m3:R=8"),
+        (" w4a8fp8:V=2 ", "4/e4m3/ue4m3/-:V=2,dpq=1"),
+    ],
+)
+def test_options_win_over_those_of_a_preset(text, name):
+    assert MacConfig.parse(text).full_name == name
+    with pytest.raises(InputError, match="V is given twice"):
+        MacConfig.parse(f"{text.strip()},V=3,V=4")
+
+
+@pytest.mark.parametrize(
     "values",
     [
         {"vector_size": 0},
@@ -118,6 +132,11 @@ def test_values_out_of_range_are_named(values):
 def test_an_accumulator_beyond_the_limit_is_refused():
     with pytest.raises(InputError, match="accumulate fewer vectors"):
         MacConfig.parse("16/16/16/16:V=256", max_vectors=1 << 30)
+    with pytest.raises(
+        InputError, match=r"e5m2/e5m2/12/12, max_vectors 256 by default: .* 101 bits and 96 is the limit"
+    ):
+        MacConfig.parse("e5m2/e5m2/12/12")
+    assert MacConfig.parse("e5m2/e5m2/12/12:max_vectors=8").acc_bits == 96
 
 
 @given(st.integers(1, 16), st.booleans(), st.data())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.golden.model.datapath import BlockOperand, State, mac, matmul
+from vsq.golden.model.datapath import BlockOperand, State, mac, matmul, scale_factor
 
 # The oracle: plain Python integers and fractions, one beat at a time, written from the contract ------------------
 
@@ -27,10 +27,16 @@ def oracle_factor(config: MacConfig, sw: int, sa: int) -> tuple[int, int]:
     r_bits = config.scale_product_bits
     if r_bits is None:
         return p, p
-    s = config.weight_scale.bits if config.weight_scale else 0
-    s += config.activation_scale.bits if config.activation_scale else 0
-    s -= r_bits
-    return p, min(2**r_bits - 1, oracle_round(Fraction(p, 2**s), str(config.rounding)))
+    s, exponent = -r_bits, 0
+    for scale, value in ((config.weight_scale, sw), (config.activation_scale, sa)):
+        if str(scale) == "ue4m3":
+            s += 4
+            exponent += max(int(scale.encode(np.array(value))) >> 3, 1) - 1
+        elif scale is not None:
+            s += scale.bits
+    significands = Fraction(p, 2**exponent)
+    assert significands.denominator == 1
+    return p, min(2**r_bits - 1, oracle_round(significands / 2**s, str(config.rounding))) * 2**exponent
 
 
 def oracle(config, weights, activations, sw, sa, first, last, acc=0, sticky=False):
@@ -114,28 +120,44 @@ def test_rounding_of_every_scale_pair(rounding, r_bits):
     assert trace.r.tolist() == [oracle_factor(config, int(x), int(y))[1] for x, y in zip(sw, sa, strict=True)]
 
 
+@pytest.mark.parametrize("rounding", ["half_up", "half_even", "truncate"])
+@pytest.mark.parametrize(
+    ("scales", "r_bits"),
+    [("ue4m3/ue4m3", 3), ("ue4m3/ue4m3", None), ("4/ue4m3", 5), ("ue4m3/-", 2), ("-/ue4m3", None), ("1/ue4m3", 2)],
+)
+def test_every_pair_of_float_scales(scales, r_bits, rounding):
+    config = MacConfig.parse(f"2/2/{scales}", vector_size=1, scale_product_bits=r_bits, rounding=rounding)
+    pairs = itertools.product(*([1] if fmt is None else fmt.values for fmt in config.scales))
+    sw, sa = np.array([*pairs]).T
+    _, factors = scale_factor(config, sw, sa)
+    assert factors.tolist() == [oracle_factor(config, x, y)[1] for x, y in zip(sw.tolist(), sa.tolist(), strict=True)]
+    assert factors.max() == config.scale_factor_max
+
+
 # Random configurations ------------------------------------------------------------------------------------------
 
 
 @st.composite
 def configs(draw) -> MacConfig:
     def element() -> str:
-        return draw(st.sampled_from(["1U", "2", "4", "4U", "5", "8", "8U", "16", "16U", "e2m1"]))
+        return draw(st.sampled_from(["1U", "2", "4", "4U", "5", "8", "8U", "16", "16U", "e2m1", "e4m3", "e5m2"]))
 
-    scales = [draw(st.sampled_from(["-", "1", "4", "9", "16"])) for _ in range(2)]
-    product = sum(int(scale) for scale in scales if scale != "-")
+    elements = element(), element()
+    scales = [draw(st.sampled_from(["-", "1", "4", "9", "16", "ue4m3"])) for _ in range(2)]
+    widths = [4 if scale == "ue4m3" else int(scale) for scale in scales if scale != "-"]
+    product = sum(widths)
     r_bits = draw(st.none() | st.integers(1, product)) if product else None
     rounding = draw(st.sampled_from(["half_up", "half_even", "truncate"]))
     if r_bits:  # a configuration in which no product survives the rounding is refused
-        largest = prod(2 ** int(scale) - 1 for scale in scales if scale != "-")
+        largest = prod(14 if scale == "ue4m3" else 2 ** int(scale) - 1 for scale in scales if scale != "-")
         assume(oracle_round(Fraction(largest, 2 ** (product - r_bits)), rounding) > 0)
     return MacConfig.parse(
-        "/".join([element(), element(), *scales]),
+        "/".join([*elements, *scales]),
         vector_size=draw(st.sampled_from([1, 3, 16, 256])),
         scale_product_bits=r_bits,
         rounding=rounding,
         narrow=draw(st.booleans()),
-        accumulator_bits=draw(st.none() | st.integers(2, 96)),
+        accumulator_bits=draw(st.integers(2, 96) if "e5m2" in elements else st.none() | st.integers(2, 96)),
         overflow=draw(st.sampled_from(["saturate", "wrap"])),
     )
 
@@ -247,7 +269,7 @@ GOOD = {
         ("weights", np.zeros((3, 5), int), r"weights: shape \(3, 5\) where \(3, 2\) is needed"),
         ("weights", np.zeros((), int), r"weights: shape \(\)"),
         ("weight_scales", np.zeros(4, int), r"weight_scales: shape \(4,\) where \(3,\)"),
-        ("weight_scales", None, "weight_scales: None, but the configuration has 4-bit scales"),
+        ("weight_scales", None, "weight_scales: None, but the configuration has scales 4 there"),
         ("activation_scales", np.zeros(3, int), "activation_scales: given, but"),
         ("first", np.zeros(3, int), "first: int64"),
         ("last", np.zeros(2, bool), r"last: bool of shape \(2,\)"),

@@ -22,7 +22,7 @@ def workload():
 
 @pytest.fixture(scope="module")
 def fp32(workload):
-    return workload.evaluate(workload.model())
+    return workload.evaluate(workload.model()).value
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def evaluated(workload, text):
     """Return the accuracy in golden integers, and how many accumulators overflowed."""
     model = workload.chain().quantized(MacConfig.parse(text))
     with inference(model) as differences:
-        accuracy = workload.evaluate(model)
+        accuracy = workload.evaluate(model).value
     return accuracy, sum(difference.overflows for difference in differences.values())
 
 

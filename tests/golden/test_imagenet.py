@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
 
 from vsq.golden.workloads import imagenet
+from vsq.golden.workloads.metrics import Score
 
 
 def save(path, pixels):
@@ -38,7 +39,7 @@ def test_images_come_with_labels_and_a_model_is_scored(root):
     assert [(path.parent.name, label) for path, label in found] == [(f"n0{1 + i // 2}", i // 2) for i in range(6)]
     shapes = [pixels.shape for pixels, _ in imagenet.batches(found, 4)]
     assert shapes == [(4, 3, 224, 224), (2, 3, 224, 224)]
-    assert imagenet.accuracy(Brightest(), imagenet.batches(found, 4)) == 1.0
+    assert imagenet.accuracy(Brightest(), imagenet.batches(found, 4)) == Score(1.0, 0.0)
 
 
 def test_labels_follow_the_given_classes(root):

@@ -41,9 +41,9 @@ def test_factors_are_the_options_with_few_values():
         "overflow": 2,
         "narrow": 2,
         "pipeline": 4,
-        "arithmetic": 2,
+        "arithmetic": 3,
     }
-    assert factors(PeConfig) == {"ppu": (False, True)}
+    assert factors(PeConfig) == {"ppu": (False, True), "reuse": (1, 2, 4, 8)}
 
 
 def test_random_options_survive_the_text(record_property):

@@ -1,5 +1,7 @@
 """The processing element's model against loops over Python integers."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,50 @@ def test_accumulators_equal_plain_loops(text):
     assert results[1].acc.tolist() == accumulate(config, beats, 1, 5, 6, 2 * lanes)
     assert results[2].acc.tolist() == accumulate(config, beats, 2, 3, 11, 2 * lanes)
     assert not any(result.overflow.any() for result in results)
+
+
+def saturated(config, beats, rows, vectors, low, high):
+    """Accumulators and flags of one command that loads all: plain integers, rows turned as the contract says."""
+    lanes, reuse, out = config.lanes, config.reuse, []
+    for row in range(rows):
+        start = (row % reuse) * vectors // reuse
+        for lane in range(lanes):
+            acc, flag = 0, False
+            for vector in [*range(start, vectors), *range(start)]:
+                w, a = vector * lanes + lane, row * vectors + vector
+                codes = beats.weights.codes[w].tolist(), beats.activations.codes[a].tolist()
+                term = sum(x * y for x, y in zip(*codes, strict=True))
+                term *= int(beats.weights.scales[w]) * int(beats.activations.scales[a])
+                flag = flag or not low <= acc + term <= high
+                acc = max(low, min(high, acc + term))
+            out.append((acc, flag))
+    return out
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_rows_that_share_weights_start_from_vectors_of_their_own(seed):
+    rng = np.random.default_rng(seed)
+    bits, reuse, lanes = int(rng.integers(8, 12)), int(rng.choice([1, 2, 4, 8])), int(rng.integers(1, 4))
+    config = PeConfig.parse(f"3/3/2/2:V=2,acc={bits}@lanes={lanes},ppu=off,reuse={reuse}")
+    rows, vectors = (int(rng.integers(1, most)) for most in (20, 12))
+    print(f"{config}: {rows} rows of {vectors} vectors")
+    beats = streams(
+        config,
+        [Command(rows=rows, vectors=vectors)],
+        seed,
+        weights=vectors * lanes,
+        activations=rows * vectors,
+    )
+    [result] = ElementModel(config).run(beats)
+    expected = saturated(config, beats, rows, vectors, -1 << (bits - 1), (1 << (bits - 1)) - 1)
+    assert list(zip(result.acc.ravel().tolist(), result.overflow.ravel().tolist(), strict=True)) == expected
+
+
+def test_the_order_of_accumulation_matters_where_it_saturates():
+    orders = [PeConfig.parse(f"3/3/2/2:V=2,acc=6@lanes=2,ppu=off,reuse={reuse}") for reuse in (1, 2, 4, 8)]
+    beats = streams(orders[0], [Command(rows=12, vectors=9)], weights=18, activations=108)
+    accs = [ElementModel(config).run(beats)[0].acc.tolist() for config in orders]
+    assert all(one != other for one, other in combinations(accs, 2))
 
 
 def test_activations_and_parameters_stay_until_loaded_again():

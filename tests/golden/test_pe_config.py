@@ -16,6 +16,7 @@ from vsq.golden.contract.pe_config import PeConfig, configuration
         "8/8/-/-@weight_depth=1,activation_depth=8",
         "4/4/8/8:V=64@ppu=off,lanes=5",
         "4/8/6/10@multiplier_bits=16",
+        "4/4/4/6@lanes=32,reuse=4",
     ],
 )
 def test_text_form_is_read_back(text):
@@ -74,6 +75,8 @@ def test_the_largest_shift_leaves_nothing():
         ("4/4/4/6@weight_depth=0", "weight_depth = 0"),
         ("4/4/4/6@activation_depth=24", "activation_depth = 24: banks are powers of two; give 32"),
         ("4/4/4/6@multiplier_bits=33", "from 1 to 32"),
+        ("4/4/4/6@reuse=3", "reuse = 3: must be a power of two; give 4"),
+        ("4/4/4/6@reuse=9", "reuse = 9: must be a whole number from 1 to 8"),
         ("4/4/4/6@ppu=maybe", "ppu = maybe: choose off or on"),
         ("4/4/4/6@banks=2", "option 'banks=2'"),
         ("4/4/4/6@lanes=16,lanes=16", "given twice"),

@@ -1,6 +1,9 @@
 """Post-processing against exact fractions."""
 
+import random
+import secrets
 from fractions import Fraction
+from itertools import product
 from math import ceil, floor
 
 import numpy as np
@@ -8,7 +11,9 @@ import pytest
 
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
+from vsq.golden.model import pe
 from vsq.golden.model.ppu import LaneParams, quantize, rescale
+from vsq.golden.stimulus.commands import commands
 
 CONFIGS = [
     "4/4/4/6:V=4",
@@ -133,3 +138,42 @@ def test_parameters_that_do_not_fit_are_refused(change, message):
     values = {name: np.zeros(4, int) for name in ("multiplier", "shift", "bias")} | change
     with pytest.raises(InputError, match=message):
         LaneParams(**values).check(PeConfig.parse("4/4/4/6:V=4"))
+
+
+@pytest.mark.parametrize("mac", ["4/4U/4/6:V=2", "e2m1/e2m1/e8m0/e8m0:V=2,window=24"])
+def test_random_commands_show_partial_products(mac, monkeypatch):
+    """Most single bits of the product of accumulator and multiplier cannot be lost unseen; half could, once."""
+    config, calls, seed = PeConfig.parse(f"{mac}@lanes=2,weight_depth=4,activation_depth=8"), [], secrets.randbits(32)
+    print(f"seed {seed}")
+
+    def noted(config, acc, params, *, relu):
+        calls.append((acc.astype(object), params.map(lambda column: column.astype(object)), relu))
+        return rescale(config, acc, params, relu=relu)
+
+    streams, results = commands(config, 300, seed)
+    monkeypatch.setattr(pe, "rescale", noted)
+    assert len(pe.simulate(config, streams)) == len(results)
+    bases = [
+        command.scale_base
+        for command, result in zip(streams.commands, results, strict=True)
+        if result.codes is not None
+    ]
+
+    def codes(bit, place):
+        """Return all codes and scales without the product of two bits."""
+        for (acc, params, relu), base in zip(calls, bases, strict=True):
+            lost = (acc >> bit & 1) * (params.multiplier >> place & 1) << bit + place
+            rounded = acc * params.multiplier - lost + (1 << params.shift >> 1) >> params.shift
+            z = np.clip(rounded + params.bias, *config.z_range).astype(np.int64)
+            vectors = np.maximum(z, 0 if relu else z).reshape(len(acc), -1, config.mac.vector_size)
+            for each in quantize(config, vectors, base):
+                yield each.tolist()
+
+    sound = [*codes(0, config.multiplier_bits)]
+    assert sound == [
+        each.tolist() for result in results if result.codes is not None for each in (result.codes, result.scales)
+    ]
+    reached = max(int(abs(acc).max()) for acc, _, _ in calls).bit_length()
+    pairs = [*product(range(reached - 1), range(config.multiplier_bits))]
+    missed = [pair for pair in random.Random(seed).sample(pairs, 60) if [*codes(*pair)] == sound]
+    assert len(missed) < 15

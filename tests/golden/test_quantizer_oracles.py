@@ -1,4 +1,4 @@
-"""The quantizer equals brevitas (two levels) and torchao (one level): integers frozen by oracles/freeze.py."""
+"""The quantizer equals brevitas, torchao, modelopt, compressed-tensors and gfloat: what oracles/freeze*.py froze."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from vsq.golden.formats.elements import IntFormat, element_format
+from vsq.golden.formats.scales import scale_format
 from vsq.golden.quantizer.core import Quantizer
+from vsq.golden.quantizer.second_level import fraction_bits
 
 ORACLES = Path(__file__).parent / "oracles"
 
@@ -48,3 +50,23 @@ def test_one_level_equals_torchao(case, expected):
     codes = quantizer.quantize(x).codes.reshape(*x.shape[:-1], -1)[..., : x.shape[-1]]
     assert np.abs(expected["codes"]).max() == quantizer.element.qmax
     np.testing.assert_array_equal(codes, expected["codes"])
+
+
+@pytest.mark.parametrize(("case", "expected"), frozen("blocks.npz"))
+def test_block_formats_equal_their_tools(case, expected):
+    element, scale = element_format(case["element"]), scale_format(case["scale"])
+    quantizer = Quantizer(
+        element=element,
+        scale=scale,
+        vector_size=case["vector_size"],
+        granularity="tensor",
+        scale_rule=case["scale_rule"],
+    )
+    x = expected["x"] / np.float32(1024)
+    result = quantizer.quantize(x)
+    elements = expected["elements"].astype(np.float64) * 2.0 ** fraction_bits(element)
+    if case["element"] == "8":
+        elements = np.maximum(elements, -127)  # -128 is left unused here
+    assert element.qmax >= np.abs(elements).max() > 0.85 * element.qmax
+    np.testing.assert_array_equal(scale.reals(result.scales) * 2.0**-scale.fraction_bits, expected["scales"])
+    np.testing.assert_array_equal(result.codes.reshape(x.shape), elements)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from vsq.golden.contract.config import PRESETS, MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.elements import IntFormat
-from vsq.golden.model.datapath import BlockOperand, mac, matmul
+from vsq.golden.model.datapath import BlockOperand, mac, matmul, scale_factor
 from vsq.golden.model.packing import Field
-from vsq.golden.stimulus.directed import LONGEST
+from vsq.golden.stimulus.directed import LONGEST, terms
 from vsq.golden.stimulus.stream import beats, complete, layer, overflow_directions, unreached
 
 TIGHT = MacConfig.parse("4/4/4/6:R=6,acc=18")
@@ -70,6 +70,18 @@ def test_ties_at_every_width(sides):
         assert (2 * (trace.p % unit) == unit).sum() > 10
 
 
+@pytest.mark.parametrize(("text", "least"), [("nvfp4:V=2", 9), ("4/4/ue4m3/4:V=2", 30)])
+def test_a_few_beats_have_small_scales_on_all_sides_of_floats(text, least):
+    """Subnormal ones besides 1, behind which no low bit of a product can hide."""
+    config = MacConfig.parse(text)
+    for seed in range(20):
+        stream, small = beats(config, 300, seed), np.ones(300, np.bool_)
+        for side, fmt in zip((stream.weight_scales, stream.activation_scales), config.scales, strict=True):
+            if fmt and not fmt.contiguous:
+                small &= np.isin(side, fmt.values[2 : 1 << fmt.significand_bits])
+        assert small.sum() >= least, seed
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("overflow", ["saturate", "wrap"])
 @pytest.mark.parametrize(
@@ -86,6 +98,22 @@ def test_promised_overflows_happen(text, overflow, seed):
         promised = overflow_directions(config)
         assert promised == ({1} if text.startswith("1U") else {1, -1})
         assert set(trace.direction) == promised | {0}
+
+
+@pytest.mark.parametrize("rounding", ["half_up", "half_even", "truncate"])
+@pytest.mark.parametrize("scales", ["ue4m3/1", "ue4m3/ue4m3", "-/ue4m3", "3/ue4m3"])
+def test_floats_rounded_to_one_bit_reach_every_sum(scales, rounding):
+    text = f"4/5U/{scales}:V=2,R=1"
+    if scales == "ue4m3/1" and rounding == "truncate":
+        with pytest.raises(InputError, match="every scale product"):
+            MacConfig.parse(text, rounding=rounding)
+        return
+    config = MacConfig.parse(text, rounding=rounding)
+    for target in (*range(-40, 0), *range(1, 41), -12345, 54321):
+        found = terms(config, target)
+        sums = [sum(w * a for w, a in zip(term.weights, term.activations, strict=True)) for term in found]
+        _, factors = scale_factor(config, *np.array([(term.weight_scale, term.activation_scale) for term in found]).T)
+        assert sum(one * factor for one, factor in zip(sums, factors.tolist(), strict=True)) == target
 
 
 def test_longer_runs_to_an_overflow_are_left_out_and_said():

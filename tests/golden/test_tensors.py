@@ -11,7 +11,7 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.io import layers
-from vsq.golden.io.layers import IntegerLayer
+from vsq.golden.io.layer import IntegerLayer
 from vsq.golden.quantizer.core import Quantizer
 
 CONFIGS = [

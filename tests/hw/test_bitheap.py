@@ -1,4 +1,4 @@
-"""Bit heaps in Amaranth's own simulator, against Python integers."""
+"""Bit heaps, of full adders and of carry chains, in Amaranth's own simulator, against Python integers."""
 
 import random
 from itertools import pairwise, product
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsq.hw.arithmetic.bitheap import BitHeap
+from vsq.hw.arithmetic.chains import ChainHeap
 from vsq.hw.arithmetic.products import multiply
 
 
@@ -46,12 +47,12 @@ def exact_width(shapes, vector_size):
     return max((-low - 1).bit_length(), high.bit_length()) + 1 if low else high.bit_length()
 
 
-def dot(w_shape, a_shape, vector_size, enables=()):
+def dot(w_shape, a_shape, vector_size, enables=(), heap_class=BitHeap):
     """Module, inputs, output and heap of a dot product."""
     m = Module()
     w = [Signal(w_shape, name=f"w{i}") for i in range(vector_size)]
     a = [Signal(a_shape, name=f"a{i}") for i in range(vector_size)]
-    heap = BitHeap(exact_width((w_shape, a_shape), vector_size))
+    heap = heap_class(exact_width((w_shape, a_shape), vector_size))
     for x, y in zip(w, a, strict=True):
         multiply(heap, x, y)
     d = Signal(Shape(heap.width, w_shape.signed or a_shape.signed))
@@ -59,22 +60,27 @@ def dot(w_shape, a_shape, vector_size, enables=()):
     return m, [*w, *a], d, heap
 
 
+heaps = pytest.mark.parametrize("heap_class", [BitHeap, ChainHeap])
+
+
+@heaps
 @pytest.mark.parametrize(
     ("w_shape", "a_shape"), [(signed(3), signed(3)), (signed(3), unsigned(2)), (unsigned(2), unsigned(3))], ids=str
 )
-def test_dot_product_exhaustively(w_shape, a_shape):
-    m, inputs, d, _ = dot(w_shape, a_shape, 2)
+def test_dot_product_exhaustively(w_shape, a_shape, heap_class):
+    m, inputs, d, _ = dot(w_shape, a_shape, 2, heap_class=heap_class)
     rows = list(product(codes(w_shape), codes(w_shape), codes(a_shape), codes(a_shape)))
     assert simulate(m, inputs, d, rows) == [w0 * a0 + w1 * a1 for w0, w1, a0, a1 in rows]
 
 
+@heaps
 @pytest.mark.parametrize(
     "shapes", [(signed(8), signed(8)), (signed(4), unsigned(7)), (unsigned(1), unsigned(1))], ids=str
 )
 @pytest.mark.parametrize("stages", [1, 2, 3])
-def test_registers_cut_the_tree(shapes, stages):
+def test_registers_cut_the_tree(shapes, stages, heap_class):
     rng = random.Random(stages)
-    m, inputs, d, _ = dot(*shapes, 3, [Const(1)] * stages)
+    m, inputs, d, _ = dot(*shapes, 3, [Const(1)] * stages, heap_class)
     rows = [[rng.choice(codes(shape)) for shape in shapes for _ in range(3)] for _ in range(20)]
     expected = [sum(w * a for w, a in zip(row[:3], row[3:], strict=True)) for row in rows]
     assert simulate(m, inputs, d, rows, [1] * stages) == expected
@@ -87,9 +93,10 @@ def test_enable_holds_the_cut():
     assert simulate(m, [*inputs, enable], d, rows, [1]) == [-11, -11, 2]
 
 
+@heaps
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_random_heaps_equal_integers(data):
+def test_random_heaps_equal_integers(heap_class, data):
     width = data.draw(st.integers(1, 20))
     shapes = st.builds(Shape, st.integers(1, 6), st.booleans())
     terms = data.draw(st.lists(st.tuples(shapes, st.integers(0, 8)), max_size=4))
@@ -100,7 +107,7 @@ def test_random_heaps_equal_integers(data):
     ]
     rows = [[data.draw(st.sampled_from(codes(signal.shape()))) for signal in signals] for _ in range(4)]
 
-    m, heap = Module(), BitHeap(width)
+    m, heap = Module(), heap_class(width)
     for (_, shift), signal in zip(terms, signals, strict=False):
         heap.add(signal, shift)
     pairs = signals[len(terms) :]
@@ -139,3 +146,11 @@ def test_cost_grows_linearly():
     counts = [counted(4, 4, v).full_adders for v in (16, 32, 64, 128)]
     slopes = [(b - a) / v for (a, b), v in zip(pairwise(counts), (16, 32, 64), strict=True)]
     assert max(slopes) - min(slopes) < 0.1
+
+
+@pytest.mark.parametrize(("bits", "least", "most", "depth"), [((4, 4), 228, 290, 6), ((8, 8), 940, 1130, 7)], ids=str)
+def test_chains_waste_few_positions(bits, least, most, depth):
+    m, _, _, heap = dot(signed(bits[0]), signed(bits[1]), 16, heap_class=ChainHeap)
+    Fragment.get(m, None)
+    assert least <= heap.bits_in - heap.width <= heap.positions <= most
+    assert heap.depth == depth

@@ -7,14 +7,15 @@ from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal, signed, unsigned
 
 from vsq.hw.arithmetic.bitheap import BitHeap
+from vsq.hw.arithmetic.chains import ChainHeap
 from vsq.hw.arithmetic.products import multiply
 from vsq.hw.emit.yosys import run_yosys
 
 
-def dot(w_shape, a_shape, vector_size, width, narrow=False):
+def dot(w_shape, a_shape, vector_size, width, narrow=False, heap_class=BitHeap):
     m = Module()
     pairs = [(Signal(w_shape, name=f"w{i}"), Signal(a_shape, name=f"a{i}")) for i in range(vector_size)]
-    heap = BitHeap(width)
+    heap = heap_class(width)
     for w, a in pairs:
         multiply(heap, w, a, narrow)
     return m, pairs, heap, heap.compress(m)
@@ -27,6 +28,7 @@ def prove(m, pairs, equal):
     assert "SUCCESS!" in log
 
 
+@pytest.mark.parametrize("heap_class", [BitHeap, ChainHeap])
 @pytest.mark.parametrize(
     ("w_shape", "a_shape", "vector_size"),
     [
@@ -38,9 +40,9 @@ def prove(m, pairs, equal):
     ],
     ids=str,
 )
-def test_dot_product_equals_the_operators(w_shape, a_shape, vector_size):
+def test_dot_product_equals_the_operators(w_shape, a_shape, vector_size, heap_class):
     width = w_shape.width + a_shape.width + vector_size
-    m, pairs, _, total = dot(w_shape, a_shape, vector_size, width)
+    m, pairs, _, total = dot(w_shape, a_shape, vector_size, width, heap_class=heap_class)
     prove(m, pairs, total == sum(w * a for w, a in pairs).as_unsigned()[:width])
 
 

@@ -40,3 +40,9 @@ def test_interfaces_that_are_not_there_are_refused(config, interface, message):
 def test_every_module_belongs_to_one_component(kind):
     """Area and energy are split by components: none may be missing, or counted twice."""
     assert sorted(chain(*kind.components.values())) == sorted({TOP, *kind.parts.values()})
+
+
+def test_a_flag_whose_name_ends_as_that_of_a_handshake_is_no_stream():
+    inputs, results = design(configuration("e4m3/e4m3/-/-:V=2,finite=0")).manifest()["streams"]
+    assert (inputs["name"], results["name"]) == ("in", "out")
+    assert results["payload"] == ["out_acc", "out_overflow", "out_invalid"]

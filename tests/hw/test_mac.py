@@ -21,12 +21,27 @@ CONFIGS = [
     "e2m1/e2m1/4/6:V=5,pipeline=3",
     "4/e2m1/4/-:V=3,pipeline=2,narrow=1",
     "e2m1/3U/-/2:V=2,style=behavioural",
+    "e2m3/e3m2/4/4:V=3,R=5,pipeline=2",
+    "3/e3m2/2/-:V=2",
+    "4/e4m3/-/2:V=2,acc=20",
+    "e5m2/3/-/-:V=1,style=behavioural",
+    "e2m1/e2m1/ue4m3/ue4m3:V=3,pipeline=2",
+    "4/4/ue4m3/ue4m3:V=2,R=4,pipeline=0,narrow=1",
+    "3/3U/ue4m3/-:V=2,R=2,round=half_even,pipeline=3",
+    "3/3/5/ue4m3:V=2,overflow=wrap,acc=20",
+    "3U/2U/ue4m3/ue4m3:V=2",
+    "2/2/-/ue4m3:V=2,style=behavioural,acc=16",
+    "e2m1/e2m1/e8m0/e8m0:V=2,window=16",
+    "2/2U/e8m0/ue4m3:V=1,window=12,pipeline=0",
+    "3U/2U/ue4m3/5:V=2,R=5,window=20,pipeline=3",
+    "3/3U/3/2:V=2,style=lut,pipeline=3",
+    "3U/2U/ue4m3/-:V=2,R=3,style=lut,pipeline=0",
 ]
 COUNT = 300
 
 
 def simulate(config, stream, idle, stall, seed=0):
-    """Play ``stream`` with the given odds of a pause on either side; return (cycle, acc, overflow) of every result."""
+    """Play ``stream`` with the given odds of a pause on either side; return (cycle, acc, flags) of every result."""
     dut = VectorMac(config)
     rng = random.Random(seed)
     results, accepted = [], []
@@ -34,6 +49,14 @@ def simulate(config, stream, idle, stall, seed=0):
         (codes if fmt.contiguous else fmt.patterns(codes)).tolist()
         for fmt, codes in ((config.weight, stream.weights), (config.activation, stream.activations))
     )
+
+    scales = {
+        f"{side}_scale": fmt.patterns(getattr(stream, f"{side}_scales")).tolist()
+        for side, fmt in zip(("weight", "activation"), config.scales, strict=True)
+        if fmt is not None
+    }
+    if config.window:
+        scales["offset"] = stream.offsets.tolist()
 
     async def drive(ctx):
         sent = 0
@@ -47,10 +70,7 @@ def simulate(config, stream, idle, stall, seed=0):
                     "first": int(stream.first[sent]),
                     "last": int(stream.last[sent]),
                 }
-                for side in ("weight", "activation"):
-                    scales = getattr(stream, f"{side}_scales")
-                    if scales is not None:
-                        beat[f"{side}_scale"] = int(scales[sent])
+                beat |= {name: patterns[sent] for name, patterns in scales.items()}
                 ctx.set(dut.i.payload, beat)
                 while True:
                     _, _, ready = await ctx.tick().sample(dut.i.ready)
@@ -68,7 +88,7 @@ def simulate(config, stream, idle, stall, seed=0):
             ctx.set(dut.o.ready, rng.random() >= stall)
             _, _, valid, ready, payload = await ctx.tick().sample(dut.o.valid, dut.o.ready, dut.o.payload)
             if valid and ready:
-                results.append((cycle, payload.acc, getattr(payload, "overflow", None)))
+                results.append((cycle, payload.acc, [getattr(payload, flag) for flag in config.flags]))
             cycle += 1
             assert cycle < 20 * len(stream) + 100, "the MAC hangs"
 
@@ -89,8 +109,8 @@ def test_results_equal_golden(text, idle, stall):
     expected = golden_mac(config, **vars(stream))
     results = simulate(config, stream, idle, stall)
     assert [acc for _, acc, _ in results] == expected.acc.tolist()
-    if config.overflow == "saturate":
-        assert [bool(flag) for _, _, flag in results] == expected.overflow.tolist()
+    wanted = zip(*(getattr(expected, flag).tolist() for flag in config.flags), strict=True)
+    assert [flags for _, _, flags in results if flags] == [list(flags) for flags in wanted]
 
 
 @pytest.mark.parametrize("scales", ["4/6", "-/-"])

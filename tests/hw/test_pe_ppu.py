@@ -10,7 +10,8 @@ from amaranth.sim import Simulator
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.ppu import LaneParams, rescale
 from vsq.hw.pe.ppu import Rescale
-from vsq.hw.pe.requantize import STEPS_PER_STAGE, Divider, ceil_quotient
+from vsq.hw.pe.recurrence import STEPS_PER_STAGE
+from vsq.hw.pe.requantize import Divider, ceil_quotient
 
 
 @pytest.mark.parametrize(("bits", "most"), [(1, 9), (2, 93), (3, 441), (4, 945), (7, 1905), (8, 765), (3, 7), (5, 30)])

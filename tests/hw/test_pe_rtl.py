@@ -3,6 +3,7 @@
 import random
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
@@ -10,6 +11,7 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.pe import Command
 from vsq.golden.stimulus.commands import commands, repeated, result_beats
 from vsq.hw.pe.top import ProcessingElement
+from vsq.tb.interface.pace import first_results
 
 CONFIGS = [
     "4/4/4/6:V=4,R=6,style=behavioural",
@@ -18,16 +20,23 @@ CONFIGS = [
     "2/2/1/2:V=1,pipeline=3,style=behavioural@lanes=1,weight_depth=1,activation_depth=1,multiplier_bits=3",
     "4/8/6/10:V=2,acc=22,style=behavioural@weight_depth=2,activation_depth=16",
     "4/4/4/-:V=2,style=behavioural@lanes=3,ppu=off",
+    "nvfp4:V=2,style=behavioural@lanes=4",
+    "4/4U/3/4:V=2,pipeline=0,style=behavioural@lanes=4,reuse=2",
+    "e2m1/e2m1/e8m0/e8m0:V=2,window=16,style=behavioural@weight_depth=2,activation_depth=8,reuse=2",
 ]
 
 
 def words(config, streams):
     """Beats of the input streams by name, as payloads."""
     out = {"command": [{name: int(getattr(c, name)) for name in payload_fields(config)} for c in streams.commands]}
-    for name, (codes, scales) in (("weights", streams.weights), ("activations", streams.activations)):
-        out[name] = [{"codes": row} for row in codes.tolist()]
-        for beat, scale in zip(out[name], [] if scales is None else scales.tolist(), strict=scales is not None):
-            beat["scale"] = scale
+    mac = config.mac
+    for name, (codes, scales), element, scale in (
+        ("weights", streams.weights, mac.weight, mac.weight_scale),
+        ("activations", streams.activations, mac.activation, mac.activation_scale),
+    ):
+        out[name] = [{"codes": row} for row in payload(element, codes)]
+        for beat, word in zip(out[name], payload(scale, scales) if scale else [], strict=scale is not None):
+            beat["scale"] = word
     if config.ppu:
         p = streams.params
         columns = (p.multiplier, p.shift, p.bias)
@@ -37,15 +46,20 @@ def words(config, streams):
     return out
 
 
+def payload(fmt, values):
+    """Values as a port takes them: integers as they are, floats as bit patterns."""
+    return (values if fmt.contiguous else fmt.encode(values)).tolist()
+
+
 def payload_fields(config):
-    names = ["rows", "vectors", "load_weights", "load_activations"]
-    return [*names, "load_params", "requantize", "relu"] if config.ppu else names
+    return [*config.command_numbers, *config.command_marks]
 
 
 def simulate(config, streams, expected, idle, stall, seed=0):
     """Play the streams with the given odds of a pause; compare every result; return their cycles."""
     dut = ProcessingElement(config)
     cycles = []
+    formats = {"codes": config.mac.activation, "scale": config.mac.activation_scale}
 
     def driver(name, beats, rng):
         port = getattr(dut, name)
@@ -80,6 +94,7 @@ def simulate(config, streams, expected, idle, stall, seed=0):
                 if name in got.shape().members:
                     field = got[name]
                     field = [int(code) for code in field] if name == "codes" else int(field)
+                    value = payload(formats[name], np.array(value)) if name in formats else value
                     assert field == value, f"result {number}: {name} is {field}, not {value}"
         for _ in range(50):
             ctx.set(dut.result.ready, 1)
@@ -118,3 +133,15 @@ def test_latency_and_pace(text, vectors):
     assert cycles[0] == 1 + loads + vectors + config.mac.pipeline + 3
     period = max(loads, beats)
     assert [after - before for before, after in pairwise(cycles[2 * beats :: beats])] == [period] * (count - 3)
+
+
+@pytest.mark.parametrize("reuse", [1, 2, 4])
+@pytest.mark.parametrize(("rows", "vectors"), [(7, 4), (6, 1), (9, 6), (11, 3)])
+def test_cycles_of_a_lone_command(reuse, rows, vectors):
+    config = PeConfig.parse(f"3/3/-/-:V=1,pipeline=2@lanes=3,ppu=off,weight_depth=8,activation_depth=64,reuse={reuse}")
+    streams, results = repeated(config, Command(rows=rows, vectors=vectors), 1, seed=reuse)
+    cycles = simulate(config, streams, list(result_beats(results)), idle=0, stall=0)
+    loads = max(config.lanes * vectors, rows * vectors)
+    firsts = first_results(config, rows, vectors, latency=config.mac.pipeline + 1)
+    # The command is accepted in cycle 1.
+    assert cycles == [loads + first + lane for first in firsts for lane in range(config.lanes)]

@@ -16,7 +16,11 @@ CONFIGS = [
     "8/8/-/-:V=3,style=behavioural@lanes=6",
     "2/2/1/1:V=1,style=behavioural@lanes=1,weight_depth=1,activation_depth=1",
     "4/4/4/-:V=4,style=behavioural@lanes=3,ppu=off",
+    "nvfp4:V=4@lanes=8",
     "4/8/6/10:V=2,style=behavioural,pipeline=3,overflow=wrap",
+    "4/4/4/6:V=2,style=behavioural@lanes=4,weight_depth=8,reuse=2",
+    "3/3/-/2:V=1,acc=6,style=behavioural@lanes=2,ppu=off,weight_depth=1,activation_depth=4,reuse=8",
+    "4/4U/4/6:V=2,style=behavioural,registered_ready=1@lanes=2,weight_depth=2,activation_depth=4,reuse=2",
 ]
 
 
@@ -51,8 +55,21 @@ def test_lanes_share_one_module(emitted):
     config, file = next(iter(emitted.items()))
     name, text = design(config).default_name, file.read_text()
     modules = set(re.findall(r"^module (\w+)\(", text, flags=re.MULTILINE))
-    assert modules == {name, *(f"{name}_{part}" for part in design(config).parts.values())}
+    parts = {*design(config).parts.values()} - {"decoder", "pair_sums"}  # of dual precision, of 6 bits and more
+    memories = {entry["module"]: entry["count"] for entry in design(config).manifest()["memories"]}
+    assert modules == {name, *(f"{name}_{part}" for part in parts), *memories}
+    for module, count in memories.items():
+        assert len(re.findall(rf"^  {module} way\d", text, flags=re.MULTILINE)) == count
     assert len(re.findall(rf"^  {name}_lane lane\d", text, flags=re.MULTILINE)) == 8
+
+
+def test_ports_of_parts_have_names(emitted):
+    for config, file in emitted.items():
+        text = file.read_text()
+        assert not re.findall(r"\b\w*port\d+\b", text), config
+        marks = re.findall(r"input  wire (?:\[\d:0\])? +(first_last\w*),", text)
+        assert marks == ["first_last" if config.reuse == 1 else "first_last_slot"], config
+        assert re.search(r"output wire (\[\d:0\])? +entries_out,", text), config
 
 
 def test_same_configuration_gives_the_same_bytes():

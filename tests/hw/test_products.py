@@ -6,8 +6,9 @@ import pytest
 from amaranth.hdl import Module, Shape, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
-from vsq.hw.arithmetic import products
+from vsq.hw.arithmetic import products, styles
 from vsq.hw.arithmetic.bitheap import BitHeap
+from vsq.hw.arithmetic.chains import ChainHeap
 
 SHAPES = [signed(2), signed(3), signed(4), unsigned(1), unsigned(3), unsigned(4)]
 
@@ -39,10 +40,32 @@ def check_products(way, a_shape, b_shape, narrow=False):
     simulator.run()
 
 
-@pytest.mark.parametrize("way", [products.array, products.booth])
+@pytest.mark.parametrize("way", [products.array, products.booth, products.tables])
 @pytest.mark.parametrize("shapes", list(product(SHAPES, SHAPES)), ids=str)
 def test_every_product(way, shapes):
     check_products(way, *shapes)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("shape", [signed(3), signed(4), unsigned(3)], ids=str)
+def test_every_product_with_a_recoded_factor(shape, bits):
+    m, style = Module(), styles.RecodedChains(ChainHeap)
+    a, b = Signal(shape), Signal(unsigned(bits))
+    recoded = style.recode(m, b, "recoded")
+    assert len(recoded) == bits + (bits > 2)
+    exact, cut = (style.scale(m, a, recoded, Shape(shape.width + bits + extra, shape.signed), "t") for extra in (2, -1))
+    simulator = Simulator(m)
+
+    async def bench(ctx):
+        for x, y in product(codes(shape), codes(unsigned(bits))):
+            ctx.set(a, x)
+            ctx.set(b, y)
+            await ctx.delay(1e-9)
+            assert ctx.get(exact) == x * y, (x, y)
+            assert (ctx.get(cut) - x * y) % (1 << len(cut)) == 0, (x, y)
+
+    simulator.add_testbench(bench)
+    simulator.run()
 
 
 @pytest.mark.parametrize("shapes", [(signed(2), signed(3)), (signed(4), signed(4)), (signed(3), signed(5))], ids=str)

@@ -2,11 +2,13 @@
 
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsq.golden.contract.config import MacConfig, Rounding, round_shift
+from vsq.golden.contract.config import MacConfig, Rounding
+from vsq.golden.model.datapath import scale_factor
 from vsq.hw.mac.shapes import dot_range, dot_shape, factor_max, least_shape, term_shape
 
 SMALL = [
@@ -20,6 +22,13 @@ SMALL = [
     "e2m1/e2m1/2/-",
     "3/e2m1/1/1",
     "e2m1/2U/2/2",
+    "e2m3/e3m2/1/-",
+    "e3m2/2/-/2",
+    "e4m3/e5m2/1/-",
+    "2/2/ue4m3/-",
+    "2/2/ue4m3/ue4m3",
+    "2/2U/3/ue4m3",
+    "3/2/ue4m3/1",
 ]
 
 
@@ -36,11 +45,9 @@ def test_factor_max_is_reached(text, rounding):
     full = MacConfig.parse(text).full_product_bits
     for bits in range(2, full + 1):
         config = MacConfig.parse(text, scale_product_bits=bits, rounding=rounding)
-        scales = [range(fmt.max + 1) if fmt else range(1, 2) for fmt in (config.weight_scale, config.activation_scale)]
-        factors = [
-            min((1 << bits) - 1, round_shift(sw * sa, config.scale_shift, rounding)) for sw, sa in product(*scales)
-        ]
-        assert factor_max(config) == max(factors) == config.scale_factor_max
+        scales = [np.array(fmt.values) if fmt else np.ones(1, int) for fmt in config.scales]
+        _, factors = scale_factor(config, scales[0][:, None], scales[1])
+        assert factor_max(config) == factors.max() == config.scale_factor_max
 
 
 @given(st.integers(-(1 << 70), 1 << 70), st.integers(-(1 << 70), 1 << 70))
@@ -70,5 +77,5 @@ def test_a_wrapping_accumulator_needs_no_higher_bits():
 @pytest.mark.parametrize("text", SMALL)
 def test_narrow_dot_range_is_exact(text):
     config = MacConfig.parse(text, vector_size=1, narrow=True)
-    products = [w * a for w, a in product(*(range(f.min, f.max + 1) for f in (config.weight, config.activation)))]
+    products = [w * a for w, a in product(*(f.values for f in (config.weight, config.activation)))]
     assert dot_range(config) == (min(0, *products), max(products))

@@ -7,7 +7,9 @@ import subprocess
 import pytest
 from amaranth.hdl import Signal
 
-from vsq.golden.contract.config import PRESETS, MacConfig
+from vsq.golden.contract.config import PRESETS, MacConfig, Target
+from vsq.golden.contract.pe_config import configuration
+from vsq.hw.arithmetic.ccu2c import CHAIN
 from vsq.hw.emit.design import MacDesign, design
 from vsq.hw.emit.yosys import YosysError, run_yosys
 from vsq.hw.mac.datapath import ScalePath
@@ -26,6 +28,15 @@ EDGES = [
     "e2m1/e2m1/4/6:V=3,pipeline=2",
     "4/e2m1/-/6:V=3",
     "e2m1/3U/-/-:V=3,style=behavioural",
+    "e3m2/e2m3/4/6:V=3,pipeline=2",
+    "4/e3m2/-/6:V=3",
+    "3U/3U/5/ue4m3:V=2,acc=12,pipeline=2",
+    "3/3U/ue4m3/-:V=2,R=2,round=half_even,pipeline=3",
+    "e4m3/e5m2/4/-:V=2",
+    "4/3U/4/6:V=3,style=lut,pipeline=3",
+    "e2m1/4/ue4m3/-:V=2,target=fpga,dsp=scales",
+    "4/3U/4/6:V=3,target=ecp5",
+    "4/4/4/ue4m3:V=2,acc=10,overflow=wrap",
 ]
 CONFIGS = [*(MacConfig.parse(name) for name in PRESETS), *map(MacConfig.parse, EDGES)]
 
@@ -61,6 +72,15 @@ def test_icarus_has_nothing_to_say(emitted, require_tool):
         assert lint([icarus.executable, "-Wall", "-o", "/dev/null", file], icarus) == (0, []), config
 
 
+def test_slang_has_nothing_to_say(emitted):
+    """It is strict where other front ends are not, such as about names that are used before their declaration."""
+    element = design(configuration("4/4/4/6:V=4@lanes=4,weight_depth=4,activation_depth=8,reuse=2"))
+    texts = {file.stem: file.read_text() for file in emitted.values()} | {element.default_name: element.verilog()}
+    for name, text in texts.items():
+        log = run_yosys([f"read_slang --no-synthesis-define --top {name} in.v"], {"in.v": text})["log"]
+        assert "Build succeeded: 0 errors, 0 warnings" in log, log
+
+
 def test_same_configuration_gives_the_same_bytes():
     config = MacConfig.parse("headline")
     assert design(config).verilog() == design(MacConfig.parse("4/4/4/6")).verilog()
@@ -80,8 +100,9 @@ def test_manifest_lists_the_ports_of_the_verilog(config, emitted):
     listed = {(p["name"], p["direction"], p["width"], p["signed"]) for p in design(config).manifest()["ports"]}
     assert listed == ports
     parts = {module.removeprefix(f"{name}_") for module in modules} - {name}
-    expected = set(MacDesign.parts.values()) - (set() if config.full_product_bits else {"scale"})
-    assert parts == expected
+    absent = {"scale": config.dual_precision or not config.full_product_bits, "decoder": not config.dual_precision}
+    chains = {CHAIN} if config.target == Target.ECP5 else set()
+    assert parts == {part for part in MacDesign.parts.values() if not absent.get(part)} | chains
 
 
 def test_manifest_says_what_the_interface_needs():

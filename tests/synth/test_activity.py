@@ -13,8 +13,10 @@ from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.model.datapath import mac
 from vsq.golden.model.pe import ElementModel
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, Netlist, gate_level_verilog, synthesize
-from vsq.synth.gatesim.netlist import clock_nets, flat
+from vsq.synth.flow.models import gate_level_verilog
+from vsq.synth.flow.netlist import Netlist
+from vsq.synth.flow.synthesis import Flow, synthesize
+from vsq.synth.gatesim.netlist import clocks_of, flat
 from vsq.synth.gatesim.simulation import WORD, Simulation, pack, pack_codes, popcount
 from vsq.synth.gatesim.stimulus import mac_activity, mac_beats, mac_ports, operands, pe_streams, results
 from vsq.synth.library.liberty import Library
@@ -34,14 +36,20 @@ def library():
     return Library.load()
 
 
+@pytest.fixture(scope="module", params=["clock gates", "latches"])
+def foundry(request, library):
+    """The built-in library, which has a clock gate, and a foundry's, where a latch and an AND are one."""
+    return library if request.param == "clock gates" else request.getfixturevalue("osu018")
+
+
 @pytest.fixture(scope="module")
-def netlist(library):
-    return synthesize(design(CONFIG).rtlil(TOP), TOP, Flow(library=library, flatten=True))
+def netlist(foundry):
+    return synthesize(design(CONFIG).rtlil(TOP), TOP, Flow(library=foundry, flatten=True))
 
 
 @pytest.fixture(scope="module")
 def beats():
-    return mac_beats(operands(CONFIG, "gaussian"))
+    return mac_beats(CONFIG, operands(CONFIG, "gaussian"))
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +110,21 @@ def test_words_hold_a_bit_for_each_stream():
 
 
 @pytest.mark.parametrize("hazards", [False, True])
-def test_every_stream_equals_golden(netlist, library, beats, ports, hazards):
+def test_every_stream_equals_golden(netlist, foundry, beats, ports, hazards):
+    every_stream_equals_golden(CONFIG, flat(netlist), foundry, beats, ports, hazards)
+
+
+def test_every_stream_of_a_window_equals_golden(library):
+    config = MacConfig.parse("2/2U/e8m0/-:V=2,window=8")
+    netlist = synthesize(design(config).rtlil(TOP), TOP, Flow(library=library, flatten=True))
+    beats = mac_beats(config, operands(config, "gaussian"))
+    assert beats.offsets.min() > 0
+    ports = {f"in_{name}": words for name, words in mac_ports(config, beats).items()}
+    every_stream_equals_golden(config, flat(netlist), library, beats, ports, hazards=False)
+
+
+def every_stream_equals_golden(config, gates, library, beats, ports, hazards):
     """The accumulator after every cycle, in all 64 streams, from one beat after its register is first loaded."""
-    gates = flat(netlist)
     simulation = Simulation(gates, library, hazards=hazards)
     for name in ("in_valid", "out_ready"):
         simulation.drive(name, ONE)
@@ -114,14 +134,14 @@ def test_every_stream_equals_golden(netlist, library, beats, ports, hazards):
             simulation.drive(name, words[cycle])
         simulation.clock()
         found.append(signed(unpack(simulation.values[gates.outputs["out_acc"]])))
-    lag = CONFIG.pipeline + 1
+    lag = config.pipeline + 1
     for stream in range(WORD):
         columns = [None if column is None else column[stream, : 40 - lag] for column in vars(beats).values()]
-        expected = mac(CONFIG, *columns, trace=True).trace.acc
+        expected = mac(config, *columns, trace=True).trace.acc
         assert [one[stream] for one in found[lag:]] == expected.tolist()
 
 
-def test_transitions_are_those_that_icarus_sees(netlist, library, ports, require_tool, tmp_path):
+def test_transitions_are_those_that_icarus_sees(netlist, foundry, ports, require_tool, tmp_path):
     """Every net's transitions and ones over 60 cycles of the first stream, at the ends of cycles."""
     require_tool("icarus")
     ports = {name: words[:, :, 0] & np.uint64(1) for name, words in ports.items()}
@@ -129,7 +149,7 @@ def test_transitions_are_those_that_icarus_sees(netlist, library, ports, require
     widths = {name: bits.shape[1] for name, bits in ports.items()}
     lines = ["".join("".join(map(str, bits[cycle][::-1])) for bits in ports.values()) for cycle in range(cycles)]
     (tmp_path / "beats.txt").write_text("\n".join(lines) + "\n")
-    (tmp_path / "m.v").write_text(gate_level_verilog(netlist, library))
+    (tmp_path / "m.v").write_text(gate_level_verilog(netlist, foundry))
     total = sum(widths.values())
     ends = np.cumsum(list(widths.values()))
     connections = [f".{name}(beat[{total - end} +: {widths[name]}])" for name, end in zip(widths, ends, strict=True)]
@@ -152,7 +172,7 @@ endmodule
     seen = transitions((tmp_path / "out.vcd").read_text(), 10 * first - 5, 10 * last - 5)
 
     gates = flat(netlist)
-    simulation = Simulation(gates, library)
+    simulation = Simulation(gates, foundry)
     simulation.drive("rst", ONE)
     for name in ("in_valid", "out_ready"):
         simulation.drive(name, ONE)
@@ -163,14 +183,15 @@ endmodule
             simulation.drive(name, np.where(bits[cycle], ~np.uint64(0), np.uint64(0))[:, None])
         simulation.clock()
         simulation.drive("rst", ~ONE)
-    activity = simulation.activity()
+    activity, gated = simulation.activity(), clocks_of(gates, foundry).gated
     compared = 0
     for name, nets in gates.names.items():
-        if name in seen and not set(nets) & clock_nets(gates, library):
+        if name in seen and not set(nets) & clocks_of(gates, foundry).roots:
             mine = np.rint(activity.toggles[nets] * (last - first)).astype(int).tolist()
             assert mine == seen[name][: len(nets)], name
             compared += len(nets)
     assert compared > 100
+    assert 0 < activity.toggles[[*gated]].min() < 2
 
 
 def test_hazards_are_the_transitions_within_a_cycle(library):
@@ -191,15 +212,37 @@ def test_hazards_are_the_transitions_within_a_cycle(library):
         assert activity.cycles == 7 * WORD
 
 
-def test_the_datapath_holds_still_while_the_scale_factor_is_zero(netlist, library, beats):
+def test_a_gated_register_loads_where_its_enable_was_1_before_the_edge(library):
+    """The enable follows the data's register, so that it is of the cycle before."""
+    body = "DFF e (.D(a), .CK(clk), .Q(n)); CLKGATE g (.CK(clk), .E(n), .GCK(c)); DFF f (.D(a), .CK(c), .Q(y));"
+    gates, rng = handmade(body), np.random.default_rng(3)
+    simulation, bits = Simulation(gates, library), rng.integers(0, 2, (12, WORD))
+    enable, data, held = np.zeros((3, WORD), int)
+    loads = 0
+    for cycle, row in enumerate(bits):
+        simulation.drive("a", pack(row)[None])
+        simulation.clock()
+        # The edge sees what stood before it, and the new input follows.
+        enable, data, held, loaded = data, row, np.where(enable, data, held), enable
+        if cycle:
+            loads += loaded.sum()
+        else:
+            simulation.reset_counts()
+        assert np.array_equal(unpack(simulation.values[gates.outputs["y"]])[0], held)
+    activity, (clock,) = simulation.activity(), gates.names["c"]
+    assert activity.toggles[clock] == 2 * loads / (11 * WORD)
+    assert activity.ones[clock] == activity.toggles[clock] / 4
+
+
+def test_the_datapath_holds_still_while_the_scale_factor_is_zero(netlist, foundry, beats):
     still = replace(beats, weight_scales=np.zeros_like(beats.weight_scales), first=np.zeros_like(beats.first))
     gates = flat(netlist)
-    moving = mac_activity(Simulation(gates, library), CONFIG, beats)
-    held = mac_activity(Simulation(gates, library), CONFIG, still)
+    moving = mac_activity(Simulation(gates, foundry), CONFIG, beats)
+    held = mac_activity(Simulation(gates, foundry), CONFIG, still)
     assert held.toggles[gates.outputs["out_acc"]].sum() == 0
     assert moving.toggles[gates.outputs["out_acc"]].sum() > 1
-    register = sum(netlist.modules[TOP][cell] for cell in netlist.modules[TOP] if library.cells[cell].flip_flop)
-    q = [gate.pins["Q"] for gate in gates.gates if library.cells[gate.cell].flip_flop and "Q" in gate.pins]
+    register = sum(netlist.modules[TOP][cell] for cell in netlist.modules[TOP] if foundry.cells[cell].flip_flop)
+    q = [gate.pins["Q"] for gate in gates.gates if foundry.cells[gate.cell].flip_flop and "Q" in gate.pins]
     assert register >= len(q) > CONFIG.acc_bits
     assert held.toggles[q].sum() < moving.toggles[q].sum() / 5
 
@@ -207,14 +250,26 @@ def test_the_datapath_holds_still_while_the_scale_factor_is_zero(netlist, librar
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("DFFR f (.D(a), .CK(clk), .RN(a), .Q(y));", "cell DFFR of library vsq_nand2: a latch.*; mark it dont_use"),
+        (
+            "DFFR f (.D(a), .CK(clk), .RN(a), .Q(y));",
+            "cell DFFR of library vsq_nand2: a flip-flop or.*; mark it dont_use",
+        ),
         ("DFF f (.D(a), .CK(clk), .Q(b)); DFF g (.D(b), .CK(a), .Q(y));", "netlist of 2 clocks.*; simulate its parts"),
         ("INV f (.A(b), .Y(y)); INV g (.A(y), .Y(b));", "combinational loop.*; break the loop"),
+        (
+            "CLKGATE f (.CK(clk), .E(a), .GCK(b)); CLKGATE g (.CK(b), .E(a), .GCK(c)); DFF h (.D(a), .CK(c), .Q(y));",
+            "gated clock behind another.*; gate registers only",
+        ),
     ],
 )
 def test_netlists_that_can_not_be_simulated_are_refused(library, body, message):
     with pytest.raises(InputError, match=message):
         Simulation(handmade(body), library)
+
+
+def test_a_latch_that_gates_no_clock_is_refused(osu018):
+    with pytest.raises(InputError, match=r"latch that gates no clock.*; use flip-flops"):
+        Simulation(handmade("LATCH f (.CLK(a), .D(b), .Q(y));"), osu018)
 
 
 def test_a_processing_element_equals_golden(library):

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,7 @@ from rich.console import Console
 
 from benchmarks import area as benchmark
 from benchmarks.area import Dot, implementations, main, measure_dots, read_document, regressions, sum_of_products
+from benchmarks.area_function import check_dot
 from benchmarks.area_plot import dot_chart
 from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, dot_table, figures_of, mac_table
 from vsq.golden.contract.errors import InputError
@@ -50,6 +52,16 @@ def test_the_rivals_compute_the_same_function(library):
     ]
     files = {"cells.lib": library.text, "mapped.v": netlist.verilog, "rival.il": sum_of_products(DOT)}
     run_yosys(commands, files | {"bench.v": bench.replace("%s", netlist.top)})
+
+
+def test_a_netlist_of_another_function_is_not_measured(library):
+    for name in (GENERATOR, "booth + adders"):
+        netlist = implementations(DOT, library, [name])[name]()
+        check_dot(netlist, library, (DOT.weight_bits, DOT.activation_bits), DOT.vector_size)
+        wrong = re.sub(r"\bXOR2\b", "XNOR2", netlist.verilog, count=1)
+        assert wrong != netlist.verilog
+        with pytest.raises(InputError, match=r"of 64 sums are not sum\(a\*b\)"):
+            check_dot(replace(netlist, verilog=wrong), library, (3, 2), 3)
 
 
 def test_bounds_count_product_bits_and_result_bits(library):

@@ -11,7 +11,8 @@ from vsq.cli import main as vsq
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
-from vsq.synth.flow.synthesis import Flow, Netlist
+from vsq.synth.flow.netlist import Netlist
+from vsq.synth.flow.synthesis import Flow
 from vsq.synth.gatesim.netlist import flat
 from vsq.synth.gatesim.simulation import Activity
 from vsq.synth.gatesim.stimulus import operands
@@ -27,6 +28,7 @@ from vsq.synth.measure.energy import (
     energies,
     energy_per_operation,
 )
+from vsq.synth.report.comparison import EnergyReport
 
 # Energies in fJ (1 fF * 1 V^2), so that numbers are easy: an inverter's rise costs 2 + load, its fall 4 + load.
 LIBERTY = """
@@ -61,6 +63,16 @@ library (hand) {
     pin (D) { direction : input; capacitance : 9; }
     pin (Q) { direction : output; function : "Q0";
       internal_power () { related_pin : "C"; power (scalar) { values ("11"); } } } }
+  cell (GATE) { area : 8; cell_leakage_power : 6;
+    clock_gating_integrated_cell : "latch_posedge_precontrol";
+    statetable ("C E T", "S") { table : "L L L : - : L, L L H : - : H, L H L : - : H, L H H : - : H, H - - : - : N"; }
+    pin (S) { direction : internal; internal_node : "S"; }
+    pin (C) { direction : input; capacitance : 3; clock : true; clock_gate_clock_pin : true;
+      internal_power () { rise_power (scalar) { values ("5"); } fall_power (scalar) { values ("3"); } } }
+    pin (E) { direction : input; capacitance : 2; clock_gate_enable_pin : true; }
+    pin (T) { direction : input; capacitance : 2; clock_gate_test_pin : true; }
+    pin (G) { direction : output; clock_gate_out_pin : true; state_function : "C * S";
+      internal_power () { related_pin : "C"; power (scalar) { values ("13"); } } } }
 }
 """
 FJ = 1e-15
@@ -119,6 +131,16 @@ def test_clock_pins_are_the_clock(library):
     assert found["top"].internal == pytest.approx(0.5 * 11 * FJ)
 
 
+def test_clock_gates_are_the_clock(library):
+    """The clock drives the gate's pin alone, and its output the register's, in half of the cycles."""
+    body = "GATE g (.C(clk), .E(b), .T(1'b0), .G(n)); FF f (.C(n), .D(a), .Q(y));"
+    found = measure(library, body, {"clk": 2, "n": 1, "a": 1, "b": 0.5, "y": 0.25}, {"b": 0.5})
+    assert found["clock"].internal == pytest.approx((2 * 4 + 1 * 13 + 1 * 4) * FJ)
+    assert found["clock"].switching == pytest.approx((2 * 3 + 1 * 8) * SWITCH)
+    assert found["top"].internal == pytest.approx(0.25 * 11 * FJ)
+    assert found["inputs"].switching == pytest.approx((1 * 9 + 0.5 * 2) * SWITCH)
+
+
 def test_tables_go_on_straight_beyond_their_ends(library):
     (arc,) = Power.of(library).cells["INV"].arcs
     assert arc.energy(7.0, np.array([0, 3, 10, 20]) * FJ) == pytest.approx(np.array([3, 6, 13, 23]) * FJ)
@@ -162,7 +184,7 @@ def test_parts_add_up_and_records_tell_the_same(setup):
     assert set(parts) == {"inputs", "dot", "scale", "accumulator", "control", "clock"}
     assert found.total == pytest.approx(sum(energy.internal + energy.switching for energy in parts.values()))
     assert 0 < found.ratio < 1
-    assert found.logic_ratio == found.ratio
+    assert found.ratio_at(0) == found.ratio_at(4) == found.ratio
     values = {(one.component, one.quantity): (one.value, one.unit) for one in found.records()}
     assert values["total", "energy per operation"] == (pytest.approx(found.total * 1e12), "pJ")
     assert values["total", "ratio"] == (found.ratio, "of 8/8/-/-:V=2")
@@ -177,7 +199,17 @@ def test_memories_cost_by_the_bit(setup):
     assert found.components[MEMORIES].total > 0
     without = sum(energy.total for name, energy in found.components.items() if name != MEMORIES)
     base = sum(energy.total for name, energy in found.baseline_components.items() if name != MEMORIES)
-    assert found.logic_ratio == pytest.approx(without / base)
+    mine, others = (parts[MEMORIES].total for parts in (found.components, found.baseline_components))
+    for price in (0, 0.25, 1, 4):
+        assert found.ratio_at(price) == pytest.approx((without + price * mine) / (base + price * others))
+    figures = {one.quantity: one.value for one in found.records() if one.component == "total"}
+    assert figures["ratio at 4 x memories"] == found.ratio_at(4)
+    table = EnergyReport(setup=setup, energies=[found]).table()
+    shown = {column.header: [*column.cells] for column in table.columns[-4:]}
+    assert shown == {
+        name: [f"{found.ratio_at(price):.3f}"]
+        for name, price in (("logic", 0), ("x0.25", 0.25), ("ratio", 1), ("x4", 4))
+    }
     # 2 codes of 2 bits and a scale of 2 bits against 2 codes of 8 bits, each written and read as often.
     ratio = found.components[MEMORIES].total / found.baseline_components[MEMORIES].total
     assert ratio == pytest.approx((2 * 2 + 2) / (2 * 8))
@@ -207,7 +239,8 @@ def test_the_command_prints_and_writes(osu018, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        *((data, "not one of digits, minilm, gaussian, nor an .npz file.*; give one of these") for data in (None, b"")),
+        (None, "not one of digits, minilm, stdlib, gaussian, nor an .npz file.*; give one of these"),
+        (b"", "not one of digits, minilm, stdlib, gaussian, nor an .npz file.*; give one of these"),
         (b"PK\x03\x04 and no more", "nor an .npz file of weights"),
         ({"weights": np.zeros((2, 3))}, "nor an .npz file of weights"),
         ({"weights": np.zeros((2, 3)), "inputs": np.zeros((2, 4))}, r"\(2, 3\) and inputs \(2, 4\).*; reshape them"),

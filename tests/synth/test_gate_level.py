@@ -5,7 +5,8 @@ import pytest
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, Goal, gate_level_verilog, synthesize
+from vsq.synth.flow.models import gate_level_verilog
+from vsq.synth.flow.synthesis import Flow, Goal, synthesize
 from vsq.synth.library.liberty import Library
 from vsq.tb.designs import RANDOM_TESTS
 from vsq.tb.mutation.pins import Pins, rows, run_undefined
@@ -15,7 +16,13 @@ from vsq.tb.simulation.simulators import SIMULATORS
 pytestmark = pytest.mark.slow
 
 CONFIG = MacConfig.parse("4/4U/4/6:V=3,R=6,acc=16")
-PE_CONFIG = PeConfig.parse("3/4/2/3:V=2@lanes=4,weight_depth=4,activation_depth=16")
+PE_CONFIGS = [
+    PeConfig.parse(text)
+    for text in (
+        "4/6/4/6:V=2,R=4,acc=14@lanes=4,weight_depth=4,activation_depth=16",
+        "3/4/2/3:V=2,acc=9@lanes=2,weight_depth=4,activation_depth=16,reuse=4",
+    )
+]
 
 
 @pytest.fixture
@@ -47,10 +54,11 @@ def test_netlist_of_other_formats_equals_golden(simulate):
     assert simulate(gate_level_verilog(netlist, library), config=config).passed
 
 
-def test_netlist_of_a_processing_element_equals_golden(simulate):
+@pytest.mark.parametrize("config", PE_CONFIGS, ids=str)
+def test_netlist_of_a_processing_element_equals_golden(config, simulate):
     library = Library.load()
-    netlist = synthesize(design(PE_CONFIG).rtlil(TOP), TOP, Flow(library=library))
-    assert simulate(gate_level_verilog(netlist, library), PE_CONFIG, 20).passed
+    netlist = synthesize(design(config).rtlil(TOP), TOP, Flow(library=library))
+    assert simulate(gate_level_verilog(netlist, library), config, 20).passed
 
 
 def test_netlist_of_a_foundry_library_equals_golden(osu018, simulate):

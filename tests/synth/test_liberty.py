@@ -22,6 +22,7 @@ FUNCTIONS = {
     "AOI21": lambda a, b, c: not ((a and b) or c),
     "AOI22": lambda a, b, c, d: not ((a and b) or (c and d)),
     "AOI211": lambda a, b, c, d: not ((a and b) or c or d),
+    "AOI222": lambda a, b, c, d, e, f: not ((a and b) or (c and d) or (e and f)),
     "OAI21": lambda a, b, c: not ((a or b) and c),
     "OAI22": lambda a, b, c, d: not ((a or b) and (c or d)),
     "OAI211": lambda a, b, c, d: not ((a or b) and c and d),
@@ -64,7 +65,7 @@ def test_default_library_cells_do_what_their_names_say():
             assert list(cell.functions) == ["Y"]
             assert all(bool(function(*inputs)) == bool(out) for inputs, out in values(cell, "Y")), cell.name
             checked += 1
-    assert checked == len(Library.load().cells) - len(["HA", "FA", "DFF", "DFFR", "DFFS"])
+    assert checked == len(Library.load().cells) - len(["HA", "FA", "DFF", "DFFR", "DFFS", "CLKGATE"])
 
 
 def test_default_library_adders_add():
@@ -122,6 +123,48 @@ def test_cells_not_to_use_are_not_used(tmp_path):
     text = MINIMAL.replace("cell (NOR) {", "cell (NOR) { dont_use : true;")
     with pytest.raises(InputError, match="none of its 3 usable cells is a two-input NAND, NOR, AND or OR"):
         load(tmp_path, text)
+
+
+def test_cells_are_set_aside_by_patterns_and_by_library(tmp_path):
+    """Yosys, ABC and OpenSTA read ``dont_use`` in the text; the usual patterns of a library need not be given."""
+    cells = "".join(
+        f'cell ("{name}") {{ area : 1; pin (A) {{ direction : input; }} pin (Y) {{ direction : output; '
+        'function : "A"; } }'
+        for name in ("sky130_fd_sc_hd__lpflow_isobufsrc_1", "sky130_fd_sc_hd__probe_p_8", "sky130_fd_sc_hd__buf_1")
+    )
+    text = MINIMAL.replace("tiny", "sky130_fd_sc_hd__tt_025C_1v80").rstrip().removesuffix("}") + cells + "}"
+    library = load(tmp_path, text)
+    assert library.dont_use == {"sky130_fd_sc_*__lpflow_*": 1, "sky130_fd_sc_*__probe*": 1}
+    assert [name for name in library.cells if "sky130" in name] == ["sky130_fd_sc_hd__buf_1"]
+    assert library.text.count("dont_use : true;") == 2
+    assert "cells not used: sky130_fd_sc_*__lpflow_* (1), sky130_fd_sc_*__probe* (1)" in library.notes[0]
+    path = tmp_path / "cells.lib"
+    fewer = Library.load(path, ["*_buf_?"])
+    assert fewer.cells.keys() == {"INV", "NOR", "BUF", "FF"}
+    assert fewer.digest != library.digest
+    with pytest.raises(InputError, match=r"dont-use 'buf\*': no cell of Liberty file .* matches it; write"):
+        Library.load(path, ["buf*"])
+
+
+def test_the_clock_gate_is_the_smallest_without_pins_for_tests(tmp_path):
+    cell = """
+      cell (%s) { area : %d; clock_gating_integrated_cell : %s;
+        pin (K) { direction : input; clock_gate_clock_pin : true; }
+        pin (E) { direction : input; clock_gate_enable_pin : true; } %s
+        pin (G) { direction : output; clock_gate_out_pin : true; } }"""
+    test = "pin (T) { direction : input; clock_gate_test_pin : true; }"
+    cells = [
+        ("low", 1, "latch_negedge", ""),
+        ("tested", 2, "latch_posedge_precontrol", test),
+        ("large", 9, "latch_posedge", ""),
+        ("small", 8, '"latch_posedge"', ""),
+    ]
+    text = MINIMAL.rstrip().removesuffix("}")
+    for number, expected in ((1, None), (2, "tested"), (4, "small")):
+        gate = load(tmp_path, text + "".join(cell % one for one in cells[:number]) + "}").clock_gate
+        assert (gate and gate.name) == expected
+    assert Library.load().clock_gate.name == "CLKGATE"
+    assert Library.load("gates").clock_gate is None
 
 
 def test_spelling_variants_are_read(tmp_path):

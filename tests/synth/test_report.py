@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from contextlib import nullcontext
 from decimal import Decimal
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from vsq.cli import main as vsq
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.io import charts
+from vsq.golden.workloads.metrics import Score
 from vsq.synth.measure.area import with_baselines
 from vsq.synth.measure.records import Record
 from vsq.synth.report import designs
@@ -52,7 +54,9 @@ def made_up(config):
 def report():
     found = {config: made_up(config) for config in with_baselines(CONFIGS)}
     scores = {"4/4/4/4 ptq": 0.91, "4/4/4/4:R=4 ptq": 0.88, "4/8/6/10:R=8 ptq": 0.955, "8/8/-/- ptq": 0.99}
-    accuracy = Accuracy(task="minilm", metric="cosine", input_gamma="row", scores=scores)
+    scores |= {"4/4/4/4 ptq input_gamma=row": 0.9, "4/4/4/4 ptq seed=1": 0.97, "4/4/4/4 qat": 0.98}
+    scores = {name: {"cosine": Score(value, 0.004), "neighbours": Score(value - 0.2)} for name, value in scores.items()}
+    accuracy = Accuracy(task="minilm", metric="cosine", scores=scores)
     return Report(rows=rows_of(found, bit_area=0.5), accuracies=[accuracy], notes=["A <note> & more."])
 
 
@@ -65,6 +69,7 @@ def test_ratios_are_those_of_the_records(report):
     values = report.rows[1].values  # 4/4/4/4
     assert values["logic area ratio"] == pytest.approx((1600 + 300 + 50 + 320) / (6400 + 300 + 50))
     assert values["area ratio"] == pytest.approx((2270 + 400) / (6750 + 800))
+    assert values["equal bytes area ratio"] == pytest.approx((2270 + 800) / (6750 + 800))
     assert values["lanes area ratio"] == pytest.approx((1600 + 300 + 320) / 6700)
     assert values["energy ratio"] == pytest.approx((1.6 + 1.6 + 0.05 + 0.24) / (6.4 + 3.2 + 0.05))
     assert values["logic energy ratio"] == pytest.approx((1.6 + 0.05 + 0.24) / (6.4 + 0.05))
@@ -156,7 +161,8 @@ def test_every_figure_of_the_document_is_on_the_page(report):
     count = 0
     for element in document["elements"]:
         assert element["configuration"] in words
-        for value in [*element.values(), *element["accuracy"].values()]:
+        scores = [value for one in element["accuracy"].values() for score in one.values() for value in score.values()]
+        for value in [*element.values(), *scores]:
             if isinstance(value, float):
                 assert f"{value:.3f}" in words, (element["configuration"], value)
                 count += 1
@@ -171,7 +177,13 @@ def test_figures_that_nobody_has_are_left_out(report):
         for config in with_baselines(CONFIGS)
     }
     bare = Report(rows=rows_of(found, bit_area=0), accuracies=[], notes=[])
-    assert list(bare.columns) == ["lanes area ratio", "logic area ratio", "area ratio", "paper area ratio"]
+    assert list(bare.columns) == [
+        "lanes area ratio",
+        "logic area ratio",
+        "equal bytes area ratio",
+        "area ratio",
+        "paper area ratio",
+    ]
     assert "vegaEmbed" not in bare.html("")
     assert "energy ratio" not in bare.document()["elements"][0]
     assert not any(text.startswith("Energy") for row in bare.rows for text in row.explanations)
@@ -237,7 +249,7 @@ def test_a_second_run_takes_up_what_is_there(tmp_path, monkeypatch):
     config = PeConfig.parse("2/2/1/1:V=1@lanes=1,weight_depth=1,activation_depth=1")
     first = measure([config], SETTINGS, tmp_path)
     assert {record.quantity for record in first[config]} == {"area", "memory bits"}
-    monkeypatch.setattr(designs, "ProcessPoolExecutor", lambda max_workers: NoPool())
+    monkeypatch.setattr(designs, "pool", lambda workers: nullcontext(NoPool()))
     assert measure([config], SETTINGS, tmp_path) == first
     file = tmp_path / "figures.json"
     file.write_text(file.read_text().replace('"data": "digits"', '"data": "minilm"'))
@@ -251,9 +263,6 @@ class NoPool:
     def submit(self, *arguments):
         raise AssertionError("measured anew")
 
-    def shutdown(self, **options):
-        pass
-
 
 def test_what_is_left_out_is_said():
     def omissions(settings):
@@ -266,7 +275,7 @@ def test_what_is_left_out_is_said():
     assert "OpenSTA" in omissions(Settings(liberty="nand2", data="digits", timing=False))[0]
 
 
-@pytest.mark.parametrize("content", [None, "{}", "[1]", '{"scores": {"a": "b"}}'])
+@pytest.mark.parametrize("content", [None, "{}", "[1]", '{"scores": {"a": "b"}}', '{"scores": {"a": {"cosine": 1}}}'])
 def test_a_file_without_scores_is_refused(content, tmp_path):
     path = tmp_path / "scores.json"
     if content is not None:

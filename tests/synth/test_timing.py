@@ -1,18 +1,22 @@
 """Timing needs OpenSTA and a characterised library; without them these tests are skipped, but for the messages."""
 
+import json
 import re
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+from vsq.cli import main as vsq
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
-from vsq.synth.flow.synthesis import Flow, Goal, Netlist
+from vsq.hw.emit.design import design
+from vsq.synth.flow.netlist import Netlist
+from vsq.synth.flow.synthesis import Flow, Goal, synthesize
 from vsq.synth.library.liberty import Library
 from vsq.synth.measure.area import measure
 from vsq.synth.measure.timing import critical_paths
-from vsq.synth.report.comparison import AreaReport
+from vsq.synth.report.comparison import AreaReport, timing_table
 
 CONFIG = MacConfig.parse("2/2/2/2:V=2")
 
@@ -59,32 +63,53 @@ def test_registers_shorten_the_path_of_the_whole(sweep, library):
     assert flat["total"].delay > max(flat[name].delay for name in ("dot", "scale"))
 
 
-def test_goal_delay_is_faster_and_larger(sweep, library):
-    fast = measure([sweep[1].config], Flow(library=library, goal=Goal.DELAY))[0]
-    assert fast.total.area > sweep[1].total.area
-    delays = [critical_paths(area.netlist, library)["total"].delay for area in (fast, sweep[1])]
-    assert delays[0] < delays[1]
+def test_goals_trade_area_for_delay(library):
+    """The more a goal is for delay the faster and the larger; adder cells are kept by the goal between."""
+    config = MacConfig.parse("4/4/-/-:V=4,pipeline=0")
+    rtlil, top = design(config).rtlil(), f"{design(config).default_name}_dot"
+    found = [synthesize(rtlil, top, Flow(library=library, goal=goal)) for goal in Goal]
+    areas = [library.area(netlist.modules[top]) for netlist in found]
+    assert areas == sorted(areas)
+    delays = [critical_paths(netlist, library)["total"].delay for netlist in found]
+    assert delays == sorted(delays, reverse=True)
+    adders = [netlist.modules[top].get("FAX1", 0) for netlist in found]
+    assert adders[0] > adders[1] > adders[2] == 0
 
 
 def test_table_and_records_tell_the_same(sweep, library):
     paths = [critical_paths(area.netlist, library) for area in sweep]
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(AreaReport(flow=Flow(library=library), areas=sweep).timing_table(paths))
+        console.print(timing_table([AreaReport(flow=Flow(library=library), areas=sweep)], [paths]))
     records = paths[0]["total"].records(CONFIG.full_name, "total")
     assert [record.unit for record in records] == ["ns", "MHz"]
     assert re.search(rf"{records[0].value:.2f}.* {records[1].value:.0f}", capture.get())
     assert "…" not in capture.get()
 
 
-def test_missing_opensta_is_named(monkeypatch):
+def test_the_command_writes_each_goal_with_its_figures(library, tmp_path, capsys):
+    path = tmp_path / "area.json"
+    command = ["area", "8/8/-/-:V=1,pipeline=0", "--sweep-goal", "--liberty", str(library.path), "--json", str(path)]
+    assert vsq.main(command) == 0
+    first = json.loads(path.read_text())
+    documents = [first, *first["goals"]]
+    assert [document["flow"]["goal"] for document in documents] == ["area", "balanced", "delay"]
+    printed = capsys.readouterr().out
+    assert re.findall(r"^goal (\w+):$", printed, re.MULTILINE) == ["area", "balanced", "delay"]
+    for document in documents:
+        figures = {(r["component"], r["quantity"]): r["value"] for r in document["records"]}
+        row = rf"{document['flow']['goal']} +{figures['total', 'area']:,.0f} +{figures['total', 'critical path']:.2f} "
+        assert re.search(row, printed)
+
+
+def test_missing_opensta_is_named(monkeypatch, osu018):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match=r"no program 'sta' on the PATH.*; install"):
-        critical_paths(netlist(""), Library.load())
+        critical_paths(netlist(""), osu018)
 
 
 def test_library_without_timing_is_refused(library):
-    with pytest.raises(InputError, match=r"no timing groups.*; give a characterised library"):
+    with pytest.raises(InputError, match=r"no timing groups.*; give --liberty a characterised one"):
         critical_paths(netlist(""), Library.load())
 
 

@@ -55,6 +55,16 @@ def sums(text, point, *terms):
 # Operands -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("bits", "bins"), [(2, 3), (3, 7), (4, 8)])
+def test_every_bin_of_dual_precision_can_be_hit(bits, bins):
+    """By all weights with all scales: those of 2 bits are exact, and no product of 3 rounds up to a power of two."""
+    text = f"{bits}/3/ue4m3/-:V=1,dpq=1"
+    config = MacConfig.parse(text)
+    rows = [([w], [1], sw, 1, FL) for w in config.weight.values for sw in config.weight_scale.values]
+    assert len(hit("cp_dual_precision", seen := traffic(text, rows))) == bins
+    assert len(hits(seen)["cp_dual_precision"]) == bins
+
+
 def test_corner_codes_count_beside_a_nonzero_operand():
     assert plain("3/3U/-/-:V=2", "cp_weight_corners", ([-4, 1], [1, 7], FL)) == {"element 0 = -4", "element 1 = 1"}
     assert plain("3/3U/-/-:V=2", "cp_weight_corners", ([2, 3], [1, 0], FL)) == set()

@@ -11,7 +11,8 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.hw.emit.design import design
-from vsq.synth.flow.synthesis import Flow, gate_level_verilog, synthesize
+from vsq.synth.flow.models import gate_level_verilog
+from vsq.synth.flow.synthesis import Flow, synthesize
 from vsq.synth.library.liberty import Library
 from vsq.tb.failures.reproduce import reproduce
 from vsq.tb.regression.dut import Dut
@@ -84,13 +85,16 @@ def test_a_processing_element_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("edits", "message"),
     [
-        ({", out_overflow, ": ", ", "output out_overflow;": ""}, "output out_overflow of 1 bit is missing"),
+        ({"output wire               out_overflow": "output wire other"}, "output out_overflow of 1 bit is missing"),
         (
-            {"[7:0] in_weights;\n  wire [7:0] in_weights;": "[6:0] in_weights;"},
+            {"[7:0]         in_weights,": "[6:0] in_weights,"},
             "in_weights is an input of 7 bits, not an input of 8 bits",
         ),
-        ({"input in_last;": "output in_last;"}, "in_last is an output of 1 bit, not an input of 1 bit"),
-        ({"mine(": "mine(scan, ", "input in_last;": "input in_last, scan;"}, "input scan is none of its ports"),
+        (
+            {"input  wire               in_last": "output wire in_last"},
+            "in_last is an output of 1 bit, not an input of 1 bit",
+        ),
+        ({"mine(": "mine(input wire scan,"}, "input scan is none of its ports"),
     ],
 )
 def test_ports_are_those_of_the_configuration(edits, message, mine):
@@ -100,8 +104,7 @@ def test_ports_are_those_of_the_configuration(edits, message, mine):
 
 
 def test_further_outputs_are_left_open(mine):
-    edited(mine, r"mine\(", "mine(done, ")
-    edited(mine, "input in_last;", "input in_last; output done;")
+    edited(mine, r"mine\(", "mine(output wire done,")
     assert "done" not in Dut.read(CONFIG, [mine]).verilog.rpartition("module dut(")[2]
 
 
@@ -147,7 +150,7 @@ def test_an_edited_design_and_its_cells_are_simulated(simulator, mine, require_t
     require_tool(simulator)
     cells = tmp_path / "cells.v"
     cells.write_text(PRIMITIVE)
-    edited(mine, r"input in_last;", "input in_last; wire early;")
+    edited(mine, r"\n\);\n", "\n);\n  wire early;\n")
     edited(mine, r"\.out_valid\(out_valid\)", ".out_valid(early)")
     edited(mine, r"endmodule", "  cell_and u (out_valid, early, 1'b1);\nendmodule")
     dut = Dut.read(CONFIG, [mine, cells])

@@ -13,7 +13,9 @@ from vsq.tb.simulation.simulators import Simulator, probe
 pytestmark = pytest.mark.slow
 
 CONFIG = MacConfig.parse("4/4U/4/6:V=4,R=6,acc=16")
-PORT = re.compile(r"^  (input|output)(?: signed)?(?: \[(\d+):0\])? (\w+);", re.MULTILINE)
+PARTS = {part: CONFIG for part in MacDesign.parts.values() if part != "decoder"}
+PARTS["decoder"] = MacConfig.parse("4/4U/ue4m3/-:V=2,dpq=1")
+PORT = re.compile(r"^  (input|output) +(?:wire|reg) +(?:signed )?(?:\[(\d+):0\])? *(\w+)", re.MULTILINE)
 
 
 def outputs(verilog: str, module: str) -> dict[str, int]:
@@ -44,8 +46,8 @@ def simulate(require_tool, tmp_path):
     simulator = "icarus" if isinstance(probe()["icarus"], Simulator) else "verilator"
     require_tool(simulator)
 
-    def simulate(name: str, verilog: str) -> Result:
-        job = Job(config=CONFIG.full_name, simulator=simulator, seed=1, beats=300, verilog=verilog, waves=False)
+    def simulate(name: str, verilog: str, config: MacConfig = CONFIG) -> Result:
+        job = Job(config=config.full_name, simulator=simulator, seed=1, beats=300, verilog=verilog, waves=False)
         [(_, result)] = run_jobs([job], tmp_path / name, workers=1)
         return result
 
@@ -54,20 +56,20 @@ def simulate(require_tool, tmp_path):
 
 def test_the_wrapper_itself_is_harmless(simulate):
     verilog = design(CONFIG).verilog(TOP)
-    for component in MacDesign.parts.values():
+    for component in (part for part, config in PARTS.items() if config == CONFIG):
         module = f"{TOP}_{component}"
         port, width = next(iter(outputs(verilog, module).items()))
         verilog = with_bits_kept(verilog, module, port, (1 << width) - 1)
     assert simulate("sound", verilog).passed
 
 
-@pytest.mark.parametrize("component", MacDesign.parts.values())
-def test_one_wrong_bit_is_found(component, simulate):
-    sound, module = design(CONFIG).verilog(TOP), f"{TOP}_{component}"
+@pytest.mark.parametrize(("component", "config"), PARTS.items())
+def test_one_wrong_bit_is_found(component, config, simulate):
+    sound, module = design(config).verilog(TOP), f"{TOP}_{component}"
     assert outputs(sound, module)
     for port, width in outputs(sound, module).items():
         bit = width // 2
-        result = simulate(port, with_bits_kept(sound, module, port, (1 << width) - 1 - (1 << bit)))
+        result = simulate(port, with_bits_kept(sound, module, port, (1 << width) - 1 - (1 << bit)), config)
         failed = {outcome.name for outcome in result.outcomes if outcome.failure}
         assert failed, f"{module}: {port}[{bit}] stuck at 0 is not found"
         assert failed <= set(RANDOM_TESTS), f"{module}: {port}[{bit}] stuck at 0 broke the simulation: {result}"

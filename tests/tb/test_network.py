@@ -28,6 +28,16 @@ def test_the_digits_network(require_tool):
     assert "pass" in capture.get()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("text", "outputs"), [("nvfp4", 2 * 10), ("mxfp4:V=16", 3 * 10)])
+def test_the_digits_network_in_block_floats(text, outputs, require_tool):
+    require_tool("icarus")
+    config = PeConfig.parse(text, arithmetic="behavioural")
+    result = network.run("digits", config, simulator="icarus", images=1)
+    assert result.passed
+    assert [layer.integers for layer in result.layers] == [64 * 17, 16 * 2 * 17, 16 * 2 * 17, outputs]
+
+
 def test_a_wrong_integer_is_counted(require_tool, monkeypatch):
     require_tool("icarus")
     sound = PeInterface.decoded
@@ -54,6 +64,7 @@ def test_a_run_without_layers_or_with_other_outputs_fails():
     assert not replace(run, layers=[replace(layer, wrong=1)]).passed
 
 
+@pytest.mark.slow
 def test_a_layer_of_minilm(require_tool):
     """The first query projection, 384 to 384, of 128 tokens, requantized, at more than 0.9 of the full pace."""
     require_tool("verilator")
@@ -71,7 +82,7 @@ def test_a_layer_of_minilm(require_tool):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["bert", "4/4/4/6"], "did you mean digits or minilm"),
+        (["bert", "4/4/4/6"], "did you mean stdlib or digits or minilm"),
         (["digits", "4/4U/4/6", "--sim", "modelsim"], "modelsim"),
         (["digits", "4/4U/4/6@lanes=24"], "give a multiple of V"),
     ],

@@ -21,7 +21,7 @@ LOST = {"both ends": "1'h0", "above": r"\1 & ~limit", "below": r"\1 & limit"}
 
 @pytest.fixture(params=LOST)
 def unsound(request):
-    verilog, count = re.subn(r"(?<=assign exceeds = )(.*)(?=;)", LOST[request.param], design(CONFIG).verilog(TOP))
+    verilog, count = re.subn(r"(?<=wire exceeds = )([^;]*)(?=;)", LOST[request.param], design(CONFIG).verilog(TOP))
     assert count == 1
     return verilog
 

@@ -25,13 +25,14 @@ FACTORS = {
     "activation_depth": (1, 8, 32),
     "ppu": (False, True),
     "multiplier_bits": (1, 5, 12, 32),
+    "reuse": (1, 2, 4, 8),
     "rounded": (False, True),
     "rounding": ("half_up", "half_even", "truncate"),
     "overflow": ("saturate", "wrap"),
     "limited": (False, True),
     "narrow": (False, True),
     "pipeline": (0, 1, 2, 3),
-    "arithmetic": ("behavioural", "bitheap"),
+    "arithmetic": ("behavioural", "bitheap", "lut"),
 }
 
 
@@ -44,7 +45,10 @@ def values(element: PeConfig) -> dict:
         "limited": mac.accumulator_bits is not None,
         **{name: str(getattr(mac, name)) for name in ("rounding", "overflow", "arithmetic")},
         **{name: getattr(mac, name) for name in ("narrow", "pipeline")},
-        **{name: getattr(element, name) for name in ("weight_depth", "activation_depth", "ppu", "multiplier_bits")},
+        **{
+            name: getattr(element, name)
+            for name in ("weight_depth", "activation_depth", "ppu", "multiplier_bits", "reuse")
+        },
     }
 
 

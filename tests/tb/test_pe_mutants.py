@@ -7,6 +7,7 @@ output of each part is held at 0 or 1.
 import re
 
 import numpy as np
+import pytest
 
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.stimulus import commands as pe_stimulus
@@ -18,9 +19,13 @@ from vsq.tb.playback.playback import check, opened
 from vsq.tb.regression.job import TOP
 from vsq.tb.scoreboard.pe import PeScoreboard
 
-CONFIG = PeConfig.parse("3/4/2/3:V=2,R=4,acc=9@lanes=4,weight_depth=4,activation_depth=16,multiplier_bits=6")
+pytestmark = pytest.mark.slow
+
+TEXT = "4/6/2/3:V=2,R=4,acc=12@lanes=4,weight_depth=4,activation_depth=16,multiplier_bits=6"
+CONFIGS = [TEXT, f"{TEXT},reuse=4"]
+PARTS = dict.fromkeys(part for part in PeDesign.parts.values() if part != "decoder").keys()  # that of dual precision
 COMMANDS = 80
-PORT = re.compile(r"^  (input|output)(?: signed)?(?: \[(\d+):0\])? (\w+);", re.MULTILINE)
+PORT = re.compile(r"^  (input|output) +(?:wire|reg) +(?:signed )?(?:\[(\d+):0\])? *(\w+)", re.MULTILINE)
 # What no result depends on.
 HARMLESS = {
     "issue_control.command[6]": "the stage after has no use for the number of vectors",
@@ -37,7 +42,7 @@ def ports(verilog, module):
 def with_mutants(verilog):
     """Return the design with a wrapper around each part, and the names of the mutants by number."""
     names = []
-    for part in PeDesign.parts.values():
+    for part in PARTS:
         module = f"{TOP}_{part}"
         found = ports(verilog, module)
         outputs = {name: int(high or 0) for kind, high, name in found if kind == "output"}
@@ -61,21 +66,23 @@ def with_mutants(verilog):
     return verilog, names
 
 
-def test_one_wrong_bit_is_found(require_tool):
+@pytest.mark.parametrize("text", CONFIGS)
+def test_one_wrong_bit_is_found(text, require_tool):
     require_tool("icarus")
-    verilog, names = with_mutants(design(CONFIG).verilog(TOP))
-    assert {name.partition(".")[0] for name in names} == set(PeDesign.parts.values())
-    streams, results = pe_stimulus.commands(CONFIG, COMMANDS, seed=3)
+    config = PeConfig.parse(text)
+    verilog, names = with_mutants(design(config).verilog(TOP))
+    assert {name.partition(".")[0] for name in names} == PARTS
+    streams, results = pe_stimulus.commands(config, COMMANDS, seed=3)
     assert any(result.illegal for result in results)
-    sent = PeInterface(CONFIG).streams(streams)
+    sent = PeInterface(config).streams(streams)
     pauses = {stream: np.zeros(length(columns), int) for stream, columns in sent.items()}
     pace = Pace(pauses=pauses, taking=np.random.default_rng(1).random(9000) < 0.5)
 
-    with opened(CONFIG, "icarus", verilog=verilog) as playback:
+    with opened(config, "icarus", verilog=verilog) as playback:
 
         def wrong(*arguments):
             playback.arguments = arguments
-            board = PeScoreboard(CONFIG, "mutant")
+            board = PeScoreboard(config, "mutant")
             board.on_beats(sent)
             try:
                 return check(board, sent, playback.play(sent, pace))

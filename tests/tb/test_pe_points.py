@@ -72,12 +72,74 @@ def test_outputs_at_their_limits():
         assert {name for name in hit([(command(requantize=True), result)]) if "loads" not in name} == expected
 
 
+def test_outputs_that_are_floats():
+    config = PeConfig.parse("nvfp4:V=2@lanes=2,weight_depth=4,activation_depth=8")
+    for result, expected in (
+        (vectors((12, -6), 229376), {"codes: 12", "codes: -6", "scales: 229376", "scales: e = 15"}),
+        (vectors((0, -1), 1), {"codes: 0", "codes: -1", "scales: 1"}),
+        (vectors((8, 3), 7), {"codes: 8", "codes: 3", "scales: subnormal"}),
+        (vectors((4, 4), 8), {"codes: 4", "scales: e = 1"}),
+    ):
+        found = {name.removeprefix("cp_pe_") for name in hit([(command(requantize=True), result)], config=config)}
+        assert {name for name in found if "loads" not in name} == expected
+
+
+def test_codes_that_are_alone_in_their_vector():
+    config = PeConfig.parse("nvfp4:V=1@lanes=1,weight_depth=4,activation_depth=8")
+    assert hits(POINTS, PeTraffic(config=config, answered=[], logs={}))["cp_pe_codes"].keys() == {
+        "least",
+        "0",
+        "largest",
+    }
+
+
 def test_handshakes():
     log = bytes([VALID, VALID | READY, VALID | READY, READY])
     assert hit(logs={"weights": log}) == {
         f"cp_pe_handshakes: weights {name}" for name in ("waits", "in successive cycles", "starves")
     }
     assert hit(logs={"result": bytes([VALID | READY, 0, VALID | READY])}) == {"cp_pe_handshakes: result starves"}
+
+
+SHARED = PeConfig.parse("4/4/4/6:V=2,acc=9@lanes=2,weight_depth=4,activation_depth=16,reuse=2")
+
+
+def raw(*flags):
+    """Accumulators of rows of two lanes, of which the second one saturates or not."""
+    return CommandResult(acc=np.zeros((len(flags), 2)), overflow=np.array([(False, flag) for flag in flags]))
+
+
+def slots(answered, logs=None):
+    return {
+        name.partition("_pe_")[2] for name in hit(answered, logs, config=SHARED) if re.search("rests|flows|slots", name)
+    }
+
+
+def test_rows_that_share_weights():
+    few = (command(rows=1, vectors=4), raw(False))
+    assert slots([few]) == {"rests: 1 rows over"}
+    assert slots([(command(rows=4, vectors=1), raw(*4 * [False]))]) == {
+        "rests: 0 rows over",
+        "rests: slots again, one vector",
+    }
+    assert slots([(command(rows=3, vectors=2), raw(*3 * [False]))]) == {
+        "rests: 1 rows over",
+        "rests: slots again, vectors",
+    }
+
+
+def test_the_slot_that_saturates_is_the_row_since_reset():
+    first, second = (command(rows=1), raw(False)), (command(rows=2), raw(False, True))
+    assert {"overflows: slot 0"} == {name for name in slots([first, second]) if "overflows" in name}
+    assert {"overflows: slot 1"} == {name for name in slots([second]) if "overflows" in name}
+
+
+def test_the_slot_of_a_result_that_waits():
+    illegal, rows = (command(rows=0), CommandResult()), (command(rows=2), raw(False, False))
+    taken = VALID | READY
+    for log, slot in (([VALID, taken], None), ([taken, VALID, taken], 0), ([taken] * 3 + [VALID], 1)):
+        expected = set() if slot is None else {f"slots: slot {slot}"}
+        assert {name for name in slots([illegal, rows], {"result": bytes(log)}) if "slots: slot " in name} == expected
 
 
 def test_resets():
@@ -88,7 +150,8 @@ def test_resets():
 def test_points_that_do_not_apply_are_absent():
     bare = PeConfig.parse("4/4/4/6:V=2@lanes=2,weight_depth=1,activation_depth=1,ppu=off")
     found = hits(POINTS, PeTraffic(config=bare, answered=[], logs={}))
-    assert found.keys() == NAMES - {"cp_pe_scales", "cp_pe_codes", "cp_pe_handshakes"}
+    shared = {"cp_pe_rests", "cp_pe_overflows", "cp_pe_slots"}
+    assert found.keys() == NAMES - {"cp_pe_scales", "cp_pe_codes", "cp_pe_handshakes"} - shared
     assert found["cp_pe_loads"].keys() == {"none", "weights", "activations", "weights+activations"}
     assert found["cp_pe_illegal"].keys() == {"no rows", "no vectors"}
 

@@ -53,7 +53,7 @@ def test_what_is_unknown_is_not_invented():
 
 
 def test_coverage_of_jobs_and_their_sum(tmp_path):
-    write_coverage([(job(), result(COVERED)), (job("verilator"), result(HALF))], tmp_path / "coverage.json")
+    write_coverage([(job(), result(COVERED)), (job("verilator"), result(HALF))], tmp_path / "coverage.json", tmp_path)
     document = json.loads((tmp_path / "coverage.json").read_text())
     assert document["goals"].keys() == NAMES
     assert all(document["goals"][point.name] == point.goal for point in POINTS)
@@ -93,7 +93,7 @@ class Page(HTMLParser):
 def test_the_page_stands_alone_and_shows_everything(tmp_path):
     failure = "result 3 <is> wrong & more"
     jobs = [(job(), result(COVERED, failure)), (job("verilator"), result(COVERED))]
-    write_html(jobs, tmp_path / "report.html")
+    write_html(jobs, tmp_path / "report.html", tmp_path)
     page = Page((tmp_path / "report.html").read_text())
     assert page.open == page.links == []
     assert "vsq regress: 1 of 2 passed" in page.words
@@ -105,7 +105,7 @@ def test_the_page_stands_alone_and_shows_everything(tmp_path):
 
 
 def test_the_page_has_a_table_of_points_for_each_kind_of_design(tmp_path):
-    write_html([(job(), result(COVERED)), (job(config=ELEMENT), result(COMMANDS))], tmp_path / "report.html")
+    write_html([(job(), result(COVERED)), (job(config=ELEMENT), result(COMMANDS))], tmp_path / "report.html", tmp_path)
     page = (tmp_path / "report.html").read_text()
     heads = [part.partition("</tr>")[0] for part in page.split("<th>point</th>")[1:]]
     assert [("[1]" in head, "[2]" in head) for head in heads] == [(True, False), (False, True)]
@@ -115,14 +115,38 @@ def test_the_page_has_a_table_of_points_for_each_kind_of_design(tmp_path):
 
 
 def test_a_page_without_coverage(tmp_path):
-    write_html([(job(), Result())], tmp_path / "report.html")
+    write_html([(job(), Result())], tmp_path / "report.html", tmp_path)
     words = Page((tmp_path / "report.html").read_text()).words
     assert "FAIL" in words
     assert not any(word.startswith("Coverage") for word in words)
 
 
 def test_junit_states_the_closure(tmp_path):
-    write_junit([(job(), result(COVERED))], tmp_path / "junit.xml")
+    write_junit([(job(), result(COVERED))], tmp_path / "junit.xml", tmp_path)
     [suite] = ElementTree.parse(tmp_path / "junit.xml").getroot()
     properties = {entry.get("name"): entry.get("value") for entry in suite.find("properties")}
-    assert properties == {"seed": "7", "beats": "1000", "points": "2", "points_closed": "1"}
+    assert properties.pop("icarus")
+    assert properties == {
+        "seed": "7",
+        "beats": "1000",
+        "points": "2",
+        "points_closed": "1",
+        "command": "vsq regress 4/4U/4/6:V=8 --sim icarus --beats 2000 --seed 7",
+    }
+
+
+def test_reports_link_what_a_failed_job_left(tmp_path):
+    left = tmp_path / "run-1" / "failures" / job().name
+    left.mkdir(parents=True)
+    for name in ("dut.v", "simulation.log", "dump.fst"):
+        (left / name).write_text("")
+    jobs = [(job(), replace(result(COVERED, "wrong"), waves="dump.fst")), (job("verilator"), result(COVERED))]
+    write_html(jobs, tmp_path / "report.html", tmp_path / "run-1" / "failures")
+    write_junit(jobs, tmp_path / "run-1" / "junit.xml", tmp_path / "run-1" / "failures")
+    page = Page((tmp_path / "report.html").read_text())
+    assert [(tmp_path / link).relative_to(left).name for link in page.links] == ["dut.v", "simulation.log", "dump.fst"]
+    assert "vsq regress 4/4U/4/6:V=8 --sim icarus --beats 2000 --seed 7" in page.words
+    failed, sound = ElementTree.parse(tmp_path / "run-1" / "junit.xml").getroot()
+    links = {entry.get("name"): entry.get("value") for entry in failed.find("properties")}
+    assert links["waves"] == f"failures/{job().name}/dump.fst"
+    assert not [entry for entry in sound.find("properties") if entry.get("name") == "Verilog"]

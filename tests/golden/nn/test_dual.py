@@ -12,10 +12,11 @@ from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.nn import mmse
 from vsq.golden.nn.integer import inference
+from vsq.golden.nn.layers.registry import fresh_layer
 from vsq.golden.nn.planes.dual import dual_layer, dual_model
 from vsq.golden.nn.planes.splitquant import SumLayer
-from vsq.golden.nn.quantize import fresh_layer, quantize
-from vsq.golden.nn.scheme import Scheme
+from vsq.golden.nn.quantize import quantize
+from vsq.golden.quantizer.scheme import Scheme
 
 SCHEMES = {text: Scheme(config=MacConfig.parse(text), weight_scales="mmse") for text in ("3/8/-/-", "3/8/4/6")}
 LAYERS = {
@@ -79,7 +80,7 @@ def test_a_model_with_doubled_layers_runs_and_is_nearer():
 
 def test_what_cannot_be_doubled():
     scheme = SCHEMES["3/8/-/-"]
-    assert dual_layer(nn.Conv2d(4, 4, 3, groups=2), scheme, 0.0) is None
+    assert dual_layer(nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), scheme, 0.0) is None
     with pytest.raises(InputError, match="weight scales max: two planes need those of least error; choose mmse"):
         dual_layer(nn.Linear(4, 4), Scheme(config=scheme.config), 0.0)
     with pytest.raises(InputError, match=r"threshold -1: .* choose for example 0.01"):

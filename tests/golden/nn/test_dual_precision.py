@@ -11,6 +11,7 @@ from vsq.golden.formats import fp8
 
 torch = pytest.importorskip("torch")
 
+from vsq.golden.nn.methods.hessian import Hessian
 from vsq.golden.nn.planes import dual_precision as dpq
 
 
@@ -23,7 +24,7 @@ def layer(rows=12, columns=40, samples=200, seed=0):
 
 
 def hessian(x):
-    seen = dpq.Hessian()
+    seen = Hessian()
     for batch in x.split(64):
         seen.observe(batch.reshape(1, *batch.shape))
     return seen.matrix()
@@ -148,4 +149,36 @@ def test_errors_name_what_is_wrong():
     with pytest.raises(InputError, match="Hessian of fc: must be finite"):
         dpq.quantize(weight, hessian(x) * math.nan, name="fc")
     with pytest.raises(InputError, match="fc: calibration saw no data"):
-        dpq.Hessian().matrix("fc")
+        Hessian().matrix("fc")
+
+
+@pytest.fixture
+def quantized():
+    """A layer of random sizes, in groups that are no multiple of K, with scales of FP8; and rows of inputs."""
+    seed = int(np.random.SeedSequence().entropy) % 2**63
+    print(f"seed {seed}")
+    torch.manual_seed(seed)
+    channels, length = 2 + seed % 4, 17 + seed % 23
+    weight = torch.randn(channels, length) * 2.0 ** float(torch.randint(-6, 3, ()))
+    x = dpq.activations(torch.randn(3, length), 2.0**-6)
+    return dpq.quantize(weight, torch.eye(length), group_size=8, scale_dtype=torch.float8_e4m3fn), x
+
+
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_a_layer_in_integers_gives_the_exact_sums(quantized, size):
+    weight, x = quantized
+    layer = dpq.integer_layer(weight, x, 2.0**-6, f"w4a8fp8:V={size}")
+    assert torch.equal(torch.from_numpy(layer.outputs()), dpq.linear(x, weight, 2.0**-6))
+    assert np.array_equal(layer.weights.codes.reshape(len(layer.weights.codes), -1)[:, : x.shape[1]], weight.codes)
+
+
+def test_what_no_mac_in_dual_precision_computes_is_refused(quantized):
+    weight, x = quantized
+    rough = dpq.quantize(torch.randn(2, x.shape[1]), torch.eye(x.shape[1]), group_size=8)
+    for arguments, message in (
+        ((weight, x, 1.0, "4/e4m3/ue4m3/-"), "choose w4a8fp8"),
+        ((weight, x, 1.0), "group size 8: no multiple of V = 16"),
+        ((rough, x, 1.0, "w4a8fp8:V=8"), "quantize with scale_dtype=torch.float8_e4m3fn"),
+    ):
+        with pytest.raises(InputError, match=message):
+            dpq.integer_layer(*arguments)

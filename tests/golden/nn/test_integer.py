@@ -14,7 +14,8 @@ nn = torch.nn
 from vsq.golden.nn import integer
 from vsq.golden.nn.planes.splitquant import split_model
 from vsq.golden.nn.quantize import prepare, quantize, quantized_layers
-from vsq.golden.nn.scheme import Rule, Scheme
+from vsq.golden.nn.rules import Rule
+from vsq.golden.quantizer.scheme import Scheme
 
 HEAD = [Rule(pattern="5", scheme=Scheme(config=MacConfig.parse("8/8/-/10:V=3"), input_gamma="row"))]
 
@@ -75,6 +76,43 @@ def test_a_model_runs_in_integers(text):
             assert outputs[m, n] == pytest.approx(real, rel=1e-12)
     first = quantized_layers(model)["0"](x)
     np.testing.assert_allclose(exported["0"].outputs(), first.movedim(1, -1).reshape(-1, 20)[:7].detach(), atol=1e-5)
+
+
+def grouped():
+    """Return a network of a grouped, a depthwise and a grouped transposed convolution."""
+    return nn.Sequential(
+        nn.Conv2d(6, 9, 3, groups=3, padding=1), nn.ReLU(), nn.Conv2d(9, 18, 2, groups=9, bias=False), nn.ReLU(),
+        nn.ConvTranspose2d(18, 4, 2, groups=2, stride=2),
+    ).eval()  # fmt: skip
+
+
+@pytest.mark.parametrize("gamma", ["static", "row"])
+@pytest.mark.parametrize("text", ["4/4/4/6", "4/8/6/10:R=8,V=4"])
+def test_groups_are_matrices_side_by_side(tmp_path, text, gamma, seeded_without_gradients):
+    x = torch.randn(3, 6, 5, 4)
+    model = quantize(grouped(), Scheme(config=text, input_gamma=gamma), lambda model: model(x))
+    with integer.inference(model) as differences:
+        y = model(x)
+    assert differences.keys() == {"0", "2", "4"}
+    assert all(0 < one.share <= 1 and one.outputs > 0 for one in differences.values())
+    torch.testing.assert_close(y, model(x), rtol=1e-3, atol=1e-3)
+
+    exported = integer.integers(model, lambda model: model(x), rows=5)
+    files.save(tmp_path / "groups.npz", exported)
+    for layer in files.load(tmp_path / "groups.npz").values():
+        size = len(layer.weights.codes) // layer.groups
+        assert len(layer.inputs.codes) == 5 * layer.groups > 5
+        results = datapath.mac(layer.config, **vars(layer.beats())).acc.reshape(layer.groups, 5, size)
+        np.testing.assert_array_equal(results.swapaxes(0, 1).reshape(5, -1), layer.result.acc)
+        weights, rows = (side.dequantize().reshape(len(side.codes), -1) for side in (layer.weights, layer.inputs))
+        if "R=" not in text:
+            wide = [rows[g :: layer.groups].astype(float) @ weights[g * size : (g + 1) * size].astype(float).T
+                    for g in range(layer.groups)]  # fmt: skip
+            bias = 0 if layer.bias is None else layer.bias
+            np.testing.assert_allclose(layer.outputs(), np.concatenate(wide, axis=1) + bias, rtol=1e-5, atol=1e-5)
+    fresh = prepare(grouped(), Scheme(config=text, input_gamma=gamma))
+    integer.restore(fresh, exported)
+    assert torch.equal(fresh(x), model(x))
 
 
 def test_the_difference_is_below_one_step_of_an_accumulator():

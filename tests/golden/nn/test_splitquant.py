@@ -10,10 +10,10 @@ from vsq.golden.contract.config import MacConfig
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
+from vsq.golden.nn.layers.registry import fresh_layer
 from vsq.golden.nn.planes import splitquant
 from vsq.golden.nn.planes.splitquant import boundaries
-from vsq.golden.nn.quantize import fresh_layer
-from vsq.golden.nn.scheme import Scheme, WeightScales
+from vsq.golden.quantizer.scheme import Scheme, WeightScales
 
 
 def gaussian(*shape, seed=0):

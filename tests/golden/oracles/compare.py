@@ -1,6 +1,7 @@
 """Compare the quantizer with brevitas, torchao and modelopt on half a million Gaussian codes a configuration.
 
-    make check-oracles
+    make check-oracles              # of a fresh seed, which is printed
+    PYTHONPATH=. .venv-peers/bin/python tests/golden/oracles/compare.py SEED
 
 Scales must be equal. Codes must be equal but where the exact quotient lies within a few float32 roundings of a tie: the
 others multiply by a reciprocal, or divide in another order. Each such case is listed, and everything else ends in exit
@@ -8,6 +9,7 @@ code 1. What is not installed is named and not compared.
 """
 
 import importlib
+import secrets
 import sys
 
 import numpy as np
@@ -16,6 +18,7 @@ import torch
 from vsq.golden.formats.elements import IntFormat, element_format
 from vsq.golden.quantizer.core import Quantizer
 
+SEED = int(sys.argv[1]) if len(sys.argv) > 1 else secrets.randbits(32)
 SHAPE = (512, 1024)
 ROUNDINGS = 6  # of float32, between the exact quotient and any of the quantizers'
 LISTED = 5
@@ -35,7 +38,7 @@ ONE_LEVEL = [("4", "channel"), ("8", "channel"), ("8", "tensor"), ("4U", "tensor
 
 def inputs(element, seed):
     """Return Gaussian float32 rows of different spread; magnitudes where the format is unsigned."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([SEED, seed])
     x = (rng.standard_normal(SHAPE) * rng.uniform(0.5, 4, (SHAPE[0], 1))).astype(np.float32)
     return x if element.signed else np.abs(x)
 
@@ -135,6 +138,7 @@ def against_modelopt():
 
 def main():
     """Run all comparisons; return the exit code."""
+    print(f"seed {SEED}")
     good = []
     for compare in (against_brevitas, against_torchao, against_modelopt):
         try:
