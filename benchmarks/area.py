@@ -19,13 +19,17 @@ from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Module, Signal, signed
 from rich.console import Console
 
+from benchmarks.area_function import check_dot
 from benchmarks.area_tables import ALTERNATIVES, BOUND, GENERATOR, PAPER, dot_table, mac_table
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.elements import IntFormat
 from vsq.golden.io import charts
 from vsq.hw.emit.design import MacDesign, design
-from vsq.synth.flow.synthesis import Flow, Netlist, run_recipe, synthesize, useful_adders
+from vsq.synth.flow import scripts
+from vsq.synth.flow.adders import useful_adders
+from vsq.synth.flow.netlist import Netlist
+from vsq.synth.flow.synthesis import Flow, run_recipe, synthesize
 from vsq.synth.library.liberty import NAND2, Library
 from vsq.synth.measure.area import by_component, measure, total
 from vsq.synth.measure.records import Record, document, write_document
@@ -102,8 +106,9 @@ class Dot:
 def implementations(dot: Dot, library: Library, names: Iterable[str]) -> dict[str, Callable[[], Netlist]]:
     """Return, by name, what maps the dot product onto the library.
 
-    ``vsq`` is the generator's, by the project's flow. The others are ``sum(a*b)`` by Yosys's own steps and the same ABC
-    script: plain, with ``synth -booth``, with full-adder extraction, and with both.
+    ``vsq`` is the generator's, by the project's flow. The others are ``sum(a*b)`` through the same flow, with the same
+    map of carries and the same ABC scripts: without adder cells unless their name says ``adders``, and with Yosys's
+    ``synth -booth`` if it says ``booth``.
     """
     jobs: dict[str, Callable[[], Netlist]] = {}
     for name in names:
@@ -116,8 +121,10 @@ def implementations(dot: Dot, library: Library, names: Iterable[str]) -> dict[st
                 sum_of_products(dot),
                 "sum_of_products",
                 library,
-                "-booth" if name in ("booth", "both") else "",
-                adders=useful_adders(library) if name in ("adders", "both") else (),
+                "-booth" if "booth" in name else "",
+                abc=scripts.for_area(library),
+                adders=useful_adders(library) if "adders" in name else (),
+                ripple_carry=True,
             )
     return jobs
 
@@ -134,7 +141,10 @@ def sum_of_products(dot: Dot) -> str:
 
 
 def measure_dots(dots: Sequence[Dot], library: Library, names: Sequence[str]) -> list[Record]:
-    """Return area and full adders of every dot product by every implementation, and the bounds."""
+    """Return area and full adders of every dot product by every implementation, and the bounds.
+
+    Every netlist is simulated before its area counts.
+    """
     records = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         jobs = [
@@ -142,6 +152,7 @@ def measure_dots(dots: Sequence[Dot], library: Library, names: Sequence[str]) ->
         ]
         for dot, name, job in jobs:
             netlist = job.result()
+            check_dot(netlist, library, (dot.weight_bits, dot.activation_bits), dot.vector_size)
             measured = total(by_component(netlist, library, MacDesign.components))
             adders = measured.cells[library.full_adder.name] if library.full_adder else 0
             records += [

@@ -16,11 +16,12 @@ from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.elements import element_format
 from vsq.golden.nn import mmse
 from vsq.golden.nn.calibration import watch
+from vsq.golden.nn.layers.registry import fresh_layer
+from vsq.golden.nn.methods.hessian import Hessian
 from vsq.golden.nn.planes import dual_precision, splitquant
-from vsq.golden.nn.quantize import fresh_layer
-from vsq.golden.nn.scheme import Scheme, WeightScales
 from vsq.golden.quantizer import pytorch
 from vsq.golden.quantizer.core import Quantizer
+from vsq.golden.quantizer.scheme import Scheme, WeightScales
 from vsq.golden.quantizer.tensor import Granularity
 from vsq.golden.workloads import minilm
 from vsq.golden.workloads.minilm import CALIBRATION, LONG, SHORT
@@ -100,7 +101,7 @@ def dual_precision_rows() -> Iterator[tuple[str, float, float]]:
     calibration, evaluation = inputs(CALIBRATION + LONG), inputs(SHORT)
     for name, linear in linears.items():
         x, weight = evaluation[name], linear.weight.detach()
-        hessian = dual_precision.Hessian()
+        hessian = Hessian()
         hessian.observe(calibration[name])
         scale = dual_precision.activation_scale(calibration[name].abs().max().item())
         rounded = dual_precision.activations(x, scale).float() * scale
