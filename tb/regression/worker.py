@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cocotb_tools.config
 from cocotb_tools.runner import get_runner
 
 from vsq.golden.io.files import write_text
@@ -103,7 +104,9 @@ def build(simulator: str, source: Path, folder: Path, *, waves: bool, log: Path,
     if not cached or waves or simulator != "verilator":
         make()
         return
-    tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), sys.prefix]
+    # The simulator names the folder of cocotb's libraries, which another environment at the same place need not have.
+    libraries = cocotb_tools.config.libs_dir
+    tools = [simulators.find("verilator").version, version("cocotb"), objcache.compiler_version("g++"), libraries]
     kept = objcache.path(TOP, "", tools, arguments, [path.read_text() for path in sources])
     folder.mkdir()
     objcache.make_once(folder / TOP, kept, make)

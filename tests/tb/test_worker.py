@@ -1,6 +1,7 @@
 import json
 import os
 
+import cocotb_tools.config
 import pytest
 
 from vsq.tb.designs import ENVIRONMENTS, RANDOM_TESTS
@@ -104,3 +105,8 @@ def test_one_build_by_verilator_serves_every_run_of_the_same_verilog(monkeypatch
         worker.build("verilator", source, folder, waves=False, log=tmp_path / "log")
         assert (folder / "dut").read_text() == text
     assert built == ["one", "two"]
+
+    # Another Python in an environment at the same place: the kept simulator looks for libraries that are gone.
+    monkeypatch.setattr(cocotb_tools.config, "libs_dir", tmp_path / "python3.99" / "libs")
+    worker.build("verilator", source, tmp_path / "4", waves=False, log=tmp_path / "log")
+    assert built == ["one", "two", "one"]
