@@ -35,6 +35,7 @@ class Arithmetic(StrEnum):
     AUTO = "auto"  # bit heaps for standard cells, lookup tables for FPGAs
     BEHAVIOURAL = "behavioural"
     BITHEAP = "bitheap"
+    CARRYSAVE = "carrysave"
     LUT = "lut"
 
 

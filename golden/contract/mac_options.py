@@ -80,9 +80,10 @@ class MacOptions:
     pipeline: int = option(1, "register stages before the accumulator", symbol="D", low=0, high=MAX_PIPELINE)
     arithmetic: Arithmetic = option(
         Arithmetic.AUTO,
-        "style of the arithmetic: compressor trees, carry chains for FPGAs, or `*` and `+` for review and formal tools",
+        "style of the arithmetic: compressor trees down to the sum, or to two words that `+` adds (`carrysave`: less "
+        "delay), carry chains for FPGAs, or `*` and `+` for review and formal tools",
         key="style",
-        tried=(Arithmetic.BITHEAP, Arithmetic.BEHAVIOURAL, Arithmetic.LUT),
+        tried=(Arithmetic.BITHEAP, Arithmetic.CARRYSAVE, Arithmetic.BEHAVIOURAL, Arithmetic.LUT),
     )
     target: Target = option(
         Target.ASIC,

@@ -40,7 +40,7 @@ class BitHeap:
         constant: The folded constant, modulo 2^width.
         full_adders, half_adders: Adders with three and with two variable inputs. The most significant column needs
             exclusive-ors only.
-        lower_bound: Bits added (and the bits of the constant that no half adder takes) less ``width``, or 0: each full
+        lower_bound: Bits added (and the bits of the constant that no half adder takes) less those left, or 0: each full
             adder removes one bit. Only carries that drop out at 2^width save some.
         depth: Delay in units of one exclusive-or.
         counts: What there is to map, from which area can be predicted: adders by kind, and by which operand has the
@@ -106,13 +106,14 @@ class BitHeap:
             loads: One register stage per entry, with that enable: they cut the tree into parts of equal depth.
         """
         _record.get([]).append(self)
-        plan = compress(self.columns(m), self.constant)
-        self.depth = plan.depth
-        self.lower_bound = max(0, self.bits_in + plan.repeated - self.width)
+        plan = self.plan(self.columns(m))
+        self.depth = plan.depth + word_delay(len(plan.second))
+        self.lower_bound = max(0, self.bits_in + plan.repeated - len(plan.bits))
         self.half_adders = sum(adder.is_half for adder in plan.adders)
         self.full_adders = len(plan.adders) - self.half_adders
         first = max((bit.wire.arrival for column in self._columns for bit in column), default=0)
-        cuts = [first + (plan.depth - first) * i // (len(loads) + 1) for i in range(1, len(loads) + 1)]
+        cuts = [first + (self.depth - first) * i // (len(loads) + 1) for i in range(1, len(loads) + 1)]
+        cuts = [min(cut, plan.depth) for cut in cuts]  # no word adder is cut
         crossing = _crossing(plan, cuts)
         groups: defaultdict[int, list[Adder]] = defaultdict(list)
         for adder in plan.adders:
@@ -125,14 +126,25 @@ class BitHeap:
                     held = register(m, Cat(w.value for w in crossing[stage]), loads[stage], f"{self.name}_stage{stage}")
                     for wire, value in zip(crossing[stage], held, strict=True):
                         wire.value = value
-        self.counts["inverted"] += sum(bit.inverted for bit in plan.result if isinstance(bit, Bit))
-        complements = ~Cat(bit.wire.value for bit in plan.result if isinstance(bit, Bit) and bit.inverted)
+        self.counts["inverted"] += sum(bit.inverted for bit in plan.bits)
+        complements = ~Cat(bit.wire.value for bit in plan.bits if bit.inverted)
         inverted = iter(_vector(m, f"{self.name}_inverted", [complements]))
-        total = [
-            Const(bit, 1) if isinstance(bit, int) else next(inverted) if bit.inverted else bit.wire.value
-            for bit in plan.result
-        ]
+
+        def value_of(bit: Bit | int) -> Value:
+            return Const(bit, 1) if isinstance(bit, int) else next(inverted) if bit.inverted else bit.wire.value
+
+        total = [value_of(bit) for bit in plan.result]
+        if plan.second:
+            start = min(plan.second)
+            x = _vector(m, f"{self.name}_row0", total[start:])
+            second = {column: value_of(bit) for column, bit in plan.second.items()}
+            y = _vector(m, f"{self.name}_row1", [second.get(i, Const(0, 1)) for i in range(start, self.width)])
+            total[start:] = [(x + y)[: len(x)]]
         return _vector(m, f"{self.name}_sum", total)
+
+    def plan(self, columns: list[list[Bit]]) -> Plan:
+        """Return the adders: here down to one bit a column."""
+        return compress(columns, self.constant)
 
     def columns(self, m: Module) -> list[list[Bit]]:
         """Describe what the terms are made of, and return all their bits by weight."""
@@ -184,6 +196,11 @@ class BitHeap:
                     adder.carry.value = value
 
 
+def word_delay(bits: int) -> int:
+    """Return the delay of an adder of two words, of as many levels as a parallel prefix has, in exclusive-or delays."""
+    return 2 + (bits - 1).bit_length() if bits else 0
+
+
 def _odd(adder: Adder) -> str:
     """Return which operand is of the other polarity, y or z, or nothing."""
     if adder.y.inverted != adder.inverted:
@@ -205,5 +222,5 @@ def _crossing(plan: Plan, cuts: Sequence[int]) -> list[list[Wire]]:
     for adder in plan.adders:
         for bit in adder.operands:
             last[bit.wire] = max(last.get(bit.wire, 0), adder.sum.arrival)
-    last.update((bit.wire, plan.depth + 1) for bit in plan.result if isinstance(bit, Bit))
+    last.update((bit.wire, plan.depth + 1) for bit in plan.bits)
     return [[wire for wire, use in last.items() if wire.arrival <= cut < use] for cut in cuts]

@@ -1,4 +1,4 @@
-"""Choice of the adders that reduce columns of weighted bits to one bit a column; no hardware is described here."""
+"""Choice of the adders that reduce columns of weighted bits to one bit each, or two; no hardware is described here."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -63,21 +63,30 @@ class Adder:
 class Plan:
     """Adders in the order of columns, and the result: one bit (or constant) a column, least significant first.
 
-    ``repeated`` counts the bits that entered two columns to take a 1 of the constant.
+    ``second`` has the bits that are left beside it, by column. ``repeated`` counts the bits that entered two columns to
+    take a 1 of the constant.
     """
 
     adders: list[Adder] = field(default_factory=list)
     result: list[Bit | int] = field(default_factory=list)
+    second: dict[int, Bit | int] = field(default_factory=dict)
     repeated: int = 0
 
     @property
+    def bits(self) -> list[Bit]:
+        """The bits that are left."""
+        return [bit for bit in (*self.result, *self.second.values()) if isinstance(bit, Bit)]
+
+    @property
     def depth(self) -> int:
-        """Arrival of the latest result bit, in exclusive-or delays."""
-        return max((bit.wire.arrival for bit in self.result if isinstance(bit, Bit)), default=0)
+        """Arrival of the latest of them, in exclusive-or delays."""
+        return max((bit.wire.arrival for bit in self.bits), default=0)
 
 
-def compress(columns: Sequence[Iterable[Bit]], constant: int) -> Plan:
+def compress(columns: Sequence[Iterable[Bit]], constant: int, split: int | None = None) -> Plan:
     """Return the adders for ``sum(bit * 2^column) + constant`` modulo ``2^len(columns)``.
+
+    Columns from ``split`` on are left with two bits, if it is given; all others with one.
 
     Columns are reduced from the least significant one up, so that all carries into a column are known when its turn
     comes, and each is reduced to one bit by always adding the earliest bits (Oklobdzija's three-greedy method, carried
@@ -96,6 +105,9 @@ def compress(columns: Sequence[Iterable[Bit]], constant: int) -> Plan:
         if index == len(columns) - 1:
             plan.result.append(_parity(plan, bits, one))
             break
+        if split is not None and index >= split:
+            _two(plan, bits, one, carries)
+            continue
         if one and len(bits) % 2:
             bits.sort(key=_arrival)
             carries.append(bits[0])
@@ -112,6 +124,24 @@ def compress(columns: Sequence[Iterable[Bit]], constant: int) -> Plan:
             carries.append(carry)
         plan.result.append(queue.take_one() if len(queue) else one)
     return plan
+
+
+def _two(plan: Plan, bits: list[Bit], one: int, carries: list[Bit]) -> None:
+    """Reduce a column to two bits; a half adder of the earliest bits takes its 1 of the constant."""
+    queue = _Queue(bits)
+    if one and len(bits) > 1:
+        total, carry = _half(plan, queue.take_first(), queue.take_first(), one)
+        queue.put(total)
+        carries.append(carry)
+        one = 0
+    while len(queue) > 2:
+        total, carry = _full(plan, *queue.take_three())
+        queue.put(total)
+        carries.append(carry)
+    left: list[Bit | int] = [queue.take_one() for _ in range(len(queue))] + [1] * one
+    if len(left) == 2:
+        plan.second[len(plan.result)] = left.pop()
+    plan.result.append(left[0] if left else 0)
 
 
 class _Queue:
@@ -140,6 +170,10 @@ class _Queue:
             return self._pop(polarity), self._pop(polarity), self._pop(polarity)
         polarity = len(self._heaps[True]) > len(self._heaps[False])
         return self._pop(polarity), self._pop(polarity), self._pop(not polarity)
+
+    def take_first(self) -> Bit:
+        """Take the earliest bit."""
+        return self._pop(min((heap[0][:2], polarity) for polarity, heap in self._heaps.items() if heap)[1])
 
     def take_one(self) -> Bit:
         """Take any bit."""

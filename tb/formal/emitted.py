@@ -17,6 +17,7 @@ DESIGNS = (
         (f"4/4/4/6:{options}", "native")
         for options in (
             "style=behavioural",
+            "style=carrysave",
             "pipeline=0",
             "pipeline=3",
             "V=1",

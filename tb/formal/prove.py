@@ -44,7 +44,7 @@ from vsq.tb.playback.playback import play
 from vsq.tb.regression.job import TOP
 from vsq.tb.templates import filled
 
-# Every pipeline depth, both policies, both styles, every rounding, with and without scales, promises and signs.
+# Every pipeline depth, both policies, the styles, every rounding, with and without scales, promises and signs.
 _CONFIGS = (
     "2/2U/2/2:V=2,R=3,acc=6,pipeline=0",
     "2/2U/2/2:V=2,R=3,acc=6,pipeline=1",
@@ -62,6 +62,7 @@ _CONFIGS = (
     "2/1U/ue4m3/-:V=1,dpq=1,acc=20,pipeline=1",
     "e2m1/e2m1/-/-:V=1,acc=9,pipeline=1",
     "2/2U/2/2:V=2,R=3,acc=6,pipeline=1,reset=none",
+    "2/3U/2/2:V=2,R=3,acc=7,pipeline=2,style=carrysave",
 )
 _SECONDS = 300  # for a proof
 _MOST_STEPS = 8  # of induction

@@ -140,7 +140,7 @@ def test_counts_are_those_of_the_heaps():
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("4/4/4/6@", "leave out what @ adds"), ("4/4/4/6:style=behavioural", "leave style out")]
+    ("name", "reason"), [("4/4/4/6@", "leave out what @ adds"), ("4/4/4/6:style=carrysave", "leave style out")]
 )
 def test_designs_without_counts(name, reason):
     assert reason in Task(name, CountsMeasure()).run()["failure"]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsq.hw.arithmetic.bitheap import BitHeap
+from vsq.hw.arithmetic.carrysave import CarrySaveHeap
 from vsq.hw.arithmetic.chains import ChainHeap
 from vsq.hw.arithmetic.products import multiply
 
@@ -60,7 +61,7 @@ def dot(w_shape, a_shape, vector_size, enables=(), heap_class=BitHeap):
     return m, [*w, *a], d, heap
 
 
-heaps = pytest.mark.parametrize("heap_class", [BitHeap, ChainHeap])
+heaps = pytest.mark.parametrize("heap_class", [BitHeap, CarrySaveHeap, ChainHeap])
 
 
 @heaps
@@ -140,6 +141,24 @@ def test_signed_dot_products_use_the_fewest_full_adders(bits, vector_size):
     # Fewer than any tree over all partial products, one for each pair of bits.
     assert heap.full_adders < bits[0] * bits[1] * vector_size - heap.width
     assert heap.half_adders <= heap.width
+
+
+@pytest.mark.parametrize("bits", [(4, 4), (8, 8), (4, 8)], ids=str)
+@pytest.mark.parametrize("vector_size", [8, 16, 64])
+def test_an_adder_of_words_makes_sums_earlier_with_as_few_full_adders(bits, vector_size):
+    m, _, _, heap = dot(signed(bits[0]), signed(bits[1]), vector_size, heap_class=CarrySaveHeap)
+    Fragment.get(m, None)
+    assert heap.full_adders == heap.lower_bound
+    assert heap.depth < counted(*bits, vector_size).depth
+
+
+def test_sums_of_few_bits_have_no_adder_of_words():
+    m, heap = Module(), CarrySaveHeap(3)
+    for name in "abcd":
+        heap.add(Signal(name=name))
+    columns = heap.columns(m)
+    Fragment.get(m, None)
+    assert heap.plan(columns).second == {}
 
 
 def test_cost_grows_linearly():

@@ -7,6 +7,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal, signed, unsigned
 
 from vsq.hw.arithmetic.bitheap import BitHeap
+from vsq.hw.arithmetic.carrysave import CarrySaveHeap
 from vsq.hw.arithmetic.chains import ChainHeap
 from vsq.hw.arithmetic.products import multiply
 from vsq.hw.emit.yosys import run_yosys
@@ -28,7 +29,7 @@ def prove(m, pairs, equal):
     assert "SUCCESS!" in log
 
 
-@pytest.mark.parametrize("heap_class", [BitHeap, ChainHeap])
+@pytest.mark.parametrize("heap_class", [BitHeap, CarrySaveHeap, ChainHeap])
 @pytest.mark.parametrize(
     ("w_shape", "a_shape", "vector_size"),
     [

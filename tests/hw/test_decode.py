@@ -20,7 +20,8 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(
-    "options", ["style=behavioural", "style=bitheap", "style=bitheap,narrow=1", "overflow=wrap,acc=5"]
+    "options",
+    ["style=behavioural", "style=bitheap", "style=carrysave", "style=bitheap,narrow=1", "overflow=wrap,acc=5"],
 )
 @pytest.mark.parametrize("pair", PAIRS, ids="/".join)
 def test_every_pattern(pair, options):

@@ -15,7 +15,7 @@ from vsq.tb.coverage.points import missing
 from vsq.tb.regression.run import play, regress
 
 
-@pytest.mark.parametrize("style", ["behavioural", "bitheap"])
+@pytest.mark.parametrize("style", ["behavioural", "bitheap", "carrysave"])
 def test_every_code_is_decoded(style):
     """16 weights with each of 127 scales; a pattern is significand, exponent and sign."""
     config = MacConfig.parse(f"w4a8fp8:style={style}")

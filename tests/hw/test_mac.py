@@ -35,6 +35,9 @@ CONFIGS = [
     "2/2U/e8m0/ue4m3:V=1,window=12,pipeline=0",
     "3U/2U/ue4m3/5:V=2,R=5,window=20,pipeline=3",
     "3/3U/3/2:V=2,style=lut,pipeline=3",
+    "8/8/-/-:V=6,style=carrysave,pipeline=3",
+    "4/4U/4/6:V=5,R=6,style=carrysave,overflow=wrap,pipeline=2",
+    "e2m1/e4m3/ue4m3/ue4m3:V=2,R=4,style=carrysave,window=40,pipeline=0",
     "3U/2U/ue4m3/-:V=2,R=3,style=lut,pipeline=0",
 ]
 COUNT = 300

@@ -97,6 +97,7 @@ def test_sums_of_neighbours(text):
     [
         ("4/8/6/10:R=8", True),
         ("8/8/-/-", True),
+        ("8/8/-/-:style=carrysave", True),
         ("8/8U/-/-:V=3@lanes=3", True),
         ("4/4/4/6", False),  # costs energy
         ("8/4/-/-", False),

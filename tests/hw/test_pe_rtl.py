@@ -21,6 +21,7 @@ CONFIGS = [
     "4/8/6/10:V=2,acc=22,style=behavioural@weight_depth=2,activation_depth=16",
     "4/4/4/-:V=2,style=behavioural@lanes=3,ppu=off",
     "nvfp4:V=2,style=behavioural@lanes=4",
+    "4/6U/3/4:V=4,style=carrysave,pipeline=2@lanes=4,reuse=2",
     "4/4U/3/4:V=2,pipeline=0,style=behavioural@lanes=4,reuse=2",
     "e2m1/e2m1/e8m0/e8m0:V=2,window=16,style=behavioural@weight_depth=2,activation_depth=8,reuse=2",
 ]

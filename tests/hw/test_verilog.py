@@ -34,6 +34,8 @@ EDGES = [
     "3/3U/ue4m3/-:V=2,R=2,round=half_even,pipeline=3",
     "e4m3/e5m2/4/-:V=2",
     "4/3U/4/6:V=3,style=lut,pipeline=3",
+    "4/3U/4/6:V=3,R=5,style=carrysave,pipeline=3",
+    "e2m1/e4m3/ue4m3/4:V=2,style=carrysave,window=40",
     "e2m1/4/ue4m3/-:V=2,target=fpga,dsp=scales",
     "4/3U/4/6:V=3,target=ecp5",
     "4/4/4/ue4m3:V=2,acc=10,overflow=wrap",

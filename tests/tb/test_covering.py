@@ -41,7 +41,7 @@ def legal_rows():
         ("saturate", "wrap"),
         (False, True),
         (0, 1, 2, 3),
-        ("behavioural", "bitheap", "lut"),
+        ("behavioural", "bitheap", "carrysave", "lut"),
     ):
         scales = sum(int(part) for part in text.split("/")[2:] if part != "-")
         if bits is None or bits <= scales:

@@ -11,6 +11,7 @@ from vsq.hw.emit.verilog import expressions, netlist, processes
 from vsq.tb.formal.emitted import DESIGNS, GATE, compare_text
 from vsq.tb.formal.equivalence import Verdict
 
+STYLES = ("behavioural", "bitheap", "carrysave", "lut")
 MAC = "3/4U/2/3:V=2,R=4,acc=9,pipeline=2,style=behavioural"
 ELEMENT = "3/3/1/2:V=1@lanes=2,weight_depth=1,activation_depth=2,multiplier_bits=3"
 
@@ -43,7 +44,7 @@ def test_random_macs_are_proved():
         options = (
             f"V={chance.randint(1, 4)},pipeline={chance.randint(0, 3)},overflow={chance.choice(['saturate', 'wrap'])}"
         )
-        text = f"{elements}/{scales}:{options},style={chance.choice(['behavioural', 'bitheap', 'lut'])}"
+        text = f"{elements}/{scales}:{options},style={chance.choice(STYLES)}"
         print("seed", seed, text)
         assert verdict(text, chance.choice(["native", "axis"])) == Verdict.EQUIVALENT
 
@@ -56,9 +57,7 @@ def test_random_elements_are_proved():
         size, ppu = chance.randint(1, 4), chance.random() < 0.7
         mac = "/".join(chance.choice(pair) for pair in (["3", "e2m1"], ["4", "3U"], ["-", "2"], ["-", "3"]))
         lanes = size * chance.randint(1, 2) if ppu else chance.randint(1, 5)
-        text = (
-            f"{mac}:V={size},pipeline={chance.randint(0, 3)},style={chance.choice(['behavioural', 'bitheap', 'lut'])}"
-        )
+        text = f"{mac}:V={size},pipeline={chance.randint(0, 3)},style={chance.choice(STYLES)}"
         text += f"@lanes={lanes},weight_depth={chance.choice([1, 2])},activation_depth={chance.choice([1, 2, 4])}"
         text += "" if ppu else ",ppu=off"
         print("seed", seed, text)

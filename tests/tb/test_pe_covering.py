@@ -32,7 +32,7 @@ FACTORS = {
     "limited": (False, True),
     "narrow": (False, True),
     "pipeline": (0, 1, 2, 3),
-    "arithmetic": ("behavioural", "bitheap", "lut"),
+    "arithmetic": ("behavioural", "bitheap", "carrysave", "lut"),
 }
 
 

@@ -21,7 +21,7 @@ def run(require_tool, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("style", ["bitheap", "behavioural"])
+@pytest.mark.parametrize("style", ["bitheap", "carrysave", "behavioural"])
 @pytest.mark.parametrize("pipeline", range(4))
 def test_no_undefined_value_after_reset(pipeline, style, run):
     config = MacConfig.parse(CONFIG, pipeline=pipeline, arithmetic=style)
