@@ -41,7 +41,7 @@ def test_factors_are_the_options_with_few_values():
         "overflow": 2,
         "narrow": 2,
         "pipeline": 4,
-        "arithmetic": 3,
+        "arithmetic": 4,
     }
     assert factors(PeConfig) == {"ppu": (False, True), "reuse": (1, 2, 4, 8)}
 
