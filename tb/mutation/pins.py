@@ -147,7 +147,9 @@ def rows(pins: Pins, beats: int, seed: int) -> list[PromisedCycle]:
     Inputs are x where nothing is promised to the design: all but ``rst`` in the first reset, and later the payload of
     every cycle in which no vector is offered.
     """
-    config = replace(pins.config.mac, accumulator_bits=pins.config.mac.acc_bits, max_vectors=None)  # the same hardware
+    config = pins.config.mac
+    if config.window is None:
+        config = replace(config, accumulator_bits=config.acc_bits, max_vectors=None)  # the same hardware
     rng = np.random.default_rng([seed, 0])
     found = list(_run(pins, stimulus.beats(config, beats, seed), random_bursts(rng), random_bursts(rng)))
     found[0] = replace(found[0], inputs=found[0].inputs[-1].rjust(len(found[0].inputs), "x"))

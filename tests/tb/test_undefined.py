@@ -28,6 +28,11 @@ def test_no_undefined_value_after_reset(pipeline, style, run):
     assert run(config, design(config).verilog(TOP)) == "passed"
 
 
+def test_no_undefined_value_of_a_window(run):
+    config = MacConfig.parse("e2m1/e2m1/e8m0/e8m0:V=2,window=20")
+    assert run(config, design(config).verilog(TOP)) == "passed"
+
+
 def test_a_register_without_reset_is_found(run):
     config = MacConfig.parse(CONFIG)
     verilog = design(config).verilog(TOP)
