@@ -107,13 +107,13 @@ class BitHeap:
         """
         _record.get([]).append(self)
         plan = self.plan(self.columns(m))
-        self.depth = plan.depth + word_delay(len(plan.second))
+        self.depth = plan.depth + word_delay(plan.word_bits)
         self.lower_bound = max(0, self.bits_in + plan.repeated - len(plan.bits))
         self.half_adders = sum(adder.is_half for adder in plan.adders)
         self.full_adders = len(plan.adders) - self.half_adders
         first = max((bit.wire.arrival for column in self._columns for bit in column), default=0)
         cuts = [first + (self.depth - first) * i // (len(loads) + 1) for i in range(1, len(loads) + 1)]
-        cuts = [min(cut, plan.depth) for cut in cuts]  # no word adder is cut
+        cuts = [min(cut, plan.depth) for cut in cuts]  # a sum of words is not cut: its stages stand in front of it
         crossing = _crossing(plan, cuts)
         groups: defaultdict[int, list[Adder]] = defaultdict(list)
         for adder in plan.adders:
@@ -134,12 +134,12 @@ class BitHeap:
             return Const(bit, 1) if isinstance(bit, int) else next(inverted) if bit.inverted else bit.wire.value
 
         total = [value_of(bit) for bit in plan.result]
-        if plan.second:
-            start = min(plan.second)
-            x = _vector(m, f"{self.name}_row0", total[start:])
+        if plan.word_bits:
+            start = self.width - plan.word_bits
             second = {column: value_of(bit) for column, bit in plan.second.items()}
-            y = _vector(m, f"{self.name}_row1", [second.get(i, Const(0, 1)) for i in range(start, self.width)])
-            total[start:] = [(x + y)[: len(x)]]
+            x = _vector(m, f"{self.name}_word0", total[start:])
+            y = _vector(m, f"{self.name}_word1", [second.get(i, Const(0, 1)) for i in range(start, self.width)])
+            total[start:] = [_vector(m, f"{self.name}_words", [(x + y)[: len(x)]])]
         return _vector(m, f"{self.name}_sum", total)
 
     def plan(self, columns: list[list[Bit]]) -> Plan:
@@ -197,7 +197,7 @@ class BitHeap:
 
 
 def word_delay(bits: int) -> int:
-    """Return the delay of an adder of two words, of as many levels as a parallel prefix has, in exclusive-or delays."""
+    """Return the delay of a sum of two words by parallel prefixes, in exclusive-ors: 2 + log2(bits), rounded up."""
     return 2 + (bits - 1).bit_length() if bits else 0
 
 

@@ -23,4 +23,4 @@ class CarrySaveHeap(BitHeap):
 
         split = bisect_right(range(self.width), words(0).depth, key=lambda split: words(split).depth) - 1
         plans = (compress(columns, self.constant), words(split))
-        return min(plans, key=lambda plan: plan.depth + word_delay(len(plan.second)))
+        return min(plans, key=lambda plan: plan.depth + word_delay(plan.word_bits))

@@ -78,6 +78,11 @@ class Plan:
         return [bit for bit in (*self.result, *self.second.values()) if isinstance(bit, Bit)]
 
     @property
+    def word_bits(self) -> int:
+        """Bits of the two words that are left to add: from the lowest column with two bits up."""
+        return len(self.result) - min(self.second, default=len(self.result))
+
+    @property
     def depth(self) -> int:
         """Arrival of the latest of them, in exclusive-or delays."""
         return max((bit.wire.arrival for bit in self.bits), default=0)

@@ -152,7 +152,7 @@ class BitHeaps(_Heaps):
     heap = BitHeap
 
 
-class CarrySave(_Heaps):
+class CarrySave(BitHeaps):
     """Compressor trees down to two words, which ``+`` adds: less delay, and hardly more area."""
 
     heap = CarrySaveHeap
@@ -266,7 +266,7 @@ def _sum(a: Value, b: Value) -> Value:
     return a.as_signed() + b.as_signed() if any_signed else a + b
 
 
-Style = Behavioural | BitHeaps | CarrySave | CarryChains
+Style = Behavioural | BitHeaps | CarryChains
 _STYLES: dict[Arithmetic, Style] = {
     Arithmetic.BEHAVIOURAL: Behavioural(),
     Arithmetic.BITHEAP: BitHeaps(),

@@ -10,7 +10,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from vsq.golden.contract.config import MacConfig, Overflow
+from vsq.golden.contract.config import Arithmetic, MacConfig, Overflow
 from vsq.hw.arithmetic.blocks import add_in_blocks
 from vsq.hw.arithmetic.styles import BitHeaps, style_of
 from vsq.hw.mac import shapes
@@ -145,9 +145,9 @@ def constrained_sum(
 
 
 def _total(m: Module, config: MacConfig, base: Signal, t: Value, shape: Shape) -> Value:
-    """Return ``base + t``: of terms with exponents, which are wide, in blocks if the sum has a stage of its own."""
+    """Return ``base + t``: with exponents, which make it wide, in blocks if it ripples and has a stage of its own."""
     style = style_of(config)
-    if not (shapes.exponent_max(config) and term_stages(config) and isinstance(style, BitHeaps)):
+    if not (shapes.exponent_max(config) and term_stages(config) and config.style == Arithmetic.BITHEAP):
         if t.shape().signed and len(t) < len(base):  # adders of a sign take no inverters, those of its complement do
             t = Cat(t, t[-1].replicate(len(base) - len(t))).as_signed()
         return style.add(m, base, t, shape, "total")

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.pe_config import PeConfig
 from vsq.golden.formats.elements import IntFormat
-from vsq.hw.arithmetic.styles import BitHeaps, CarrySave, style_of
+from vsq.hw.arithmetic.styles import BitHeaps, style_of
 from vsq.hw.mac.shapes import pattern, sums_layout
 
 # With fewer bits they cost energy even if transitions within a cycle are left out (docs/decisions/pair-sums.md).
@@ -44,5 +44,4 @@ def shares_sums(config: PeConfig) -> bool:
     integers = isinstance(mac.weight, IntFormat) and isinstance(mac.activation, IntFormat)
     long = mac.weight.bits >= _LEAST_WEIGHT_BITS and mac.activation.bits >= _LEAST_ACTIVATION_BITS
     several = config.lanes > 1 and mac.vector_size > 1
-    trees = isinstance(style_of(mac), BitHeaps | CarrySave)
-    return integers and long and several and not mac.dual_precision and trees
+    return integers and long and several and not mac.dual_precision and isinstance(style_of(mac), BitHeaps)

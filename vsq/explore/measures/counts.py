@@ -7,11 +7,10 @@ from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 from vsq.explore.measures.measure import Measure
-from vsq.golden.contract.config import MacConfig, Overflow
+from vsq.golden.contract.config import Arithmetic, MacConfig, Overflow
 from vsq.golden.contract.errors import InputError
 from vsq.golden.contract.pe_config import Configuration
 from vsq.hw.arithmetic.bitheap import recorded
-from vsq.hw.arithmetic.styles import BitHeaps, style_of
 from vsq.hw.mac import shapes
 from vsq.hw.mac.accumulator import Accumulator
 from vsq.hw.mac.datapath import DotProduct, ScalePath
@@ -39,8 +38,8 @@ class CountsMeasure(Measure):
         if not isinstance(config, MacConfig):
             raise InputError(f"counts of {config.full_name}: vector MACs alone are counted; leave out what @ adds")
         config.check_hardware()
-        if not isinstance(style_of(config), BitHeaps):
-            raise InputError(f"counts of {config.full_name}: only sums of bit heaps are counted; leave style out")
+        if config.style != Arithmetic.BITHEAP:
+            raise InputError(f"counts of {config.full_name}: only the style bitheap is counted; leave style out")
         found = {name: Counter({"components": 1}) + counts for name, counts in _counts(config).items()}
         adders = sum(count for counts in found.values() for name, count in counts.items() if name.startswith(_ADDERS))
         parts = [(part, name, count, "1") for part, counts in found.items() for name, count in sorted(counts.items())]
