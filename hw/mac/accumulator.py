@@ -1,7 +1,7 @@
 """The accumulator of a vector MAC, and several that share one adder.
 
-Registers behind a clamp hold complements: the clamp is then one and-or-invert gate a bit, and flip-flops of cell
-libraries give either polarity.
+Registers behind a clamp hold complements where full adders end the sum: the clamp is then one and-or-invert gate a bit,
+and flip-flops of cell libraries give either polarity.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from vsq.golden.contract.config import Arithmetic, MacConfig, Overflow
 from vsq.hw.arithmetic.blocks import add_in_blocks
-from vsq.hw.arithmetic.styles import BitHeaps, style_of
+from vsq.hw.arithmetic.styles import style_of
 from vsq.hw.mac import shapes
 from vsq.hw.mac.pipeline import term_stages
 
@@ -103,7 +103,7 @@ class SharedAccumulator(wiring.Component):
 
 def _held(config: MacConfig, value: Value) -> Value:
     """Return what a register holds for a value, or a value for what a register holds."""
-    return ~value if config.overflow == Overflow.SATURATE and isinstance(style_of(config), BitHeaps) else value
+    return ~value if config.overflow == Overflow.SATURATE and config.style == Arithmetic.BITHEAP else value
 
 
 def _term_members(config: MacConfig) -> dict[str, wiring.Member]:

@@ -64,7 +64,7 @@ _CONFIGS = (
     "2/2U/2/2:V=2,R=3,acc=6,pipeline=1,reset=none",
     "2/3U/2/2:V=2,R=3,acc=7,pipeline=2,style=carrysave",
 )
-_SECONDS = 300  # for a proof
+_SECONDS = 900  # for a proof; the longest, of a window with two scales, takes 4 minutes
 _MOST_STEPS = 8  # of induction
 _FOLDER = Path(__file__).parent
 _HELD = """  wire [{high}:0] held; // in front of stage 0
