@@ -197,8 +197,8 @@ class BitHeap:
 
 
 def word_delay(bits: int) -> int:
-    """Return the delay of a sum of two words by parallel prefixes, in exclusive-ors: 2 + log2(bits), rounded up."""
-    return 2 + (bits - 1).bit_length() if bits else 0
+    """Return the delay of a sum of two words by parallel prefixes, in exclusive-ors: 1 + log2(bits), rounded up."""
+    return 1 + (bits - 1).bit_length() if bits else 0
 
 
 def _odd(adder: Adder) -> str:
