@@ -138,7 +138,7 @@ def _rounding_overflow(traffic: Traffic) -> Bins:
     if not shift:
         return {}
     top = (1 << (config.scale_product_bits or 0)) - 1
-    largest = prod(fmt.split(np.array(fmt.values))[0].max() for fmt in config.scales if fmt)
+    largest = prod(np.max(fmt.split(np.array(fmt.values))[0]) for fmt in config.scales if fmt)
     if round_shift(largest, shift, config.rounding) <= top:
         return {}
     return {"r = 2^R - 1": traffic.scaled & (round_shift(_significands(traffic), shift, config.rounding) > top)}

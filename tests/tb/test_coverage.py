@@ -28,7 +28,8 @@ def traffic(text, rows, compared=None):
     weights, activations, *scales, marks = (np.array(column) for column in zip(*rows, strict=True))
     formats = (config.weight_scale, config.activation_scale)
     sw, sa = (column if fmt else None for column, fmt in zip(scales, formats, strict=True))
-    stream = Beats(weights, activations, sw, sa, *marks.astype(np.bool_).T)
+    offsets = np.zeros(len(rows), np.int64) if config.window else None
+    stream = Beats(weights, activations, sw, sa, *marks.astype(np.bool_).T, offsets)
     trace = mac(config, **vars(stream), trace=True).trace
     return Traffic(config, [(stream, trace)], compared=len(rows) if compared is None else compared)
 
@@ -149,6 +150,9 @@ def test_rounding_up_to_the_top():
     assert scaled("4/4/4/-:V=1,R=3", "cp_rounding_overflow", (15, 1)) == {"r = 2^R - 1"}
     for text in ("4/4/4/-:R=3,round=truncate", "4/4/4/4:R=6", "4/4/4/4"):
         assert "cp_rounding_overflow" not in hits(Traffic(MacConfig.parse(text))), text
+    mixed = "2/2/e8m0/ue4m3:V=1,window=22,R=2"  # the powers of two have no significand
+    assert scaled(mixed, "cp_rounding_overflow", (0, 13)) == set()
+    assert scaled(mixed, "cp_rounding_overflow", (9, 14)) == {"r = 2^R - 1"}
 
 
 def test_factors_of_zero():

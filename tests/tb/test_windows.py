@@ -27,6 +27,7 @@ MIXED = [
     "2/e2m1/-/e8m0:V=2,window=9,pipeline=2,style=behavioural",
     "2U/2U/ue4m3/ue4m3:V=1,window=44,pipeline=2",
     "4/e4m3/6/e8m0:V=3,R=4,window=70,pipeline=3",
+    "e2m1/e2m1/e8m0/ue4m3:V=6,window=22,R=2,round=half_even",
 ]
 TINY = MacConfig.parse("4/4U/e8m0/e8m0:V=2,window=16")
 DEFECTS = {
