@@ -22,6 +22,11 @@ _EXPECTED: dict[str, tuple[Any, str]] = {
 }
 
 
+def place(name: str) -> str:
+    """Return a layer's name as messages give it; the empty one is that of the model itself."""
+    return f"layer {name!r}" if name else "the model itself"
+
+
 def check(*optional: str, **arguments: Any) -> None:
     """Refuse arguments of another type than their names stand for.
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from vsq.golden.contract.config import MacConfig
 from vsq.golden.contract.errors import InputError, choice
-from vsq.golden.nn.arguments import check
+from vsq.golden.nn.arguments import check, place
 from vsq.golden.nn.calibration import Observer, observer, watch
 from vsq.golden.nn.folding import following, merge
 from vsq.golden.nn.layers import registry
@@ -166,7 +166,7 @@ def quantize(
             reasons |= _unused(layers, samples, unused)
             fit(parted, layers, recorder)
         elif fitted:
-            raise InputError(f"layer {fitted[0]!r}: its scheme's methods need calibration data; give a forward_loop")
+            raise InputError(f"{place(fitted[0])}: its scheme's methods need calibration data; give a forward_loop")
         elif static := [one.name for one in computing if one.scheme.calibrated]:
             raise InputError(
                 f"layer {static[0]!r}: its static gamma needs calibration; give a forward_loop, or input_gamma='row'"
@@ -208,7 +208,7 @@ def _fresh_layers(
         kind = type(model).__name__
         for name, done in quantized_layers(model).items():
             raise InputError(
-                f"model {kind}: quantized already (layer {name!r}: {done.scheme}), and no float layer is left; start "
+                f"model {kind}: quantized already ({place(name)}: {done.scheme}), and no float layer is left; start "
                 "from the float model"
             )
         why = f" ({in_float(problems)})" if problems else ""
@@ -228,7 +228,7 @@ def _fresh_layers(
             layers[name].freeze()
         elif scheme.fitted:
             rule = "methods that fit integers to data are for mode ptq; leave them out"
-            raise InputError(f"layer {name!r}: its scheme cannot be trained (qat): {rule}")
+            raise InputError(f"{place(name)}: its scheme cannot be trained (qat): {rule}")
     return layers, candidates, reasons
 
 

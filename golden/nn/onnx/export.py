@@ -19,7 +19,7 @@ from vsq.golden.contract.distribution import NAME, VERSION
 from vsq.golden.contract.errors import InputError
 from vsq.golden.formats.elements import IntFormat, Minifloat
 from vsq.golden.io.files import replacing
-from vsq.golden.nn.arguments import check
+from vsq.golden.nn.arguments import check, place
 from vsq.golden.nn.layers import convolution
 from vsq.golden.nn.layers.base import QuantizedLayer
 from vsq.golden.nn.layers.linear import QuantizedLinear
@@ -60,13 +60,15 @@ def to_onnx(model: nn.Module, path: str | Path, inputs: Any, *, dynamic_shapes: 
         odd = scheme.config.scale_shift or scheme.four_over_six or scheme.config.dual_precision
         if others or (floats and odd):
             rule = "exponents alone, dual precision, and R or four over six with small floats, are not written as ONNX"
-            raise InputError(f"layer {name!r}: {layer.scheme}: {rule}; choose .safetensors, or the folder of vsq.save")
+            raise InputError(f"{place(name)}: {layer.scheme}: {rule}; choose .safetensors, or the folder of vsq.save")
     if path.suffix != ".onnx":
         raise InputError(f"{path}: suffix {path.suffix!r} is not .onnx; choose it")
     args, kwargs = _arguments(inputs)
     if not any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves((args, kwargs))):
         rule = "has no tensor; give an example of the model's inputs"
         raise InputError(f"inputs of type {type(inputs).__name__}: {rule}")
+    if "" in layers:  # the model itself: PyTorch reads the signature of a root's forward, which a placeholder hides
+        model, layers = nn.Sequential(model), {layers[""].name: layers[""]}
     shapes = _first_axes(model, args, kwargs) if dynamic_shapes is None else dynamic_shapes
     with _placeholders(model, layers), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of PyTorch's own code

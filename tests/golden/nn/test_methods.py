@@ -296,6 +296,8 @@ def test_refusals():
         quantize(model, scheme("4/4/4/6", bias_correction=True), run(data), mode="qat")
     with pytest.raises(InputError, match="layer 'stem': its scheme's methods need calibration data"):
         quantize(model, scheme("4/4/4/6", weight_codes="gptq", input_gamma="row"))
+    with pytest.raises(InputError, match=r"^the model itself: its scheme's methods need calibration data"):
+        quantize(nn.Linear(8, 3), Scheme(config="4/4/4/6", weight_codes="gptq"))
     with pytest.raises(InputError, match="weight scales max: codes by gptq have those of the Hessian"):
         scheme("4/4/4/6", weight_codes="gptq", weight_scales="max")
     with pytest.raises(InputError, match=r"smoothing 2: must be 0 to 1"):

@@ -234,6 +234,19 @@ def test_smoothed_inputs_and_corrected_biases(tmp_path):
         torch.testing.assert_close(torch.tensor(y), quantized(*feeds), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("model", [nn.Linear(20, 9), nn.ConvTranspose1d(4, 3, 2, bias=False)], ids=["line", "map"])
+@pytest.mark.parametrize("keyword", [False, True])
+def test_a_layer_is_a_model(model, keyword, tmp_path):
+    x = torch.randn(6, *((20,) if isinstance(model, nn.Linear) else (4, 7)))
+    quantized = vsq.quantize(model, "4/4/4/6", lambda model: model(x)).train()
+    exported = vsq.to_onnx(quantized, tmp_path / "model.onnx", {"input": x} if keyword else x)
+    assert quantized.training
+    assert "layer.weight_codes" in {each.name for each in exported.graph.initializer}
+    [y] = run(exported, (x[:5],)).values()
+    with torch.no_grad():
+        torch.testing.assert_close(torch.tensor(y), quantized(x[:5]), rtol=1e-5, atol=1e-5)
+
+
 def test_what_cannot_be_exported(tmp_path):
     model = nn.Sequential(nn.Linear(20, 9))
     with pytest.raises(vsq.InputError, match="no layer is quantized"):
@@ -241,6 +254,8 @@ def test_what_cannot_be_exported(tmp_path):
     quantized = vsq.quantize(model, "4/4/4/6", lambda model: model(torch.randn(8, 20)))
     with pytest.raises(vsq.InputError, match=r"'\.pt' is not \.onnx"):
         vsq.to_onnx(quantized, tmp_path / "model.pt", torch.randn(2, 20))
+    with pytest.raises(vsq.InputError, match=r"^the model itself: e2m1/e2m1/e8m0/e8m0.* are not written as ONNX"):
+        vsq.to_onnx(vsq.quantize(model[0], "mxfp4"), tmp_path / "model.onnx", torch.randn(2, 20))
     assert not [*tmp_path.iterdir()]
 
 
