@@ -81,7 +81,7 @@ class Quantizer(TensorFormat):
             raise InputError(f"scale rounding ceil: scales {self.scale} are not integers; choose nearest")
         if self.four_over_six and not (floats and str(self.element) == "e2m1"):
             formats = f"elements {self.element} with scales {self.scale or '-'}"
-            raise InputError(f"four over six: {formats}, but it is for e2m1 with ue4m3; leave it out")
+            raise InputError(f"four over six: {formats}, but it is for e2m1 with ue4m3 or ue5m3; leave it out")
         form = TensorFormat(**{each.name: getattr(self, each.name) for each in fields(TensorFormat)})
         object.__setattr__(self, "format", form)
 

@@ -153,7 +153,10 @@ def test_four_over_six_takes_the_lesser_error():
     ("options", "message"),
     [
         ({"element": "4", "scale": UE4M3, "four_over_six": True}, "four over six: elements 4 with scales ue4m3"),
-        ({"element": "e2m1", "scale": E8M0(), "four_over_six": True}, "four over six: elements e2m1 with scales e8m0"),
+        (
+            {"element": "e2m1", "scale": E8M0(), "four_over_six": True},
+            "four over six: elements e2m1 with scales e8m0, but it is for e2m1 with ue4m3 or ue5m3",
+        ),
         ({"element": "e2m1", "scale": UE4M3, "scale_rounding": "ceil"}, "scale rounding ceil: scales ue4m3 are not"),
         ({"element": "e2m1", "scale": E8M0(), "order": "paper"}, "order paper: scales e8m0 are powers of two"),
         ({"element": "e2m1", "scale": E8M0(), "scale_rule": "round"}, "scale rule 'round': choose one of floor, ceil"),

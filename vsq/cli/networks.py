@@ -67,7 +67,9 @@ def _modes(text: str) -> list[str]:
     argument(
         "--scale-rule", choices=SCALE_RULES, default="floor", help="of scales that are exponents (default: floor)"
     ),
-    argument("--four-over-six", action="store_true", help="the better of two scales for each vector of NVFP4"),
+    argument(
+        "--four-over-six", action="store_true", help="the better of two scales for each vector (e2m1 with ue4m3, ue5m3)"
+    ),
     argument("--calibration", choices=CALIBRATIONS, default="max", help="of static input gammas (default: max)"),
     argument("--split", action="store_true", help="split weights into three planes first (SplitQuant)"),
     argument("--seeds", type=count, default=1, metavar="N", help="models to draw, for means over them (default: 1)"),
