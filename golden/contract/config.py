@@ -60,6 +60,8 @@ class MacConfig(MacOptions):
             self._check_dual_precision()
         if (bits := self.scale_product_bits) is not None:
             full = self.full_product_bits
+            if full == 0 and any(self.scales):
+                raise InputError(f"R = {bits}: scales of {self} are powers of two, with nothing to round; leave R out")
             if full == 0:
                 raise InputError(f"R = {bits}: {self} has no scale product to round; leave R out or add a scale")
             if bits > full:

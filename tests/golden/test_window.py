@@ -191,7 +191,8 @@ def test_float32_of_what_float64_holds_is_the_cast():
         ),
         ("e2m1/e2m1/e8m0/e8m0:window=48,overflow=wrap", "a window saturates; leave overflow out"),
         ("e2m1/e2m1/e8m0/e8m0:V=32,window=97", "window = 97: must be a whole number from 2 to 96"),
-        ("e2m1/e2m1/e8m0/e8m0:V=32,R=3", "has no scale product to round"),
+        ("e2m1/e2m1/e8m0/e8m0:V=32,R=3", "R = 3: scales of e2m1/e2m1/e8m0/e8m0 are powers of two, with nothing to"),
+        ("4/4/-/e8m0:R=1,window=40", "R = 1: scales of 4/4/-/e8m0 are powers of two, with nothing to round"),
     ],
 )
 def test_a_window_that_cannot_be_is_refused(text, rule):
