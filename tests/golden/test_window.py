@@ -184,6 +184,7 @@ def test_float32_of_what_float64_holds_is_the_cast():
             "e2m1/e2m1/e8m0/e8m0:V=32,window=13",
             "window = 13: one term of .*, V = 32 has 14 bits before its shift; give at least 14",
         ),
+        ("mxfp8-e5m2:window=69", "window = 69: .* has 70 bits before its shift; give at least 70"),
         ("4/4/4/6:window=20", "the scales of 4/4/4/6 have no exponents; give acc = 20 instead"),
         (
             "e2m1/e2m1/e8m0/e8m0:window=48,acc=40",

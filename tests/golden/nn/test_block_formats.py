@@ -163,6 +163,22 @@ def test_onnx_is_refused(options, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("gamma", ["static", "row"])
+@pytest.mark.parametrize("name", ["nvfp4", "mxfp4"])
+def test_nan_is_refused_where_something_is_taken_from_the_batch(name, gamma):
+    odd, rule = batch().index_fill(1, torch.tensor(3), torch.nan), r"nan: must be finite in float32"
+    scheme = Scheme(config=name, input_gamma=gamma)
+    if (name, gamma) == ("nvfp4", "static"):
+        with pytest.raises(InputError, match=rule):
+            quantize(network(), scheme, lambda model: model(odd))
+        return
+    quantized = quantize(network(), scheme, lambda model: model(odd))
+    with pytest.raises(InputError, match=rule):
+        quantized(odd)
+    with pytest.raises(InputError, match=rule):
+        quantize(network(), Scheme(config=name, input_gamma=gamma, weight_codes="gptq"), lambda m: m(odd))
+
+
 @pytest.mark.parametrize("name", ["nvfp4", "mxfp8-e5m2", "w4a8fp8"])
 def test_training_moves_the_integers(name):
     quantized = quantize(network(), name, loop, mode="qat")
