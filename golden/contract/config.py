@@ -80,6 +80,8 @@ class MacConfig(MacOptions):
         formats = (self.weight, self.activation, *self.scales)
         if not self.finite and not any(fmt.nans for fmt in formats if fmt):
             raise InputError(f"finite = 0: no format of {self} has infinity or NaN; leave it out")
+        if self.narrow and not any(isinstance(side, IntFormat) for side in (self.weight, self.activation)):
+            raise InputError(f"narrow = 1: {self} has no integers with a code -2^(bits-1); leave narrow out")
         if not self.finite and self.dual_precision:
             raise InputError(f"finite = 0: {self} in dual precision has no flag for NaN; leave it out")
         if self.has_hardware and self.acc_bits > MAX_ACCUMULATOR_BITS:
@@ -114,7 +116,8 @@ class MacConfig(MacOptions):
         """The configuration of what multipliers see: itself, or in dual precision that of weights in E4M3."""
         if not self.dual_precision:
             return self
-        return replace(self, weight=E4M3_TO_224, weight_scale=None, dual_precision=False)
+        narrow = self.narrow and isinstance(self.activation, IntFormat)
+        return replace(self, weight=E4M3_TO_224, weight_scale=None, dual_precision=False, narrow=narrow)
 
     def _check_window(self, window: int) -> None:
         if not self.exponent_max:

@@ -129,6 +129,14 @@ def test_values_out_of_range_are_named(values):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["nvfp4:narrow=1", "mxfp8-e4m3:narrow=1", "e2m1/e4m3/-/-:narrow=1"])
+def test_narrow_is_for_integers(text):
+    with pytest.raises(InputError, match="has no integers with a code"):
+        MacConfig.parse(text)
+    assert MacConfig.parse("w4a8fp8:narrow=1").multiplied.weight.max == 224 << 9
+    assert MacConfig.parse("e2m1/4/-/-:narrow=1").narrow
+
+
 def test_an_accumulator_beyond_the_limit_is_refused():
     with pytest.raises(InputError, match="accumulate fewer vectors"):
         MacConfig.parse("16/16/16/16:V=256", max_vectors=1 << 30)

