@@ -13,7 +13,9 @@ def shift_left(m: Module, value: Value, places: Value, low: int, shape: Shape, n
     for index, moves in enumerate(places):
         size, last = 1 << index, index == len(places) - 1
         stop = end if last or len(whole) + size > end else None
-        whole = shift_once(m, whole, moves, size, low if last else 0, stop, f"{name}_{size}")
+        first = low if last or 2 * size >= end else 0  # the stages after such a size move nothing up
+        whole = shift_once(m, whole, moves, size, first, stop, f"{name}_{size}")
+        low, end = low - first, end - first
     return whole
 
 
@@ -29,9 +31,10 @@ def shift_once(m: Module, value: Value, moves: Value, size: int, low: int, stop:
     still = Cat(body, sign.replicate(size))
     # Zeros come by gates and not by multiplexers, of which Yosys would make resets of the registers behind them.
     middle = len(kept) if signed else min(len(kept), max(0, len(body) - size))
+    first = min(max(0, low - size), middle)  # columns below ``low`` are left out
     parts = {
-        "_low": (low_bits := still[low : min(size, end)]) & ~moves.replicate(len(low_bits)),
-        "": Mux(moves, kept[:middle], still[size : size + middle]),
+        "_low": (low_bits := still[low : max(low, min(size, end))]) & ~moves.replicate(len(low_bits)),
+        "": Mux(moves, kept[first:middle], still[size + first : size + middle]),
         "_high": kept[middle:] & moves.replicate(len(kept) - middle),
     }
     stages = [Signal(len(part), name=f"{name}{suffix}") for suffix, part in parts.items()]

@@ -63,8 +63,7 @@ class Behavioural(_Binary):
         Tree level 0 holds the products, level ceil(log2 V) the sum; the n register stages stand after the levels
         ceil(i*levels/(n+1)), i = 1..n, so late that few bits are held, and so early that the halves balance.
         """
-        weights = [weight.number(m, f"weight{j}") for j, (weight, _) in enumerate(factors)]
-        activations = [activation.number(m, f"activation{j}") for j, (_, activation) in enumerate(factors)]
+        weights, activations = _numbers(m, factors, shape.width)
         level: list[Value] = [
             self.multiply(m, w, a, 0, _product_shape(w, a), f"product{j}")
             for j, (w, a) in enumerate(zip(weights, activations, strict=True))
@@ -219,8 +218,7 @@ class Blocks(ChainsAndBlocks):
         gives back.
         """
         heap = self.heap(shape.width, name)
-        weights = [weight.number(m, f"weight{j}") for j, (weight, _) in enumerate(factors)]
-        activations = [activation.number(m, f"activation{j}") for j, (_, activation) in enumerate(factors)]
+        weights, activations = _numbers(m, factors, shape.width)
         shapes = [_product_shape(w, a) for w, a in zip(weights, activations, strict=True)]
         place = 1 + max(product.width + (not product.signed) for product in shapes)
         fit = place + max(map(len, (*weights, *activations))) < _BLOCK
@@ -234,6 +232,15 @@ class Blocks(ChainsAndBlocks):
             heap.add(both[place:].as_signed())
             heap.add(both[place - 1])
         return _named(m, heap.compress(m, loads), shape, name)
+
+
+def _numbers(m: Module, factors: Factors, bits: int) -> list[list[Value]]:
+    """Return weights and activations as numbers, or the low bits of those that have more: sums need no others."""
+    numbers = [
+        [operand.number(m, f"{side}{j}") for j, operand in enumerate(operands)]
+        for side, operands in zip(("weight", "activation"), zip(*factors, strict=True), strict=True)
+    ]
+    return [[number[:bits] if len(number) > bits else number for number in side] for side in numbers]
 
 
 def _named(m: Module, value: Value, shape: Shape, name: str) -> Signal:

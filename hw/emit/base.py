@@ -136,7 +136,14 @@ class Design(ABC):
             head(manifest, combinational_paths(modules))
             + lint
             + "\n"
-            + write(modules, comments, port_comments(manifest), self.attributes(), memories)
+            + write(
+                modules,
+                comments,
+                port_comments(manifest),
+                self.attributes(),
+                memories,
+                unused="UNUSEDSIGNAL" not in waived,
+            )
             + cells
         )
 

@@ -103,6 +103,7 @@ class ScalePath(wiring.Component):
         if significands:
             rounded = self._rounded(product, *significands)
             product.d.comb += self.nonzero.eq(self._any(rounded, significands))
+            rounded = rounded[: shapes.wrapped(self.config, rounded.shape()).width]
             for stage in range(stages - 1):
                 rounded = register(product, rounded, enable[stage], f"r_reg{stage}")
             rounded = style_of(self.config).recode(product, rounded, "r_recoded")

@@ -102,7 +102,7 @@ def _clamped(config: MacConfig, rounded: int) -> int:
 
 def dot_shape(config: MacConfig) -> Shape:
     """Return the shape of d: the least that holds its range, or P bits if the accumulator wraps at fewer."""
-    return _wrapped(config, least_shape(*dot_range(config)))
+    return wrapped(config, least_shape(*dot_range(config)))
 
 
 def term_shape(config: MacConfig) -> Shape:
@@ -126,9 +126,14 @@ def unshifted_bits(config: MacConfig) -> int:
     return max(abs(end) * significand_max(config) for end in dot_range(config)).bit_length()
 
 
+def wrapped(config: MacConfig, shape: Shape) -> Shape:
+    """Cut a shape to the accumulator's bits if it wraps: sums and products modulo 2^P need no higher bits."""
+    return Shape(min(shape.width, config.acc_bits), shape.signed) if config.overflow == Overflow.WRAP else shape
+
+
 def _times(config: MacConfig, factor: int) -> Shape:
     low, high = dot_range(config)
-    return _wrapped(config, least_shape(low * factor, high * factor))
+    return wrapped(config, least_shape(low * factor, high * factor))
 
 
 def may_overflow(config: MacConfig, vectors: int) -> bool:
@@ -137,11 +142,6 @@ def may_overflow(config: MacConfig, vectors: int) -> bool:
         return True
     most, half = factor_max(config) * vectors, 1 << (config.acc_bits - 1)
     return any(not -half <= end * most < half for end in dot_range(config))
-
-
-def _wrapped(config: MacConfig, shape: Shape) -> Shape:
-    """Cut a shape to the accumulator's bits if it wraps: sums and products modulo 2^P need no higher bits."""
-    return Shape(min(shape.width, config.acc_bits), shape.signed) if config.overflow == Overflow.WRAP else shape
 
 
 def pattern(fmt: Format) -> Shape:

@@ -7,7 +7,7 @@ above. Hardware shifts it left by u = places + W, from W columns below the windo
                      are lost, which are not all 0 unless x is (if x can be -2^(n-1), W is n)
     u >= W + P       x leaves the window whatever its size, unless it is 0, as it does with the largest u
 
-so that n bits hold u if 2^n > W + P.
+so that n bits hold u if 2^n > W + P, or if 2^n > u for the largest exponents.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
@@ -20,9 +20,11 @@ from vsq.hw.mac import shapes
 
 def window_places(m: Module, config: MacConfig, exponents: list[Value], offset: Value) -> Signal:
     """Return u of exponents, biases included, and an offset."""
-    bits, below = _places_bits(config), shapes.unshifted_bits(config) - shapes.exponent_bias(config)
+    below = shapes.unshifted_bits(config) - shapes.exponent_bias(config)
+    most = below + shapes.exponent_max(config)
+    bits = min(shapes.unshifted_bits(config) + config.acc_bits, most).bit_length()
     ones = (1 << len(offset)) - 1  # -offset = ~offset - ones
-    shape = shapes.least_shape(min(-1, below - ones), below + shapes.exponent_max(config))
+    shape = shapes.least_shape(min(-1, below - ones), most)
     shape = signed(max(shape.width, bits + 1))
     negated = Signal(len(offset), name="offset_negated")
     m.d.comb += negated.eq(~offset)
@@ -62,8 +64,3 @@ def _differ(bits: Value, x: Value) -> Value:
     if not len(bits):
         return Const(0, 1)
     return bits.any() & ~bits.all() if x.shape().signed else bits.any()
-
-
-def _places_bits(config: MacConfig) -> int:
-    """Return n, the bits of u."""
-    return (shapes.unshifted_bits(config) + config.acc_bits).bit_length()

@@ -55,6 +55,7 @@ class NamedNetlist:
         self.drivers = {bit: cell for cell in module.cells for bits in self.outputs(cell).values() for bit in bits}
         alive = self._alive()
         self.cells = self._ordered([cell for cell in module.cells if cell.name in alive])
+        self._shorten()
         self.spoken = self._spoken()
         self.folded = self._folded()
 
@@ -87,6 +88,8 @@ class NamedNetlist:
             return pins
         elif cell.kind in (READ, WRITE):
             return {pin: bits if pin in ("ADDR", "DATA") else bits[:1] for pin, bits in pins.items()}
+        elif cell.kind == "$mul":
+            return {pin: bits[: len(cell.pins["Y"])] for pin, bits in pins.items()}
         else:
             return pins
         data = [pin for pin in pins if pin in "AB"]
@@ -106,6 +109,19 @@ class NamedNetlist:
                 pending += self._sources(bit for bits in self.operands(cell).values() for bit in bits)
         return alive
 
+    def _driven(self) -> Iterator[Net]:
+        nets = (bit for cell in self.cells for bits in self.outputs(cell).values() for bit in bits)
+        return (net for net in nets if isinstance(net, Net))
+
+    def _shorten(self) -> None:
+        """Leave out the highest bits of wires that nothing drives: constants, or the same as other nets."""
+        widths: Counter[str] = Counter()
+        for wire, bit in self._driven():
+            widths[wire] = max(widths[wire], bit + 1)
+        for name, width in widths.items():
+            if not self.module.wires[name].direction:
+                self.module.wires[name] = self.module.wires[name]._replace(width=width)
+
     def _sources(self, bits: Iterable[Bit]) -> list[RtlilCell]:
         return [self.drivers[bit] for bit in canonical(self.module, bits) if bit in self.drivers]
 
@@ -114,6 +130,18 @@ class NamedNetlist:
         for cell in self.cells:
             yield from self.operands(cell).values()
         yield from (value for _, value in self.renamed())
+
+    def unread(self) -> dict[str, Bits]:
+        """Return the bits that nothing depends on by wire; outputs have none."""
+        read = {bit for bits in self.readings() for bit in bits}
+        inputs = (
+            Net(port.name, bit) for port in self.module.ports if port.direction == "input" for bit in range(port.width)
+        )
+        wires: defaultdict[str, list[Bit]] = defaultdict(list)
+        for net in (*inputs, *self._driven()):
+            if net not in read and self.module.wires[net.wire].direction != "output":
+                wires[net.wire].append(net)
+        return {wire: tuple(bits) for wire, bits in wires.items()}
 
     def renamed(self) -> Iterator[tuple[Bits, Bits]]:
         """Yield outputs, or those of their bits, that are no net of their own, and the nets that they are."""

@@ -22,6 +22,8 @@ def write(
     ports: Mapping[str, str],
     attributes: Mapping[str, str] = MappingProxyType({}),
     replaceable: Collection[str] = (),
+    *,
+    unused: bool = False,
 ) -> str:
     """Return modules as Verilog-2001.
 
@@ -31,10 +33,11 @@ def write(
         ports: Comments of the top module's ports, by name, in the order in which they are declared.
         attributes: Of the top module's ports, by name.
         replaceable: Modules that a macro of their name leaves out, for others to stand in.
+        unused: Whether bits that nothing depends on have names that say so, which linters accept.
     """
     top = next(iter(netlists))
     texts = {
-        name: _Writer(netlist).text(comments.get(name, ""), *((ports, attributes) if name == top else ({}, {})))
+        name: _Writer(netlist, unused).text(comments.get(name, ""), *((ports, attributes) if name == top else ({}, {})))
         for name, netlist in netlists.items()
     }
     return "\n".join(
@@ -46,7 +49,8 @@ def write(
 class _Writer:
     """Writes one module."""
 
-    def __init__(self, netlist: NamedNetlist) -> None:
+    def __init__(self, netlist: NamedNetlist, unused: bool) -> None:
+        self._unused = netlist.unread() if unused else {}
         self._netlist, self._module, self._modules = netlist, netlist.module, netlist.modules
         self._expression = Expressions(netlist)
         self._clocked = [cell for cell in netlist.cells if is_clocked(cell)]
@@ -56,7 +60,7 @@ class _Writer:
     def text(self, comment: str, ports: Mapping[str, str], attributes: Mapping[str, str]) -> str:
         """Return the module, after its comment."""
         instances = [self._instance(cell) for cell in self._netlist.cells if cell.kind in self._modules]
-        early, operators = _declared_early([*self._operators(), *self._outputs()])
+        early, operators = _declared_early([*self._operators(), *self._outputs(), *self._unread()])
         parts = [[*self._declarations(), *early], operators, *map(list, instances)]
         parts.append(powered_up(self._clocked, self._netlist, self._expression))
         parts += processes(self._clocked, self._netlist, self._expression)
@@ -149,6 +153,12 @@ class _Writer:
         for target, value in self._netlist.renamed():
             yield from self._names(value)
             yield f"assign {self._expression.definition(target)} = {self._expression(value)};"
+
+    def _unread(self) -> Iterator[str]:
+        """Yield names for bits that nothing depends on: linters accept what is called so."""
+        for name, bits in self._unused.items():
+            wire = RtlilWire(f"{name}_bits_unused", len(bits))
+            yield f"{self._declared('wire', wire)} = {self._expression.definition(bits)};"
 
     def _instance(self, cell: RtlilCell) -> Iterator[str]:
         pins = [port.name for port in _sorted(self._modules[cell.kind].ports, []) if port.name in cell.pins]
