@@ -176,16 +176,26 @@ def test_an_output_that_is_partly_a_net_of_its_own_has_one_driver_a_bit():
     assert "assign y = " not in text
 
 
-def test_a_vector_that_is_partly_driven_is_declared_once():
-    """Bit 0 of an adder's operand is driven by an operator, and its other bits are another wire's."""
+@pytest.mark.parametrize(
+    ("bit", "others", "driven"),
+    [("[0]", "\\x [2:1]", "wire x = ~a;"), ("[1]", "{ \\x [2] \\x [0] }", "assign x[1] = ~a;")],
+)
+def test_a_vector_that_is_partly_driven_is_declared_once(bit, others, driven):
+    """One bit of an adder's operand is driven by an operator, and its other bits are another wire's."""
     inverter = "cell $not {}\n parameter \\A_SIGNED 0\n connect \\A \\{}\n connect \\Y \\{}\n end\n"
     wires = ["input 1 \\a", "width 2 input 2 \\b", "width 3 output 3 \\y", "width 3 output 4 \\z", "width 3 \\x"]
-    cells = [inverter.format(*names) for names in (("$1", "a", "x [0]"), ("$2", "x", "y"), ("$3", "x", "z"))]
-    lines = [*(f"wire {wire}" for wire in wires), *cells, "connect \\x [2:1] \\b"]
+    cells = [inverter.format(*names) for names in (("$1", "a", f"x {bit}"), ("$2", "x", "y"), ("$3", "x", "z"))]
+    lines = [*(f"wire {wire}" for wire in wires), *cells, f"connect {others} \\b"]
     rtlil = "module \\top\n" + "\n".join(lines) + "\nend\n"
     text = write(netlists(rtlil), {}, {})
     assert len(re.findall(r"^ *wire .*\bx(;| =)", text, re.MULTILINE)) == 1, text
-    assert "assign x[0] = ~a;" in text
+    assert driven in text
+
+
+def test_bits_that_nothing_depends_on_have_a_name_that_says_so():
+    plain, named = (write(netlists(RTLIL), {}, {}, unused=unused) for unused in (False, True))
+    [line] = set(named.splitlines()) - set(plain.splitlines())
+    assert line == "  wire [1:0] y_sum_bits_unused = y_sum[1:0];"
 
 
 def test_an_output_with_a_made_up_name_is_driven():

@@ -43,6 +43,12 @@ EDGES = [
     "e2m1/4/ue4m3/-:V=2,target=fpga,dsp=scales",
     "4/3U/4/6:V=3,target=ecp5",
     "4/4/4/ue4m3:V=2,acc=10,overflow=wrap",
+    "4/4/4/-:R=2",
+    "2U/5/6/10:V=3,acc=10,overflow=wrap,pipeline=2",
+    "2/5U/ue4m3/ue5m3:V=2,acc=16,overflow=wrap,pipeline=2",
+    "e5m2/2U/ue4m3/ue4m3:V=2,R=3,acc=16,overflow=wrap,target=fpga,dsp=all",
+    "e5m2/e2m1/ue4m3/ue5m3:V=1,acc=16,pipeline=3,style=behavioural",
+    "6U/e4m3/ue4m3/ue4m3:V=3,R=2,window=90,pipeline=2,target=ecp5",
 ]
 CONFIGS = [*(MacConfig.parse(name) for name in PRESETS), *map(MacConfig.parse, EDGES)]
 
