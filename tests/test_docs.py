@@ -69,7 +69,9 @@ def reader(require_tool, tmp_path, monkeypatch):
     return require_tool
 
 
-@pytest.mark.parametrize(("page", "outputs"), [("README.md", 2), ("docs/tutorial.md", 9)])
+@pytest.mark.parametrize(
+    ("page", "outputs"), [("README.md", 2), pytest.param("docs/tutorial.md", 9, marks=pytest.mark.slow)]
+)
 def test_what_a_page_shows_is_what_happens(page, outputs, reader):
     reader("icarus")
     for package in ("sklearn", "torch"):

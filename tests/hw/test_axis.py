@@ -113,6 +113,7 @@ def field_bytes(values, field):
     return word.to_bytes((field["count"] * bits + field["padding"]["width"]) // 8, "little")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
 def test_packets_of_a_third_partys_master(simulator, require_tool, tmp_path, monkeypatch):
     require_tool(simulator)

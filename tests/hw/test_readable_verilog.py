@@ -23,7 +23,13 @@ MADE_UP = re.compile(r"\b_\d+_\b|\\\S|\$(?!signed|unsigned)\w*")
 
 
 @pytest.fixture(
-    scope="module", params=[*((name, "native") for name in PRESETS), ("headline", "axis"), (ELEMENT, "native")]
+    scope="module",
+    params=[
+        ("headline", "native"),
+        ("headline", "axis"),
+        (ELEMENT, "native"),
+        *(pytest.param((name, "native"), marks=pytest.mark.slow) for name in PRESETS if name != "headline"),
+    ],
 )
 def emitted(request):
     """A design and its Verilog."""

@@ -50,15 +50,16 @@ EDGES = [
     "e5m2/e2m1/ue4m3/ue5m3:V=1,acc=16,pipeline=3,style=behavioural",
     "6U/e4m3/ue4m3/ue4m3:V=3,R=2,window=90,pipeline=2,target=ecp5",
 ]
-CONFIGS = [*(MacConfig.parse(name) for name in PRESETS), *map(MacConfig.parse, EDGES)]
 
 
-@pytest.fixture(scope="module")
-def emitted(tmp_path_factory):
-    """Verilog files of all configurations, by full name."""
+@pytest.fixture(
+    scope="module", params=[[*PRESETS], pytest.param(EDGES, marks=pytest.mark.slow)], ids=["presets", "edges"]
+)
+def emitted(request, tmp_path_factory):
+    """Verilog files by configuration."""
     folder = tmp_path_factory.mktemp("verilog")
     files = {}
-    for config in CONFIGS:
+    for config in map(MacConfig.parse, request.param):
         files[config] = folder / f"{design(config).default_name}.v"
         files[config].write_text(design(config).verilog())
     return files
@@ -98,23 +99,21 @@ def test_same_configuration_gives_the_same_bytes():
     assert design(config).verilog() == design(MacConfig.parse("4/4/4/6")).verilog()
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_manifest_lists_the_ports_of_the_verilog(config, emitted):
-    name = design(config).default_name
-    out = run_yosys(
-        ["read_verilog in.v", "proc", "write_json out.json"], {"in.v": emitted[config].read_text()}, ["out.json"]
-    )
-    modules = json.loads(out["out.json"])["modules"]
-    ports = {
-        (port, about["direction"], len(about["bits"]), bool(about.get("signed", 0)))
-        for port, about in modules[name]["ports"].items()
-    }
-    listed = {(p["name"], p["direction"], p["width"], p["signed"]) for p in design(config).manifest()["ports"]}
-    assert listed == ports
-    parts = {module.removeprefix(f"{name}_") for module in modules} - {name}
-    absent = {"scale": config.dual_precision or not config.full_product_bits, "decoder": not config.dual_precision}
-    chains = {CHAIN} if config.target == Target.ECP5 else set()
-    assert parts == {part for part in MacDesign.parts.values() if not absent.get(part)} | chains
+def test_manifest_lists_the_ports_of_the_verilog(emitted):
+    for config, file in emitted.items():
+        name = design(config).default_name
+        out = run_yosys(["read_verilog in.v", "proc", "write_json out.json"], {"in.v": file.read_text()}, ["out.json"])
+        modules = json.loads(out["out.json"])["modules"]
+        ports = {
+            (port, about["direction"], len(about["bits"]), bool(about.get("signed", 0)))
+            for port, about in modules[name]["ports"].items()
+        }
+        listed = {(p["name"], p["direction"], p["width"], p["signed"]) for p in design(config).manifest()["ports"]}
+        assert listed == ports, config
+        parts = {module.removeprefix(f"{name}_") for module in modules} - {name}
+        absent = {"scale": config.dual_precision or not config.full_product_bits, "decoder": not config.dual_precision}
+        chains = {CHAIN} if config.target == Target.ECP5 else set()
+        assert parts == {part for part in MacDesign.parts.values() if not absent.get(part)} | chains, config
 
 
 def test_manifest_says_what_the_interface_needs():

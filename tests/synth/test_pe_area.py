@@ -86,6 +86,7 @@ def test_a_module_counts_as_often_as_it_is_instantiated():
     }
 
 
+@pytest.mark.slow
 def test_a_flattened_element_has_no_lanes(flow):
     (area,) = measure([CONFIG], Flow(library=flow.library, flatten=True))
     assert list(area.components) == ["control"]

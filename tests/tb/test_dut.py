@@ -159,6 +159,7 @@ def test_an_edited_design_and_its_cells_are_simulated(simulator, mine, require_t
     assert summary.passed, screen.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_a_netlist_and_its_cells_are_simulated_through_the_command_line(simulator, require_tool, tmp_path, capsys):
     require_tool(simulator)
@@ -177,6 +178,7 @@ def test_a_netlist_and_its_cells_are_simulated_through_the_command_line(simulato
     assert "1 of 1 passed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_wrong_edit_is_found_recorded_and_replayed(mine, require_tool, tmp_path, monkeypatch):
     require_tool("icarus")
     wrong = tmp_path / "wrong.v"

@@ -27,7 +27,9 @@ def with_change(pattern: str, replacement: str) -> str:
     return design
 
 
-@pytest.mark.parametrize("check", ["protocol", "formula", pytest.param("power-up", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "check", ["protocol", *(pytest.param(check, marks=pytest.mark.slow) for check in ("formula", "power-up"))]
+)
 def test_small_design_is_proved(check):
     assert formal.CHECKS[check](CONFIG)
 

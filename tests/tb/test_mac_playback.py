@@ -127,6 +127,7 @@ def faulty():
         (5, r"here: result 1 .beat \d+. is wrong"),
     ],
 )
+@pytest.mark.slow
 def test_planted_defects_are_found(kind, message, faulty):
     stream = beats(SMALL, 600, 5)
     stream.last[:3] = False

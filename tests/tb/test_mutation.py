@@ -27,6 +27,7 @@ COUNT = 20
 GATING = "-mode const1 .*-wire mac_datapath_nonzero "  # data registers load zeros instead of holding still
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bench", RUNS)
 def test_every_mutant_is_found_or_proved_equivalent(bench, require_tool, tmp_path):
     require_tool("verilator")

@@ -33,6 +33,7 @@ def simulate(folder, config, simulator, beats, verilog=None):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "simulator"), CHOSEN)
 def test_random_commands(text, simulator, require_tool, tmp_path):
     require_tool(simulator)
@@ -152,6 +153,7 @@ def test_planted_defects_of_the_encoder_are_found(text, plant, monkeypatch, requ
     assert any("is wrong" in outcome.failure for outcome in result.outcomes), result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "replacement", "test"),
     [

@@ -29,6 +29,7 @@ def broken(monkeypatch, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_failing_element_is_recorded_replayed_and_shrunk(broken, require_tool, tmp_path, capsys):
     for simulator in ("icarus", "verilator"):
         require_tool(simulator)

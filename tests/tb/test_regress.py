@@ -44,6 +44,7 @@ def simulator(request, require_tool):
     return request.param
 
 
+@pytest.mark.slow
 def test_a_chosen_part_of_the_regression(simulator, tmp_path):
     configs = [MacConfig.parse(text) for text in CHOSEN[simulator]]
     screen = io.StringIO()
@@ -69,6 +70,7 @@ def test_a_chosen_part_of_the_regression(simulator, tmp_path):
         assert f" {len(result.coverage)}/{len(result.coverage)} " in screen.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["4/4U/4/6:V=2@weight_depth=4"], ["4/4U/4/6:V=1", "--pe"]])
 def test_a_processing_element_is_regressed(arguments, require_tool, tmp_path, capsys):
     require_tool("icarus")
@@ -87,6 +89,7 @@ def test_a_processing_element_is_regressed(arguments, require_tool, tmp_path, ca
     assert f"<td>{config}</td>" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_the_run(require_tool, tmp_path):
     require_tool("icarus")
     config = MacConfig.parse("4/4/4/6:V=2")
@@ -103,6 +106,7 @@ def planted(config: str, simulated: str, simulator: str, *, waves: bool = False)
     return Job(config=config, simulator=simulator, seed=9, beats=300, verilog=verilog, waves=waves)
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_its_evidence(simulator, tmp_path):
     screen, out = io.StringIO(), tmp_path / "out"
     job = planted("4/4/4/6:V=2,R=6", "4/4/4/6:V=2,R=6,round=truncate", simulator, waves=True)

@@ -105,6 +105,7 @@ def test_bad_requests_to_reproduce(options, capsys):
     assert ("no recording" if len(options) == 1 else "the file names the configurations") in line
 
 
+@pytest.mark.slow
 def test_a_failed_job_is_replayed_and_shrunk(require_tool, tmp_path):
     for simulator in ("icarus", "verilator"):
         require_tool(simulator)
@@ -152,6 +153,7 @@ endmodule
 """
 
 
+@pytest.mark.slow
 def test_a_failure_that_needs_pauses_keeps_only_those(require_tool):
     require_tool("verilator")
     sound = design(CONFIG).verilog(TOP).replace(f"module {TOP}(", "module sound(")
