@@ -156,9 +156,11 @@ class _Writer:
 
     def _unread(self) -> Iterator[str]:
         """Yield names for bits that nothing depends on: linters accept what is called so."""
-        for name, bits in self._unused.items():
-            wire = RtlilWire(f"{self._expression.name(name)}_bits_unused", len(bits))
-            yield f"{self._declared('wire', wire)} = {self._expression.definition(bits)};"
+        for net, bits in self._unused.items():
+            name = self._expression.name(net)
+            if "unused" not in name:
+                wire = RtlilWire(f"{name}_bits_unused", len(bits))
+                yield f"{self._declared('wire', wire)} = {self._expression.definition(bits)};"
 
     def _instance(self, cell: RtlilCell) -> Iterator[str]:
         pins = [port.name for port in _sorted(self._modules[cell.kind].ports, []) if port.name in cell.pins]
